@@ -1,0 +1,5 @@
+"""`python -m codefit`."""
+
+from codefit.cli.main import entry
+
+entry()
