@@ -1,0 +1,1 @@
+"""Nouns, recipe, run folder, errors, progress, seeds; imports nothing above it."""

@@ -1,0 +1,1 @@
+from codefit.curate.settings import CurateSettings as CurateSettings  # moved here at integration

@@ -1,0 +1,200 @@
+"""Files: atomic writes, JSON Lines that survive kill -9, content hashes."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from codefit.core.errors import InputError
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
+
+    Raises `ValueError` for NaN or infinity.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return 16 hex digits of SHA-256 over the parts, each length-prefixed."""
+    h = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        h.update(len(data).to_bytes(8, "big") + data)
+    return h.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Return 16 hex digits of SHA-256 over a file's bytes, or over a folder's files by name."""
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        return digest(*(s for p in files for s in (p.relative_to(path).as_posix(), file_digest(p))))
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()[:16]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success fsync it and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(fd)
+    temp = Path(name)
+    try:
+        yield temp
+        os.chmod(temp, 0o644)
+        _fsync(temp)
+        os.replace(temp, path)
+        _fsync(path.parent)
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically (UTF-8)."""
+    with atomic_path(path) as temp:
+        temp.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, indented for people."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write a whole JSON Lines file atomically and return the number of lines."""
+    n = 0
+    with atomic_path(path) as temp, temp.open("w", encoding="utf-8") as f:
+        for row in rows:
+            f.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            n += 1
+    return n
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raises `InputError` naming file and line."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise InputError(f"cannot read: {e.strerror}", where=str(path)) from e
+    except ValueError as e:
+        raise InputError(f"not JSON: {e}", where=str(path)) from e
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file for reading, unpacking gzip by its magic number."""
+    try:
+        f = path.open("rb")
+    except OSError as e:
+        raise InputError(f"cannot read: {e.strerror}", where=str(path), todo="check the path") from e
+    try:
+        magic = f.peek(2)[:2]
+    except OSError as e:
+        f.close()
+        raise InputError(f"cannot read: {e.strerror}", where=str(path), todo="check the path") from e
+    return gzip.open(f) if magic == b"\x1f\x8b" else f  # type: ignore[return-value]
+
+
+BadLine = Callable[[InputError], None]
+
+
+def read_jsonl(path: Path, on_bad: BadLine | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) of a JSON Lines file, gzip accepted.
+
+    A line that is not a JSON object goes to `on_bad` with file and line named; without
+    `on_bad` it raises. Raises `InputError` for a missing file or damaged gzip data.
+    """
+    with open_bytes(path) as f:
+        number = 0
+        lines = iter(f)
+        while True:
+            try:
+                raw = next(lines, None)
+            except (OSError, EOFError) as e:
+                raise InputError(f"damaged after line {number}: {e}", where=str(path)) from e
+            if raw is None:
+                return
+            number += 1
+            if not raw.strip():
+                continue
+            value = _parse_line(raw, f"{path}:{number}")
+            if isinstance(value, dict):
+                yield number, value
+            elif on_bad:
+                on_bad(value)
+            else:
+                raise value
+
+
+def _parse_line(raw: bytes, where: str) -> dict[str, Any] | InputError:
+    try:
+        value = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as e:
+        return InputError(f"not UTF-8 at byte {e.start}", where=where, todo="save the file as UTF-8")
+    except (ValueError, RecursionError) as e:
+        return InputError(f"not JSON: {e}", where=where, todo="fix or remove the line")
+    if not isinstance(value, dict):
+        return InputError(f"not a JSON object but {type(value).__name__}", where=where)
+    return value
+
+
+class Ledger:
+    """An append-only JSON Lines file that survives kill -9.
+
+    A half-written last line is cut off when the ledger is opened again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.entries: list[dict[str, Any]] = []
+        self._file = path.open("ab+")
+        self._repair()
+
+    def _repair(self) -> None:
+        self._file.seek(0)
+        good = 0
+        for raw in self._file:
+            if not raw.endswith(b"\n"):
+                break
+            try:
+                self.entries.append(json.loads(raw))
+            except ValueError:
+                break
+            good += len(raw)
+        self._file.truncate(good)
+        self._file.seek(good)
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Append one entry; it is with the kernel when this returns, so kill -9 cannot lose it."""
+        self._file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+        self.entries.append(entry)
+
+    def close(self) -> None:
+        """Flush to disk and close."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,160 @@
+"""The recipe: one YAML file that says what a run does, validated whole.
+
+`None` in a recipe means "derive it"; the derived value is shown and stored in
+`recipe.resolved.yaml`. Every field changes something.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from codefit.core import settings, units
+from codefit.core.curation import CurateSettings
+from codefit.core.settings import Settings
+
+Positive = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+
+
+class SourceSettings(Settings):
+    """Where rows come from."""
+
+    kind: str = Field(description="code_alpaca, taco, jsonl, parquet or micro")
+    path: Path | None = Field(None, description="file; relative to the folder the command runs in")
+    name: Name | None = Field(None, description="name of the source in cards and quotas; default its kind")
+    limit: Positive | None = Field(None, description="take the first N rows only")
+    licence: str | None = Field(None, description="licence of the rows where the kind doesn't know it")
+
+
+class ModelSettings(Settings):
+    """The start model."""
+
+    name: str = Field(
+        description="`micro` (embedded), `random:FOLDER` (config.json, random weights) or a folder"
+    )
+    tokenizer: str | None = Field(None, description="tokenizer folder or tokenizer.json; default the model's")
+
+
+class FormatSettings(Settings):
+    """How rows and tasks become prompts."""
+
+    system: str | None = Field(None, description="system prompt; null leaves it to the chat template")
+    fence: bool = Field(True, description="responses are one fenced Python block")
+    max_length: Positive = Field(1024, description="tokens in a bin; longer rows are dropped, never cut")
+
+
+class TrainSettings(Settings):
+    """Training of one arm. `None` means: derived, shown in the plan and stored in the run."""
+
+    method: Literal["lora", "full"] = "lora"
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    epochs: Annotated[float, Field(gt=0, le=100)] = 1.0
+    batch_size: Positive = Field(16, description="packed sequences in one optimizer step")
+    micro_batch: Positive | None = Field(None, description="packed sequences in one forward pass")
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.03, description="share of the trained tokens")
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    lora_rank: Positive = 16
+    lora_alpha: Positive = 32
+    rslora: bool = Field(False, description="scale adapters by alpha / sqrt(rank)")
+    recompute: bool | None = Field(None, description="recompute activations in the backward pass")
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threads: Positive | None = Field(
+        None, description="CPU threads; sums may round otherwise with another number"
+    )
+    validation_rows: Annotated[int, Field(ge=0)] = Field(
+        0, description="rows held out of training for the loss"
+    )
+    save_every: Positive = Field(50, description="steps between checkpoints")
+
+
+class GenerateSettings(Settings):
+    """How completions are drawn; greedy."""
+
+    max_new_tokens: Positive = 512
+    batch_size: Positive = Field(16, description="prompts in one batch")
+
+
+class SuiteSettings(Settings):
+    """One benchmark."""
+
+    name: str = Field(description="mbpp, mbpp+, humaneval, micro or a path to your own JSONL")
+    data: Path | None = Field(None, description="file in the benchmark's published layout")
+    limit: Positive | None = Field(None, description="first N tasks only; marked on every figure")
+    oracle: Literal["0.2", "0.3"] = Field("0.3", description="version of the comparison rules of MBPP(+)")
+
+
+class ArmSettings(Settings):
+    """One tuned model: which rows it learns from, and what it does otherwise than `train`."""
+
+    name: Name
+    rows: Literal["curated", "raw", "random"] = "curated"
+    budget: Literal["tokens", "epochs"] = Field(
+        "tokens", description="`tokens`: as many trained tokens as the first arm; `epochs`: as many epochs"
+    )
+    train: dict[str, Any] = Field(default_factory=dict, description="overrides of single `train` fields")
+
+
+class SandboxSettings(Settings):
+    """Where programs run."""
+
+    level: str = Field("auto", description="isolation level; auto takes the strongest there is")
+    jobs: Positive | None = Field(None, description="programs at the same time; default the number of cores")
+
+
+class Recipe(Settings):
+    """A whole run."""
+
+    name: Name
+    title: str = ""
+    note: str = Field("", description="what a reader of the report must know first")
+    stand_in: bool = Field(False, description="the model is a stand-in: marks every page")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    memory: str = Field("7000MiB", description="device memory the run may use, as nvidia-smi would show it")
+    model: ModelSettings
+    sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
+    strict: bool = Field(False, description="refuse a malformed row instead of skipping and counting it")
+    curate: CurateSettings = CurateSettings()
+    format: FormatSettings = FormatSettings()
+    train: TrainSettings = TrainSettings()
+    arms: Annotated[tuple[ArmSettings, ...], Field(min_length=1)] = (ArmSettings(name="curated"),)
+    generate: GenerateSettings = GenerateSettings()
+    evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
+    sandbox: SandboxSettings = SandboxSettings()
+
+    @field_validator("memory")
+    @classmethod
+    def _has_unit(cls, value: str) -> str:
+        units.parse_bytes(value)
+        return value
+
+    @model_validator(mode="after")
+    def _arms_are_sound(self) -> Recipe:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names) or "start" in names:
+            raise ValueError("arm names must differ, and 'start' is the untouched model")
+        for arm in self.arms:
+            self.train_of(arm)
+        if self.arms[0].budget == "epochs" and len(self.arms) == 1:
+            raise ValueError("arms.0.budget: only a second arm can choose between tokens and epochs")
+        return self
+
+    def train_of(self, arm: ArmSettings) -> TrainSettings:
+        """Return the training settings of one arm."""
+        return TrainSettings.model_validate({**self.train.model_dump(), **arm.train})
+
+
+def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe file; raises `InputError(s)` with every fault by file and line."""
+    return settings.load(Recipe, path, overrides)
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """Return the resolved recipe as YAML, every value spelled out."""
+    data = recipe.model_dump(mode="json")
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)

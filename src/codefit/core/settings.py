@@ -1,0 +1,161 @@
+"""Load a YAML document into a pydantic model, with every fault reported at once by line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from codefit.core.errors import InputError, InputErrors, did_you_mean
+
+
+class Settings(BaseModel):
+    """Base of every recipe section: unknown keys are errors, values don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and reads 1e-3 as a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key '{key}' is given twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    value = float(str(node.value).replace("_", ""))
+    if not math.isfinite(value):
+        raise yaml.MarkedYAMLError(problem="not a finite number", problem_mark=node.start_mark)
+    return value
+
+
+_Loader.add_constructor("!exp", _float)
+_EXPONENT = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
+_Loader.add_implicit_resolver("!exp", _EXPONENT, list("-+0123456789"))
+
+
+def parse_yaml(text: str, where: str) -> tuple[Any, dict[Location, int]]:
+    """Return the document and the line (from 1) of every key in it; raises `InputError`."""
+    try:
+        data = yaml.load(text, _Loader)
+        node = yaml.compose(text, _Loader)
+    except yaml.MarkedYAMLError as e:
+        mark = e.problem_mark
+        place = f"{where}:{mark.line + 1}" if mark else where
+        raise InputError(f"not YAML: {e.problem}", where=place) from e
+    except (yaml.YAMLError, RecursionError) as e:
+        raise InputError(f"not YAML: {e}", where=where) from e
+    return data, dict(_lines(node, ())) if node else {}
+
+
+def _lines(node: yaml.Node, at: Location) -> Iterator[tuple[Location, int]]:
+    yield at, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*at, str(key.value)), key.start_mark.line + 1
+            yield from (
+                (loc, line)
+                for loc, line in _lines(value, (*at, str(key.value)))
+                if loc != (*at, str(key.value))
+            )
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield from _lines(value, (*at, i))
+
+
+def validate(model: type[Model], data: Any, where: str, lines: dict[Location, int]) -> Model:
+    """Return the model, or raise `InputErrors` with one line per fault."""
+    if not isinstance(data, dict):
+        raise InputError("not a mapping of settings", where=where, todo="see `codefit recipe show`")
+    try:
+        return model.model_validate(data)
+    except ValidationError as e:
+        raise InputErrors([_explain(model, d, where, lines) for d in e.errors()]) from e
+
+
+def _explain(
+    model: type[BaseModel], detail: ErrorDetails, where: str, lines: dict[Location, int]
+) -> InputError:
+    loc = tuple(p for p in detail["loc"] if not (isinstance(p, str) and p.startswith("function-")))
+    line = next((lines[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in lines), None)
+    place = f"{where}:{line}" if line else where
+    name = ".".join(str(p) for p in loc)
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(model, loc[:-1])
+        hint = did_you_mean(str(loc[-1]), known) or f"known here: {', '.join(sorted(known))}"
+        return InputError(f"unknown key '{name}'", where=place, todo=hint)
+    if detail["type"] == "missing":
+        return InputError(f"'{name}' is missing", where=place)
+    message = detail["msg"].removeprefix("Value error, ")
+    given = repr(detail["input"])
+    return InputError(f"{name}: {message}", where=place, todo=f"given: {given[:60]}")
+
+
+def _fields_at(model: type[BaseModel], loc: Location) -> list[str]:
+    current: type[BaseModel] | None = model
+    for part in loc:
+        if current and isinstance(part, str) and part in current.model_fields:
+            current = _inner_model(current.model_fields[part].annotation)
+    return list(current.model_fields) if current else []
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    args = getattr(annotation, "__args__", ())
+    return next((m for a in args if (m := _inner_model(a)) is not None), None)
+
+
+def apply_overrides(data: dict[str, Any], overrides: tuple[str, ...]) -> None:
+    """Apply `KEY.KEY=VALUE` strings (VALUE is YAML) to a document in place; raises `InputError`."""
+    for text in overrides:
+        path, sep, value = text.partition("=")
+        if not sep or not path.strip():
+            raise InputError(f"'{text}' is not KEY=VALUE", where="--set")
+        keys = path.strip().split(".")
+        at: Any = data
+        for key in keys[:-1]:
+            at = at.setdefault(key, {}) if isinstance(at, dict) else _element(at, key, text)
+        parsed, _ = parse_yaml(value, "--set")
+        if isinstance(at, dict):
+            at[keys[-1]] = parsed
+        else:
+            _element(at, keys[-1], text)
+            at[int(keys[-1])] = parsed
+
+
+def _element(at: Any, key: str, text: str) -> Any:
+    if isinstance(at, list) and key.isdigit() and int(key) < len(at):
+        return at[int(key)]
+    raise InputError(f"'{text}': no '{key}' there", where="--set")
+
+
+def load(model: type[Model], path: Path, overrides: tuple[str, ...] = ()) -> Model:
+    """Read a YAML file into a model; raises `InputError` with file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        reason = getattr(e, "strerror", None) or "not UTF-8"
+        raise InputError(f"cannot read: {reason}", where=str(path), todo="see `codefit recipe list`") from e
+    data, lines = parse_yaml(text, str(path))
+    if isinstance(data, dict) and overrides:
+        apply_overrides(data, overrides)
+    return validate(model, data, str(path), lines)

@@ -1,0 +1,184 @@
+"""The run folder: which stages are complete, from what inputs, and by whom it is in use.
+
+A stage writes its outputs atomically and is entered in `manifest.json` last, with a key over
+its settings and inputs. A stage whose key stands in the manifest, and whose outputs are still
+there with the size they had, is complete and is not run again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from codefit.core.errors import InputError
+from codefit.core.files import canonical_json, digest, file_digest, read_json, write_json, write_text
+
+MANIFEST = "manifest.json"
+RECIPE = "recipe.resolved.yaml"
+_RECORDED = ("torch", "transformers", "peft", "tokenizers", "numpy", "pyarrow", "pydantic")
+
+
+def environment() -> dict[str, str]:
+    """Return what this machine runs: Python, platform, processor, versions of the libraries used."""
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": str(os.cpu_count()),
+    }
+    for name in _RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class Store:
+    """A run folder that one process at a time may write.
+
+    Raises `InputError` when the folder holds another recipe's run, or is in use.
+    """
+
+    def __init__(self, path: Path, *, version: str, fresh: bool = False) -> None:
+        self.path = path
+        self._version = version
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = (path / ".lock").open("a")
+        except OSError as e:
+            raise InputError(
+                f"cannot write here: {e.strerror}", where=str(path), todo="choose another --out"
+            ) from e
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            self._lock.close()
+            raise InputError("in use by another codefit process", where=str(path), todo="wait for it") from e
+        if fresh:
+            self._clear()
+        self.manifest: dict[str, Any] = self._read_manifest()
+
+    def _read_manifest(self) -> dict[str, Any]:
+        path = self.path / MANIFEST
+        if path.exists():
+            manifest = read_json(path)
+            if isinstance(manifest, dict) and isinstance(manifest.get("stages"), dict):
+                return manifest
+            raise InputError("not a codefit manifest", where=str(path), todo="use --fresh or another --out")
+        return {"codefit": self._version, "recipe": None, "recipe_hash": None, "environment": environment(),
+                "stages": {}, "complete": False}  # fmt: skip
+
+    def _clear(self) -> None:
+        """Remove a former run; refuses to touch a folder that is not one."""
+        ours = {MANIFEST, RECIPE, ".lock", "events.jsonl"}
+        present = {p.name for p in self.path.iterdir()}
+        if present - {".lock"} and not present & {MANIFEST, RECIPE}:
+            raise InputError("not a codefit run, so --fresh will not empty it", where=str(self.path))
+        known = ours | {"data", "train", "arms", "completions", "verdicts", "report", "cache"}
+        known |= {"plan.json", "format.json", "scores.json", "findings.json"}
+        for name in sorted(present & known - {".lock"}):
+            _remove(self.path / name)
+
+    def adopt_recipe(self, name: str, resolved_yaml: str) -> None:
+        """Write the resolved recipe, or check that the folder already belongs to it."""
+        path = self.path / RECIPE
+        key = digest(resolved_yaml)
+        if path.exists() and digest(path.read_text(encoding="utf-8")) != key:
+            raise InputError(
+                f"holds a run of another recipe or other settings ('{self.manifest.get('recipe')}')",
+                where=str(self.path),
+                todo="choose another --out, or --fresh to start over",
+            )
+        self.manifest["recipe"], self.manifest["recipe_hash"] = name, key
+        if not path.exists():
+            write_text(path, resolved_yaml)
+            self._save()
+
+    def stage(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        inputs: list[str],
+        outputs: list[str],
+        work: Callable[[], None],
+    ) -> bool:
+        """Run `work` unless the stage is complete; return whether it ran.
+
+        `inputs` and `outputs` are paths below the run folder; the key is a hash over the
+        settings and the content of the inputs.
+        """
+        found = {i: file_digest(self.path / i) for i in inputs}
+        key = digest(canonical_json(dict(settings)), canonical_json(found))
+        if self._is_complete(name, key, outputs):
+            return False
+        if name in self.manifest["stages"]:
+            del self.manifest["stages"][name]
+            self.manifest["complete"] = False
+            self._save()
+        began = time.monotonic()
+        work()
+        self.manifest["stages"][name] = {
+            "key": key,
+            "inputs": found,
+            "outputs": {o: _size(self.path / o) for o in outputs},
+            "seconds": round(time.monotonic() - began, 2),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        self._save()
+        return True
+
+    def _is_complete(self, name: str, key: str, outputs: list[str]) -> bool:
+        entry = self.manifest["stages"].get(name)
+        if not entry or entry["key"] != key or sorted(entry["outputs"]) != sorted(outputs):
+            return False
+        return all(_size(self.path / o) == entry["outputs"][o] for o in outputs)
+
+    def finish(self) -> None:
+        """Mark the whole run complete."""
+        if not self.manifest["complete"]:
+            self.manifest["complete"] = True
+            self._save()
+
+    def event(self, **fields: Any) -> None:
+        """Append one line to `events.jsonl`."""
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as f:
+            f.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _save(self) -> None:
+        self.manifest["environment"] = environment()
+        self.manifest["codefit"] = self._version
+        write_json(self.path / MANIFEST, self.manifest)
+
+    def close(self) -> None:
+        """Release the folder."""
+        self._lock.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _size(path: Path) -> int:
+    """Return bytes of a file, or of all files of a folder; -1 where there is nothing."""
+    if path.is_dir():
+        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return path.stat().st_size if path.exists() else -1
+
+
+def _remove(path: Path) -> None:
+    import shutil
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,22 @@
+"""Memory sizes with explicit units: MB is 10^6 bytes, MiB is 2^20, GB is 10^9, GiB is 2^30."""
+
+from __future__ import annotations
+
+import re
+
+MIB = 2**20
+_UNITS = {"mb": 10**6, "mib": MIB, "gb": 10**9, "gib": 2**30}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*")
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes of a size such as `7000MiB` or `8GB`; raises `ValueError` without a unit."""
+    match = _SIZE.fullmatch(text)
+    if not match or match[2].lower() not in _UNITS:
+        raise ValueError(f"'{text}' is not a size; write a number with MB, MiB, GB or GiB, such as 7000MiB")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def mib(n_bytes: float) -> float:
+    """Return bytes as MiB, rounded to one decimal."""
+    return round(n_bytes / MIB, 1)
