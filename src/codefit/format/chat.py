@@ -1,0 +1,136 @@
+"""Render rows and tasks with the model's own chat template, loss on the response only.
+
+A training example is `prefix + response + end of turn`, where `prefix` is exactly the token
+sequence that evaluation sends to the model: both come from `ChatFormat.prefix`. `check_parity`
+proves it against the template's own rendering of a whole conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from codefit.core.errors import InputError
+from codefit.core.files import digest
+from codefit.core.types import Dropped, Example, Row
+
+IGNORED = -100
+FENCE = "```"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text with the same mask, for people."""
+
+    text: str
+    trained: bool
+
+
+class ChatFormat:
+    """The one template of a run: model's chat template, system prompt, fence.
+
+    `tokenizer` is a transformers tokenizer with a chat template; raises `InputError` where it
+    has none, or no end-of-turn token.
+    """
+
+    def __init__(self, tokenizer: Any, *, system: str | None, fence: bool) -> None:
+        if not getattr(tokenizer, "chat_template", None):
+            where = str(getattr(tokenizer, "name_or_path", "tokenizer"))
+            raise InputError("the tokenizer has no chat template", where=where, todo="use an instruct model")
+        self._tokenizer = tokenizer
+        self._system = system
+        self._fence = fence
+        self.end_id = self._end_of_turn()
+
+    def _end_of_turn(self) -> int:
+        """Return the token that the template puts after a response."""
+        marker = "codefit"
+        text = self._render(
+            [{"role": "user", "content": "x"}, {"role": "assistant", "content": marker}], False
+        )
+        tail = self._encode(text[text.rindex(marker) + len(marker) :])
+        specials = set(self._tokenizer.all_special_ids)
+        for token in tail:
+            if token in specials:
+                return int(token)
+        raise InputError("the chat template does not end a turn with a special token", where="chat template")
+
+    @property
+    def revision(self) -> str:
+        """Hash over everything that shapes a prompt."""
+        template = self._tokenizer.chat_template
+        return digest(str(template), self._system or "", str(self._fence))
+
+    def _render(self, turns: list[dict[str, str]], generate: bool) -> str:
+        messages = [{"role": "system", "content": self._system}] if self._system is not None else []
+        text = self._tokenizer.apply_chat_template(
+            messages + turns, tokenize=False, add_generation_prompt=generate
+        )
+        return str(text)
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def prefix(self, request: str) -> list[int]:
+        """Return the token ids that stand before a response: the prompt of an evaluation."""
+        return self._encode(self._render([{"role": "user", "content": request}], True))
+
+    def answer(self, response: str) -> str:
+        """Return a response as the model should write it: one fenced block where fences are on."""
+        if not self._fence or FENCE in response:
+            return response
+        return f"{FENCE}python\n{response.rstrip()}\n{FENCE}"
+
+    def example(self, row: Row) -> Example:
+        """Return a row as tokens and labels; only the response and its end of turn are trained."""
+        prefix = self.prefix(row.instruction)
+        response = [*self._encode(self.answer(row.response)), self.end_id]
+        return Example(tuple(prefix + response), tuple([IGNORED] * len(prefix) + response), row.id)
+
+    def examples(self, rows: Iterable[Row], max_length: int) -> Iterator[Example | Dropped]:
+        """Yield an example per row, or a `Dropped` for one longer than `max_length` tokens.
+
+        Nothing is ever cut: a truncated answer would teach the model to stop early.
+        """
+        for row in rows:
+            example = self.example(row)
+            if len(example.token_ids) > max_length:
+                yield Dropped(row.id, "format", f"{len(example.token_ids)} tokens, over {max_length}")
+            else:
+                yield example
+
+    def check_parity(self, request: str, response: str) -> int:
+        """Check that training and evaluation share one prefix; return its number of tokens.
+
+        The template's rendering of the whole conversation must begin with the evaluation prefix
+        and go on with the response and the end of turn. Raises `InputError` where it doesn't.
+        """
+        prefix = self.prefix(request)
+        example = self.example(Row("parity", "", request, response))
+        whole = self._render(
+            [{"role": "user", "content": request}, {"role": "assistant", "content": self.answer(response)}],
+            False,
+        )
+        ids = self._encode(whole)
+        trained = list(example.token_ids)
+        if trained[: len(prefix)] != prefix or ids[: len(trained)] != trained:
+            raise InputError(
+                "the chat template renders a conversation otherwise than a prompt, so training and"
+                " evaluation would see different tokens",
+                where="chat template",
+                todo="use the template that the model was trained with",
+            )
+        return len(prefix)
+
+    def pieces(self, example: Example) -> list[Piece]:
+        """Return an example as text, split where the mask changes."""
+        out: list[Piece] = []
+        start = 0
+        for i in range(1, len(example.token_ids) + 1):
+            at_end = i == len(example.token_ids)
+            if at_end or (example.labels[i] != IGNORED) != (example.labels[start] != IGNORED):
+                text = self._tokenizer.decode(example.token_ids[start:i], skip_special_tokens=False)
+                out.append(Piece(text, example.labels[start] != IGNORED))
+                start = i
+        return out

@@ -1,0 +1,1 @@
+"""Completions: an engine answers prompts; an append-only cache makes it resumable."""

@@ -1,0 +1,136 @@
+"""Load models and tokenizers, with one clear line where they can't be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from codefit.core.errors import CodefitError, InputError, MissingPrerequisite
+from codefit.core.files import open_bytes
+
+_CHATML = ("<|im_start|>", "<|im_end|>")
+_PAD = "<|endoftext|>"
+
+
+def require_torch() -> None:
+    """Raise `MissingPrerequisite` where the train extra is not installed."""
+    import importlib.util
+
+    missing = [m for m in ("torch", "transformers", "peft") if importlib.util.find_spec(m) is None]
+    if missing:
+        raise MissingPrerequisite(
+            f"needs {', '.join(missing)}", todo="pip install torch, then pip install 'codefit[train]'"
+        )
+
+
+def quiet_libraries() -> None:
+    """Keep transformers off the network and out of the terminal; call before it is imported."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+@contextmanager
+def _one_line(what: str, path: Path) -> Iterator[None]:
+    """Turn the loaders' many exceptions into one line."""
+    try:
+        yield
+    except CodefitError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as e:
+        lines = str(e).strip().splitlines()
+        reason = lines[0] if lines else type(e).__name__
+        raise InputError(f"cannot load the {what}: {reason[:200]}", where=str(path)) from e
+
+
+def load_tokenizer(path: Path) -> Any:
+    """Return the tokenizer of a folder, or of a bare `tokenizer.json` (gzip accepted).
+
+    A bare file of the Qwen family gets its ChatML markers and a ChatML template. Raises
+    `InputError` where it is broken or has no pad token.
+    """
+    quiet_libraries()
+    from transformers import AutoTokenizer
+
+    with _one_line("tokenizer", path):
+        if path.is_file():
+            return _bare_tokenizer(path)
+        tokenizer = AutoTokenizer.from_pretrained(str(path))
+    if tokenizer.pad_token_id is None:
+        raise InputError(
+            "the tokenizer has no pad token", where=str(path), todo="set one that never ends a turn"
+        )
+    return tokenizer
+
+
+def _bare_tokenizer(path: Path) -> Any:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    with open_bytes(path) as f:
+        inner = Tokenizer.from_str(f.read().decode("utf-8"))
+    missing = [t for t in (*_CHATML, _PAD) if inner.token_to_id(t) is None]
+    if missing:
+        raise InputError(f"no {', '.join(missing)} in it", where=str(path), todo="name a tokenizer folder")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        eos_token=_CHATML[1],
+        pad_token=_PAD,
+        additional_special_tokens=[_CHATML[0]],
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = Path(__file__).with_name("chatml.jinja").read_text(encoding="utf-8")
+    return tokenizer
+
+
+def load_model(path: Path, *, dtype: str, device: str, adapter: Path | None = None) -> Any:
+    """Return a causal language model, loaded straight in `dtype` (float32 or bfloat16)."""
+    quiet_libraries()
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    with _one_line("model", path):
+        model = AutoModelForCausalLM.from_pretrained(
+            str(path), dtype=kinds[dtype], attn_implementation="sdpa"
+        )
+    if adapter is not None:
+        from peft import PeftModel
+
+        with _one_line("adapter", adapter):
+            model = PeftModel.from_pretrained(model, str(adapter))
+    return model.to(device)
+
+
+def resolve_device(device: str) -> str:
+    """Return `cuda` or `cpu` for `auto`; raises `MissingPrerequisite` for a GPU that isn't there."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise MissingPrerequisite("no GPU that torch can use", where=device, todo="set train.device to cpu")
+    return device
+
+
+def resolve_dtype(dtype: str, device: str) -> str:
+    """Return the weights' dtype for `auto`: bfloat16 on a GPU, float32 on a CPU."""
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if device.startswith("cuda") else "float32"
+
+
+def model_dtype(path: Path) -> str:
+    """Return the dtype that a model folder's config names, float32 where it names none."""
+    quiet_libraries()
+    from transformers import AutoConfig
+
+    with _one_line("model", path):
+        dtype = AutoConfig.from_pretrained(str(path)).dtype
+    return str(dtype).removeprefix("torch.") if dtype is not None else "float32"

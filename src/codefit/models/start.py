@@ -1,0 +1,80 @@
+"""The start model of a run, as a folder: embedded, local, or random weights of a given shape."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from codefit.core.errors import InputError, did_you_mean
+from codefit.core.files import read_json
+from codefit.core.recipe import ModelSettings
+from codefit.models.load import load_tokenizer
+
+_RANDOM = "random:"
+
+
+def shape_file(name: str) -> Path:
+    """Return the config.json of a folder or of a shape that codefit knows by name."""
+    known = {p.stem: p for p in sorted(Path(__file__).with_name("shapes").glob("*.json"))}
+    bare = name.lower().split("/")[-1].removesuffix("-instruct")
+    if bare in known:
+        return known[bare]
+    path = Path(name).expanduser()
+    path = path / "config.json" if path.is_dir() else path
+    if path.is_file():
+        return path
+    hint = did_you_mean(bare, known) or f"known shapes: {', '.join(known)}"
+    raise InputError(
+        f"no model shape '{name}'", where="model", todo=f"name a folder with config.json; {hint}"
+    )
+
+
+def start_model(settings: ModelSettings, folder: Path, seed: int) -> Path:
+    """Return the start model's folder; a random one is made in `folder`.
+
+    Raises `InputError` for a folder without config.json, or weights that aren't there.
+    """
+    if settings.name == "micro":
+        from codefit.micro import model_path
+
+        return model_path()
+    if settings.name.startswith(_RANDOM):
+        return _random_model(
+            shape_file(settings.name.removeprefix(_RANDOM)), settings.tokenizer, folder, seed
+        )
+    path = Path(settings.name).expanduser()
+    if not (path / "config.json").exists():
+        raise InputError(
+            f"no model at '{settings.name}'",
+            where="model.name",
+            todo="name a folder with config.json, or 'micro'; models from a hub come with a later version",
+        )
+    return path
+
+
+def _random_model(shape: Path, tokenizer: str | None, folder: Path, seed: int) -> Path:
+    """Make a model of random weights from a config.json, to try a recipe without the real one."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    out = folder / "random"
+    if (out / "config.json").exists():
+        return out
+    if tokenizer is None:
+        raise InputError("a random model needs model.tokenizer", where="model.tokenizer")
+    words = load_tokenizer(Path(tokenizer).expanduser())
+    fields = read_json(shape)
+    config = AutoConfig.for_model(**fields)
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.generation_config.eos_token_id = words.eos_token_id
+    model.generation_config.pad_token_id = words.pad_token_id
+    folder.mkdir(parents=True, exist_ok=True)
+    temp = Path(tempfile.mkdtemp(dir=folder))
+    model.save_pretrained(str(temp))
+    words.save_pretrained(str(temp))
+    temp.chmod(0o755)
+    shutil.rmtree(out, ignore_errors=True)
+    temp.rename(out)
+    return out

@@ -1,0 +1,137 @@
+"""Choose the fastest setting that fits the budget, and say why the others were not taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from codefit.core.errors import InputError
+from codefit.core.units import mib
+from codefit.plan.memory import Estimate, Setting, estimate
+from codefit.plan.shape import Shape
+
+RTX_4060_TFLOPS = 30.23  # bf16 dense, fp32 accumulate
+_BEST_MFU = 0.45  # assumed; reached by well-fed peers on similar cards
+_HALF_FED_TOKENS = 512  # tokens in a forward pass at which half of it is reached (assumed)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked for; `None` leaves a choice to the plan."""
+
+    method: str
+    max_length: int
+    batch_size: int
+    rank: int
+    element: int
+    device: str
+    micro_batch: int | None = None
+    recompute: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The chosen setting, what was rejected and why, and the time it takes."""
+
+    chosen: Estimate
+    fits: bool
+    budget: int
+    rejected: tuple[dict[str, Any], ...]
+    tokens_per_s: float | None
+
+    def to_json(self, tokens: int | None) -> dict[str, Any]:
+        """Return the plan as data; `tokens` is all that the run will process."""
+        s = self.chosen.setting
+        speed = self.tokens_per_s
+        return {
+            "fits": self.fits,
+            "units": "MiB",
+            "device": s.device,
+            "enforced": s.device.startswith("cuda"),
+            "budget_mb": mib(self.budget),
+            "peak_mb": mib(self.chosen.peak),
+            "phase": self.chosen.phase,
+            "components_mb": {k: mib(v) for k, v in self.chosen.components.items()},
+            "settings": _setting(s),
+            "rejected": list(self.rejected),
+            "tokens_per_s": None if speed is None else round(speed),
+            "hours": round(tokens / speed / 3600, 2) if speed and tokens else None,
+            "seen_on_gpu": False,
+        }
+
+
+def _setting(s: Setting) -> dict[str, Any]:
+    return {"method": s.method, "micro_batch": s.micro_batch, "max_length": s.max_length,
+            "recompute": s.recompute, "lora_rank": s.rank if s.method == "lora" else None,
+            "weights": "bfloat16" if s.element == 2 else "float32"}  # fmt: skip
+
+
+def flops_per_token(shape: Shape, s: Setting) -> float:
+    """Return FLOPs of training on one token: forward 2N, inputs' gradient 2N, weights' 2N.
+
+    N are the matrix parameters; LoRA needs no weight gradients of the base, recomputing costs
+    another forward pass. Causal attention adds `4 * L * h * T / 2` to a forward pass.
+    """
+    matrices = shape.layers * shape.layer + shape.embedding
+    forward = 2 * matrices + 2 * shape.layers * shape.hidden * s.max_length
+    passes = 2 if s.method == "lora" else 3
+    return forward * (passes + (1 if s.recompute else 0))
+
+
+def _speed(shape: Shape, s: Setting, tflops: float) -> float:
+    mfu = _BEST_MFU * s.tokens / (s.tokens + _HALF_FED_TOKENS)
+    return mfu * tflops * 1e12 / flops_per_token(shape, s)
+
+
+def plan(shape: Shape, wish: Wish, budget: int, tflops: float = RTX_4060_TFLOPS) -> Plan:
+    """Return the fastest setting whose peak is at most `budget` bytes.
+
+    On a CPU the budget is shown and not enforced. Where nothing fits, `fits` is False and the
+    chosen setting is the smallest one.
+    """
+    sizes = [wish.micro_batch] if wish.micro_batch else _divisors(wish.batch_size)
+    recompute = [wish.recompute] if wish.recompute is not None else [False, True]
+    options = [
+        estimate(shape, Setting(wish.method, m, wish.max_length, r, wish.rank, wish.element, wish.device))
+        for m in sizes
+        for r in recompute
+    ]
+    enforced = wish.device.startswith("cuda")
+    fitting = [o for o in options if o.peak <= budget or not enforced]
+    if fitting:
+        chosen = max(fitting, key=lambda o: (_speed(shape, o.setting, tflops), -o.peak))
+    else:
+        chosen = min(options, key=lambda o: o.peak)
+    rejected = tuple(
+        {
+            **_setting(o.setting),
+            "peak_mb": mib(o.peak),
+            "why": _why(shape, o, chosen, budget, tflops, enforced),
+        }
+        for o in options
+        if o is not chosen
+    )
+    speed = _speed(shape, chosen.setting, tflops) if enforced else None
+    return Plan(chosen, bool(fitting), budget, rejected, speed)
+
+
+def _why(shape: Shape, option: Estimate, chosen: Estimate, budget: int, tflops: float, enforced: bool) -> str:
+    if enforced and option.peak > budget:
+        return f"{mib(option.peak - budget):,.0f} MiB over the budget"
+    ratio = _speed(shape, chosen.setting, tflops) / _speed(shape, option.setting, tflops)
+    return f"fits, but {ratio:.2f}x slower" if ratio > 1.005 else "fits, same speed, more memory"
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def refuse(p: Plan, where: str) -> InputError:
+    """Return the error for a plan that does not fit, naming the nearest setting that would."""
+    s = p.chosen.setting
+    over = mib(p.chosen.peak - p.budget)
+    todo = f"the smallest setting needs {mib(p.chosen.peak):,.0f} MiB: raise memory"
+    todo += ", or use train.method lora" if s.method == "full" else ", or lower format.max_length"
+    return InputError(
+        f"{s.method} at {s.max_length} tokens is {over:,.0f} MiB over the budget", where=where, todo=todo
+    )

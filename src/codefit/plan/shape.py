@@ -1,0 +1,78 @@
+"""The numbers of a Qwen2-family model that memory depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from codefit.core.errors import InputError
+from codefit.core.files import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A decoder's shape, in the symbols of the formulas in `plan.memory`."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    vocab: int
+    tied: bool
+    attention_bias: bool
+
+    @property
+    def kv(self) -> int:
+        """Width of keys (or values)."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def embedding(self) -> int:
+        """Parameters of the embedding, counted once."""
+        return self.vocab * self.hidden
+
+    @property
+    def layer(self) -> int:
+        """Parameters of one layer."""
+        q = self.heads * self.head_dim
+        bias = q + 2 * self.kv if self.attention_bias else 0
+        return 2 * self.hidden * (q + self.kv) + bias + 3 * self.hidden * self.ffn + 2 * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, a tied head counted once."""
+        heads = 1 if self.tied else 2
+        return self.layers * self.layer + self.hidden + heads * self.embedding
+
+    def lora_parameters(self, rank: int) -> int:
+        """Parameters of adapters of this rank on all linear layers of the decoder."""
+        h, q, f = self.hidden, self.heads * self.head_dim, self.ffn
+        pairs = [(h, q), (h, self.kv), (h, self.kv), (q, h), (h, f), (h, f), (f, h)]
+        return self.layers * rank * sum(a + b for a, b in pairs)
+
+
+def read_shape(path: Path) -> Shape:
+    """Return the shape in a config.json of a Qwen2- or Llama-family model; raises `InputError`."""
+    config = read_json(path)
+    family = config.get("model_type") if isinstance(config, dict) else None
+    if family not in ("qwen2", "llama"):
+        raise InputError(
+            f"cannot plan a '{family}' model", where=str(path), todo="use a Qwen2 or Llama model"
+        )
+    try:
+        heads = int(config["num_attention_heads"])
+        return Shape(
+            hidden=int(config["hidden_size"]),
+            layers=int(config["num_hidden_layers"]),
+            heads=heads,
+            kv_heads=int(config.get("num_key_value_heads") or heads),
+            head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
+            ffn=int(config["intermediate_size"]),
+            vocab=int(config["vocab_size"]),
+            tied=bool(config.get("tie_word_embeddings", family == "qwen2")),
+            attention_bias=family == "qwen2" or bool(config.get("attention_bias", False)),
+        )
+    except (KeyError, TypeError, ValueError) as e:
+        raise InputError(f"incomplete model config: {e}", where=str(path)) from e

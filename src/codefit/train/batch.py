@@ -1,0 +1,63 @@
+"""Bins of examples as tensors: position ids restart and attention stays inside a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from codefit.core.types import Example
+from codefit.format.chat import IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One micro-batch of B bins of T tokens.
+
+    `ids_BT`, `positions_BT` int64; `mask_B1TT` bool, true where a query may look; `scored_BT`
+    bool, true where the hidden state predicts a trained token; `targets_N` those tokens, in
+    row-major order of `scored_BT`.
+    """
+
+    ids_BT: Tensor
+    positions_BT: Tensor
+    mask_B1TT: Tensor
+    scored_BT: Tensor
+    targets_N: Tensor
+
+
+def collate(examples: Sequence[Example], bins: Sequence[Sequence[int]], pad_id: int, device: str) -> Batch:
+    """Return the bins as one batch, padded at the right to the longest bin.
+
+    The first token of a document is never a target, so nothing is learned across documents; a
+    padding token is a document of its own and is never a target.
+    """
+    width = max(sum(len(examples[i].token_ids) for i in b) for b in bins)
+    ids = torch.full((len(bins), width), pad_id)
+    positions = torch.zeros((len(bins), width), dtype=torch.int64)
+    document = torch.full((len(bins), width), -1)
+    labels = torch.full((len(bins), width), IGNORED)
+    for row, members in enumerate(bins):
+        at = 0
+        for number, index in enumerate(members):
+            example = examples[index]
+            end = at + len(example.token_ids)
+            ids[row, at:end] = torch.tensor(example.token_ids)
+            positions[row, at:end] = torch.arange(end - at)
+            document[row, at:end] = number
+            labels[row, at + 1 : end] = torch.tensor(example.labels[1:], dtype=torch.int64)
+            at = end
+    same_BTT = document[:, :, None] == document[:, None, :]
+    causal_TT = torch.ones(width, width, dtype=torch.bool).tril()
+    shifted = torch.full_like(labels, IGNORED)
+    shifted[:, :-1] = labels[:, 1:]
+    scored = shifted != IGNORED
+    return Batch(
+        ids.to(device),
+        positions.to(device),
+        (same_BTT & causal_TT)[:, None].to(device),
+        scored.to(device),
+        shifted[scored].to(device),
+    )

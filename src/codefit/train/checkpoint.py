@@ -1,0 +1,69 @@
+"""Checkpoints: one file, written whole or not at all, the last two kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from codefit.core.errors import InputError
+from codefit.core.files import atomic_path
+
+_NAME = re.compile(r"step-(\d{7})\.pt")
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where training stands; with the seed it fixes what comes next."""
+
+    step: int = 0
+    trained_tokens: int = 0
+    epoch: int = 0
+    next_bin: int = 0
+
+
+def latest(folder: Path) -> Path | None:
+    """Return the newest checkpoint file, or None."""
+    found = sorted(p for p in folder.glob("step-*.pt") if _NAME.fullmatch(p.name))
+    return found[-1] if found else None
+
+
+def save(
+    folder: Path, cursor: Cursor, job: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> None:
+    """Write a checkpoint of the trained parameters and the optimizer, and drop all but two."""
+    state = {
+        "cursor": [cursor.step, cursor.trained_tokens, cursor.epoch, cursor.next_bin],
+        "job": job,
+        "weights": {n: p.detach() for n, p in weights.items()},
+        "optimizer": optimizer.state_dict(),
+    }
+    with atomic_path(folder / f"step-{cursor.step:07d}.pt") as temp:
+        torch.save(state, temp)
+    for old in sorted(folder.glob("step-*.pt"))[:-2]:
+        old.unlink()
+
+
+def restore(
+    path: Path, job: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> Cursor:
+    """Load a checkpoint into parameters and optimizer; raises `InputError` for another job's."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as e:
+        raise InputError(f"damaged checkpoint: {e}", where=str(path), todo="delete the file") from e
+    if state["job"] != job:
+        raise InputError(
+            "the checkpoint belongs to other rows, settings or start model",
+            where=str(path),
+            todo="undo the change, or start over with --fresh",
+        )
+    with torch.no_grad():
+        for name, parameter in weights.items():
+            parameter.copy_(state["weights"][name])
+    optimizer.load_state_dict(state["optimizer"])
+    return Cursor(*state["cursor"])

@@ -1,0 +1,202 @@
+"""The training loop: data order, forward, loss, backward, step, log, checkpoint.
+
+One device, one file that reads in one sitting. Everything that decides the result is in
+`Job`; the same job, killed at any instant and started again, ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from codefit.core.errors import CodefitError
+from codefit.core.files import Ledger, canonical_json, digest, file_digest, write_json, write_jsonl
+from codefit.core.progress import Event, Listener
+from codefit.core.recipe import TrainSettings
+from codefit.core.types import Example
+from codefit.train import checkpoint, schedule
+from codefit.train.batch import collate
+from codefit.train.checkpoint import Cursor
+from codefit.train.loss import chunked_cross_entropy
+from codefit.train.model import Trainee, prepare
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that decides the outcome of one training."""
+
+    model: Path
+    examples: Sequence[Example]
+    validation: Sequence[Example]
+    settings: TrainSettings
+    capacity: int
+    budget: int
+    seed: int
+    pad_id: int
+
+    def key(self) -> str:
+        """Hash over model, rows and settings; a checkpoint belongs to one key."""
+        kept = self.settings.model_dump(exclude={"save_every"})
+        rows = digest(*(repr((e.token_ids, e.labels)) for e in (*self.examples, *self.validation)))
+        numbers = f"{self.capacity} {self.budget} {self.seed} {self.pad_id}"
+        return digest(file_digest(self.model), canonical_json(kept), rows, numbers)
+
+
+class LossDiverged(CodefitError):
+    """The loss is not a finite number any more."""
+
+
+def train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]:
+    """Train or resume in `folder`; return the summary that is written to `summary.json`.
+
+    Writes `log.jsonl` (a line per step), `checkpoints/` and the trained weights: `adapter/` in
+    PEFT's format for LoRA, `model/` for full-parameter tuning.
+    """
+    if job.settings.threads:
+        torch.set_num_threads(job.settings.threads)
+    trainee = prepare(job.model, job.settings, job.seed)
+    optimizer = torch.optim.AdamW(
+        trainee.trainable.values(), lr=job.settings.learning_rate, weight_decay=job.settings.weight_decay
+    )
+    key, saved = job.key(), folder / "checkpoints"
+    newest = checkpoint.latest(saved)
+    cursor = checkpoint.restore(newest, key, trainee.trainable, optimizer) if newest else Cursor()
+    log = _reopen_log(folder / "log.jsonl", cursor.step)
+    plan = schedule.steps(
+        job.examples, capacity=job.capacity, per_step=job.settings.batch_size, budget=job.budget,
+        seed=job.seed, start=cursor,
+    )  # fmt: skip
+    with log:
+        for step in plan:
+            began = time.perf_counter()
+            rate = schedule.learning_rate(
+                job.settings.learning_rate, (cursor.trained_tokens + step.trained_tokens / 2) / job.budget,
+                job.settings.warmup,
+            )  # fmt: skip
+            loss, norm = _optimizer_step(trainee, optimizer, job, step, rate)
+            cursor = step.after
+            if not math.isfinite(loss) or not math.isfinite(norm):
+                raise _diverged(folder, job, step)
+            tokens = sum(len(job.examples[i].token_ids) for b in step.bins for i in b)
+            speed = tokens / (time.perf_counter() - began)
+            entry = {"step": cursor.step, "trained_tokens": cursor.trained_tokens, "loss": loss, "lr": rate,
+                     "grad_norm": norm, "tokens_per_s": round(speed, 1)}  # fmt: skip
+            ends = cursor.trained_tokens >= job.budget
+            if ends and job.validation:
+                entry["val_loss"] = evaluate_loss(trainee, job)
+            log.append(entry)
+            message = f"step {cursor.step}, loss {loss:.3f}, {speed:,.0f} tokens/s"
+            listen(
+                Event(f"train {arm}", message, min(cursor.trained_tokens, job.budget), job.budget, "tokens")
+            )
+            if ends or cursor.step % job.settings.save_every == 0:
+                checkpoint.save(saved, cursor, key, trainee.trainable, optimizer)
+    return _finish(trainee, job, folder, arm, log.entries, cursor)
+
+
+def _optimizer_step(
+    trainee: Trainee, optimizer: torch.optim.Optimizer, job: Job, step: schedule.Step, rate: float
+) -> tuple[float, float]:
+    """Do one step over the micro-batches; return mean loss per trained token and gradient norm.
+
+    Every micro-batch is divided by the trained tokens of the whole step, so accumulation gives
+    the gradient of one large batch whatever the micro-batch holds.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    total = 0.0
+    size = job.settings.micro_batch or job.settings.batch_size
+    for at in range(0, len(step.bins), size):
+        loss = _loss(trainee, job, job.examples, step.bins[at : at + size])
+        (loss / step.trained_tokens).backward()
+        total += float(loss.detach())
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    norm = torch.nn.utils.clip_grad_norm_(trainee.trainable.values(), job.settings.max_grad_norm)
+    optimizer.step()
+    return total / step.trained_tokens, float(norm)
+
+
+def _loss(trainee: Trainee, job: Job, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> Tensor:
+    batch = collate(examples, bins, job.pad_id, str(trainee.head_VD.device))
+    half = trainee.head_VD.dtype == torch.bfloat16
+    with torch.autocast(trainee.head_VD.device.type, torch.bfloat16, enabled=half):
+        hidden_BTD = trainee.hidden_BTD(batch.ids_BT, batch.positions_BT, batch.mask_B1TT).to(
+            trainee.head_VD.dtype
+        )
+    return chunked_cross_entropy(hidden_BTD[batch.scored_BT], trainee.head_VD, batch.targets_N, _CHUNK)
+
+
+@torch.no_grad()
+def evaluate_loss(trainee: Trainee, job: Job) -> float:
+    """Return the mean loss per trained token of the held-out rows."""
+    trainee.outer.eval()
+    total, tokens = 0.0, 0
+    size = job.settings.batch_size
+    for at in range(0, len(job.validation), size):
+        bins = [[i] for i in range(at, min(at + size, len(job.validation)))]
+        total += float(_loss(trainee, job, job.validation, bins))
+        tokens += sum(job.validation[i].trained_tokens for (i,) in bins)
+    trainee.outer.train()
+    return total / tokens
+
+
+def _reopen_log(path: Path, step: int) -> Ledger:
+    """Open the log, cut back to the checkpoint that training goes on from."""
+    if path.exists():
+        with Ledger(path) as old:
+            kept = [e for e in old.entries if e["step"] <= step]
+        write_jsonl(path, kept)
+    return Ledger(path)
+
+
+def _diverged(folder: Path, job: Job, step: schedule.Step) -> LossDiverged:
+    rows = [job.examples[i].row_id for b in step.bins for i in b]
+    write_json(folder / "diverged.json", {"step": step.after.step, "rows": rows})
+    return LossDiverged(
+        f"loss is not finite at step {step.after.step}; its rows are in diverged.json",
+        where=str(folder),
+        todo="lower train.learning_rate",
+    )
+
+
+def _finish(
+    trainee: Trainee, job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor
+) -> dict[str, Any]:
+    name = "adapter" if job.settings.method == "lora" else "model"
+    trainee.outer.save_pretrained(str(folder / name))
+    parameters = sum(p.numel() for p in trainee.outer.parameters())
+    summary = {
+        "arm": arm,
+        "method": job.settings.method,
+        "rows": len(job.examples),
+        "validation_rows": len(job.validation),
+        "steps": cursor.step,
+        "epochs": round(cursor.trained_tokens / max(1, sum(e.trained_tokens for e in job.examples)), 3),
+        "trained_tokens": cursor.trained_tokens,
+        "parameters": parameters,
+        "trainable_parameters": sum(p.numel() for p in trainee.trainable.values()),
+        "first_loss": log[0]["loss"],
+        "last_loss": log[-1]["loss"],
+        "val_loss": log[-1].get("val_loss"),
+        "seed": job.seed,
+        "peak_mb": _peak_mb(str(trainee.head_VD.device)),
+        "weights": name,
+    }
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _peak_mb(device: str) -> float | None:
+    """Return MiB that the GPU's allocator reserved at most; a CPU has no such figure."""
+    if device.startswith("cuda"):
+        return round(int(torch.cuda.max_memory_reserved()) / 2**20, 1)
+    return None

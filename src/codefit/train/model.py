@@ -1,0 +1,63 @@
+"""A model made trainable: LoRA or all parameters, and its parts within reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from codefit.core.recipe import TrainSettings
+from codefit.models.load import load_model, resolve_device, resolve_dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Trainee:
+    """A model ready to train: the outer module, its decoder, its vocabulary head."""
+
+    outer: Any
+    decoder: Any
+    head_VD: Tensor
+    trainable: dict[str, nn.Parameter]
+
+    def hidden_BTD(self, ids_BT: Tensor, positions_BT: Tensor, mask_B1TT: Tensor) -> Tensor:
+        """Return the last hidden states of a packed batch."""
+        out = self.decoder(
+            input_ids=ids_BT, attention_mask=mask_B1TT, position_ids=positions_BT, use_cache=False
+        )
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+
+def prepare(path: Path, settings: TrainSettings, seed: int) -> Trainee:
+    """Load the start model and make it trainable by the chosen method.
+
+    LoRA (Hu et al. 2021) goes on every linear layer but the head, as attention-only adapters
+    learn less at the same size; its initialisation depends on `seed` only.
+    """
+    device = resolve_device(settings.device)
+    model = load_model(path, dtype=resolve_dtype(settings.dtype, device), device=device)
+    model.config.use_cache = False
+    if settings.recompute:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    torch.manual_seed(seed)
+    if settings.method == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(
+            r=settings.lora_rank,
+            lora_alpha=settings.lora_alpha,
+            use_rslora=settings.rslora,
+            lora_dropout=0.0,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+        outer = get_peft_model(model, config)
+        model = outer.get_base_model()
+    else:
+        outer = model
+    outer.train()
+    trainable = {n: p for n, p in outer.named_parameters() if p.requires_grad}
+    return Trainee(outer, model.get_decoder(), model.get_output_embeddings().weight, trainable)
