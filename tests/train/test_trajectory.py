@@ -220,7 +220,9 @@ def test_validation_loss_is_the_plain_mean_over_held_out_tokens(model: Path, tmp
     total = 0.0
     for e in held:
         logits = tuned(torch.tensor([e.token_ids])).logits[0, :-1]
-        total += F.cross_entropy(logits, torch.tensor(e.labels[1:]), ignore_index=-100, reduction="sum").item()
+        total += F.cross_entropy(
+            logits, torch.tensor(e.labels[1:]), ignore_index=-100, reduction="sum"
+        ).item()
     assert summary["val_loss"] == pytest.approx(total / sum(e.trained_tokens for e in held), rel=1e-4)
 
 

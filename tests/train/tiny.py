@@ -14,11 +14,11 @@ VOCAB = 64
 PAD = 0
 
 
-def tiny_model(folder: Path, *, tied: bool = True, seed: int = 0) -> Path:
+def tiny_model(folder: Path, *, tied: bool = True, seed: int = 0, vocab: int = VOCAB) -> Path:
     """Save a random two-layer Qwen2 of float32 weights and return its folder."""
     torch.manual_seed(seed)
     config = Qwen2Config(
-        vocab_size=VOCAB, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=vocab, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=tied, eos_token_id=2,
         pad_token_id=PAD, bos_token_id=None,
     )  # fmt: skip

@@ -24,7 +24,7 @@ class SourceSettings(Settings):
     """Where rows come from."""
 
     kind: str = Field(description="code_alpaca, taco, jsonl, parquet or micro")
-    path: Path | None = Field(None, description="file; relative to the folder the command runs in")
+    path: Path | None = Field(None, description="file; a relative one is below data_dir")
     name: Name | None = Field(None, description="name of the source in cards and quotas; default its kind")
     limit: Positive | None = Field(None, description="take the first N rows only")
     licence: str | None = Field(None, description="licence of the rows where the kind doesn't know it")
@@ -33,10 +33,10 @@ class SourceSettings(Settings):
 class ModelSettings(Settings):
     """The start model."""
 
-    name: str = Field(
-        description="`micro` (embedded), `random:FOLDER` (config.json, random weights) or a folder"
+    name: str = Field(description="`micro` (embedded), `random:SHAPE` (random weights) or a folder")
+    tokenizer: str | None = Field(
+        None, description="for a random model: tokenizer folder or tokenizer.json, below data_dir"
     )
-    tokenizer: str | None = Field(None, description="tokenizer folder or tokenizer.json; default the model's")
 
 
 class FormatSettings(Settings):
@@ -84,7 +84,9 @@ class SuiteSettings(Settings):
     """One benchmark."""
 
     name: str = Field(description="mbpp, mbpp+, humaneval, micro or a path to your own JSONL")
-    data: Path | None = Field(None, description="file in the benchmark's published layout")
+    data: Path | None = Field(
+        None, description="file in its published layout; a relative one is below data_dir"
+    )
     limit: Positive | None = Field(None, description="first N tasks only; marked on every figure")
     oracle: Literal["0.2", "0.3"] = Field("0.3", description="version of the comparison rules of MBPP(+)")
 
@@ -115,6 +117,9 @@ class Recipe(Settings):
     note: str = Field("", description="what a reader of the report must know first")
     stand_in: bool = Field(False, description="the model is a stand-in: marks every page")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    data_dir: Path = Field(
+        Path("."), description="folder of the data files, seen from where the command runs"
+    )
     memory: str = Field("7000MiB", description="device memory the run may use, as nvidia-smi would show it")
     model: ModelSettings
     sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
@@ -127,11 +132,11 @@ class Recipe(Settings):
     evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
     sandbox: SandboxSettings = SandboxSettings()
 
-    @field_validator("memory")
+    @field_validator("memory", mode="before")
     @classmethod
-    def _has_unit(cls, value: str) -> str:
-        units.parse_bytes(value)
-        return value
+    def _has_unit(cls, value: object) -> str:
+        units.parse_bytes(str(value))
+        return str(value)
 
     @model_validator(mode="after")
     def _arms_are_sound(self) -> Recipe:

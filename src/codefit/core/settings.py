@@ -88,7 +88,16 @@ def validate(model: type[Model], data: Any, where: str, lines: dict[Location, in
     try:
         return model.model_validate(data)
     except ValidationError as e:
-        raise InputErrors([_explain(model, d, where, lines) for d in e.errors()]) from e
+        details = e.errors()
+        # A list whose only element is wrong is reported as too short as well: say it once.
+        own = [d for d in details if not any(len(o["loc"]) > len(d["loc"]) == _shared(o, d) for o in details)]
+        raise InputErrors([_explain(model, d, where, lines) for d in own]) from e
+
+
+def _shared(a: ErrorDetails, b: ErrorDetails) -> int:
+    """Return how many leading parts of two places agree."""
+    return next((i for i, (x, y) in enumerate(zip(a["loc"], b["loc"], strict=False)) if x != y),
+                min(len(a["loc"]), len(b["loc"])))  # fmt: skip
 
 
 def _explain(

@@ -1,0 +1,168 @@
+"""Verbs on rows: data preview and card, decontaminate, verify."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.text import Text
+
+from codefit.cli import show
+from codefit.core.errors import InputError
+from codefit.core.files import read_json, write_json, write_jsonl
+from codefit.core.progress import Event, Listener
+
+if TYPE_CHECKING:
+    from codefit.core.types import Row, Task
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.group()
+def data() -> None:
+    """Look at what the model will see."""
+
+
+@data.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@_JSON
+def preview(run_folder: Path, as_json: bool) -> None:
+    """Show a rendered row per source beside an evaluation prompt; trained tokens are green."""
+    found = read_json(run_folder / "format.json")
+    if as_json:
+        show.print_json(found)
+        return
+    console = show.console()
+    parity = found["parity"]
+    console.print(
+        f"Template {found['template_hash']}: training and evaluation prefix alike on {parity['checked']} tasks"
+    )
+    for p in found["previews"]:
+        console.rule(f"{p['kind']} {p.get('source') or p.get('suite')}: {p['id']}")
+        text = Text()
+        for piece in p["pieces"]:
+            text.append(piece["text"], style="green" if piece["trained"] else "dim")
+        console.print(text)
+
+
+@data.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+def card(run_folder: Path) -> None:
+    """Print the data card of a run."""
+    path = run_folder / "data" / "card.md"
+    if not path.exists():
+        raise InputError("no data card there", where=str(path), todo="run codefit curate first")
+    click.echo(path.read_text(encoding="utf-8"), nl=False)
+
+
+def _read_rows(path: Path, strict: bool, bad: list[str]) -> list[Row]:
+    """Read rows of any layout that codefit knows."""
+    from codefit.sources.registry import open_source
+    from codefit.sources.sniff import kind_of
+
+    source = open_source({"kind": kind_of(path), "path": path})
+    rows = list(source.rows(None if strict else lambda error: bad.append(error.line())))
+    if not rows:
+        raise InputError("no usable row", where=str(path), todo=bad[0] if bad else "check the file")
+    return rows
+
+
+def _suites(against: tuple[str, ...], strict: bool) -> dict[str, tuple[Task, ...]]:
+    from codefit.suites.load import load_suite
+
+    found: dict[str, tuple[Task, ...]] = {}
+    for text in against:
+        name, _, file = text.partition("=")
+        suite = load_suite(name, Path(file) if file else None, strict=strict)
+        found[suite.info.name] = suite.tasks
+    return found
+
+
+def _told(live: Listener, stage: str) -> Any:
+    return lambda done, total: live(Event(stage, "", done, total, "programs"))
+
+
+@click.command()
+@click.argument("rows", type=click.Path(path_type=Path))
+@click.option(
+    "--against", multiple=True, required=True, metavar="SUITE[=FILE]", help="Test set; may be given again."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--execution", type=click.Choice(["off", "candidates", "all"]), default="candidates",
+              show_default=True, help="Run rows' functions on the tasks' tests.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Refuse malformed rows instead of counting them.")
+@click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores.")
+@_JSON
+def decontaminate(
+    rows: Path,
+    against: tuple[str, ...],
+    out: Path,
+    execution: str,
+    strict: bool,
+    jobs: int | None,
+    as_json: bool,
+) -> None:
+    """Find ROWS (JSONL or Parquet) that give away a test set: hits.jsonl, kept.parquet, dropped.parquet."""
+    from codefit.curate import DecontaminateSettings, write_rows
+    from codefit.curate import decontaminate as separate
+    from codefit.curate.rows_io import write_dropped
+    from codefit.sandbox import Sandbox
+
+    bad: list[str] = []
+    loaded, suites = _read_rows(rows, strict, bad), _suites(against, strict)
+    settings = DecontaminateSettings.model_validate({"execution_match": execution, "against": tuple(suites)})
+    with show.Live() as live, Sandbox(jobs=jobs or os.cpu_count() or 1) as sandbox:
+        live(Event("sandbox", sandbox.description, finished=True))
+        found = separate(loaded, suites, settings=settings, sandbox=sandbox, cache=out / "cache",
+                         on_progress=_told(live, "decontaminate"))  # fmt: skip
+    write_rows(out / "kept.parquet", found.kept)
+    write_dropped(out / "dropped.parquet", found.dropped)
+    write_jsonl(out / "hits.jsonl", (hit.record() for hit in found.hits))
+    summary = {"read": len(loaded), "kept": len(found.kept), "dropped": len(found.dropped), "hits": len(found.hits),
+               "malformed": bad, "suites": found.summary(), "out": str(out)}  # fmt: skip
+    write_json(out / "summary.json", summary)
+    if as_json:
+        show.print_json(summary)
+        return
+    for line in bad:
+        click.echo(f"skipped {line}", err=True)
+    click.echo(
+        f"{len(loaded)} rows: {len(found.dropped)} give away a task and were dropped, {len(found.kept)} kept"
+    )
+    click.echo(f"Results: {out / 'hits.jsonl'}")
+
+
+@click.command()
+@click.argument("rows", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option(
+    "--max-tests", type=click.IntRange(1), default=20, show_default=True, help="Tests per solution."
+)
+@click.option(
+    "--max-solutions", type=click.IntRange(1), default=6, show_default=True, help="Solutions per row."
+)
+@click.option("--strict", is_flag=True, help="Refuse malformed rows instead of counting them.")
+@click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores.")
+@_JSON
+def verify(
+    rows: Path, out: Path, max_tests: int, max_solutions: int, strict: bool, jobs: int | None, as_json: bool
+) -> None:
+    """Run every solution of every row of ROWS against the row's own tests: verdicts.jsonl."""
+    from codefit.curate import VerifySettings, verify_rows
+    from codefit.sandbox import Sandbox
+
+    bad: list[str] = []
+    loaded = _read_rows(rows, strict, bad)
+    settings = VerifySettings.model_validate({"max_tests": max_tests, "max_solutions": max_solutions})
+    with show.Live() as live, Sandbox(jobs=jobs or os.cpu_count() or 1) as sandbox:
+        live(Event("sandbox", sandbox.description, finished=True))
+        outcomes = verify_rows(loaded, sandbox, out, settings=settings, on_progress=_told(live, "verify"))
+    if as_json:
+        show.print_json({"read": len(loaded), "outcomes": outcomes, "malformed": bad, "out": str(out)})
+        return
+    for line in bad:
+        click.echo(f"skipped {line}", err=True)
+    click.echo(f"{len(loaded)} rows: " + ", ".join(f"{name} {n}" for name, n in outcomes.items()))
+    click.echo(f"Results: {out / 'verdicts.jsonl'}")

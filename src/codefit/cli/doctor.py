@@ -1,0 +1,87 @@
+"""`codefit doctor`: what this machine can do, and the line that fixes what it can't."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib import metadata
+
+import click
+
+from codefit.cli import show
+from codefit.core.errors import ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: `ok` None means "not needed, but good to have"."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    fix: str | None = None
+
+
+def _extra(module: str, install: str) -> Finding:
+    if importlib.util.find_spec(module) is None:
+        return Finding(module, False, "not installed", install)
+    return Finding(module, True, metadata.version(module))
+
+
+def _gpu() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("GPU", None, "unknown without torch")
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("GPU", None, "none that torch can use: tuning of real models is out, the demo is not")
+    free, total = torch.cuda.mem_get_info()
+    return Finding(
+        "GPU", True, f"{torch.cuda.get_device_name()}: {free / 2**20:,.0f} of {total / 2**20:,.0f} MiB free"
+    )
+
+
+def findings() -> list[Finding]:
+    """Return every check."""
+    from codefit.sandbox import probe
+
+    disk = shutil.disk_usage(".")
+    enough = disk.free > 2 * 2**30
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    probes = probe()
+    usable = any(p.ok for p in probes)
+    return [
+        Finding("Python", True, platform.python_version()),
+        Finding(
+            "machine", True, f"{platform.platform()}, {os.cpu_count()} cores, {memory:.1f} GiB of memory"
+        ),
+        Finding("disk", enough, f"{disk.free / 2**30:.1f} GiB free here", None if enough else "free 2 GiB"),
+        *(
+            Finding(f"sandbox: {p.name}", p.ok if p.ok or not usable else None, p.detail, p.fix)
+            for p in probes
+        ),
+        _extra("torch", "pip install torch"),
+        _extra("transformers", "pip install 'codefit[train]'"),
+        _extra("peft", "pip install 'codefit[train]'"),
+        _extra("matplotlib", "pip install 'codefit[report]'"),
+        _gpu(),
+    ]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def doctor(as_json: bool) -> None:
+    """Check this machine; exit 3 if something that the demo needs is missing."""
+    found = findings()
+    if as_json:
+        show.print_json([asdict(f) for f in found])
+    else:
+        for f in found:
+            mark = {True: "ok  ", False: "MISS", None: "-   "}[f.ok]
+            fix = f"  -> {f.fix}" if f.fix and not f.ok else ""
+            click.echo(f"{mark} {f.name}: {f.detail}{fix}")
+    if any(f.ok is False for f in found):
+        raise SystemExit(ExitCode.PREREQUISITE)

@@ -1,0 +1,215 @@
+"""Verbs that measure a model: generate, execute, evaluate, compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from codefit.cli import show
+from codefit.core.errors import CodefitError, GateNotPassed, InputError
+from codefit.core.files import write_json
+from codefit.core.progress import Event, Listener
+
+if TYPE_CHECKING:
+    from codefit.suites.base import Suite
+    from codefit.suites.execute import ExecuteResult
+
+F = TypeVar("F", bound=Callable[..., Any])
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _suite_options(f: F) -> F:
+    for option in (
+        click.option("--strict", is_flag=True, help="Refuse malformed lines instead of counting them."),
+        click.option("--oracle", type=click.Choice(["0.2", "0.3"]), default="0.3", show_default=True,
+                     help="Comparison rules of MBPP(+): evalplus 0.2 or 0.3."),
+        click.option("--limit", type=click.IntRange(1), help="First N tasks only; marked on every figure."),
+        click.option("--data", type=click.Path(path_type=Path), help="The benchmark's file, in its published layout."),
+        click.argument("suite"),
+    ):  # fmt: skip
+        f = option(f)
+    return f
+
+
+def _sandbox_options(f: F) -> F:
+    for option in (
+        click.option(
+            "--unsafe-no-isolation", is_flag=True, help="Run programs unprotected; stamps the score."
+        ),
+        click.option(
+            "--isolation", default="auto", show_default=True, help="Isolation level; see codefit doctor."
+        ),
+        click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores."),
+    ):
+        f = option(f)
+    return f
+
+
+def _model_options(f: F) -> F:
+    for option in (
+        click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto."),
+        click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Prompts in a batch."),
+        click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True,
+                     help="Longest answer."),
+        click.option("--system", help="System prompt; left to the chat template where not given."),
+        click.option("--model", required=True, help="Model folder, adapter folder, or micro."),
+    ):  # fmt: skip
+        f = option(f)
+    return f
+
+
+def _load(suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool) -> Suite:
+    from codefit.suites.load import load_suite
+
+    return load_suite(suite, data, oracle=oracle, limit=limit, strict=strict)
+
+
+def _judge(
+    suite: Suite, completions: Any, out: Path, live: Listener, *, jobs: int | None, isolation: str, unsafe: bool,
+    strict: bool, only: tuple[str, ...] = (), all_tests: bool = False, fresh: bool = False,
+) -> ExecuteResult:  # fmt: skip
+    from codefit.sandbox import Sandbox
+    from codefit.score.tally import pass_figures
+    from codefit.suites.execute import execute as run_execute
+
+    level = "none" if unsafe and isolation == "auto" else isolation
+    with Sandbox(level=level, jobs=jobs or os.cpu_count() or 1, unsafe_no_isolation=unsafe) as sandbox:
+        live(Event("sandbox", sandbox.description, finished=True))
+        return run_execute(
+            suite, completions, out, sandbox, pass_figures, cache=show.cache_folder(), only=only or None,
+            all_tests=all_tests, strict=strict, fresh=fresh,
+            progress=lambda phase, done, total: live(Event("execute", phase, done, total, "programs")),
+            prepare_progress=lambda done, total: live(Event("reference", "", done, total, "tasks")),
+        )  # fmt: skip
+
+
+def _tell(result: ExecuteResult, as_json: bool) -> None:
+    if as_json:
+        show.print_json({"out": str(result.out), "scores": result.scores, "outcomes": result.outcomes,
+                         "missing": list(result.missing), "flakes": result.flakes, "notes": result.notes})  # fmt: skip
+    else:
+        console = show.console()
+        console.print(show.score_table(result.scores))
+        outcomes = ", ".join(f"{name} {n}" for name, n in result.outcomes.items())
+        console.print(f"Outcomes: {outcomes}", soft_wrap=True, markup=False)
+        for note in result.notes:
+            console.print(f"Note: {note}", soft_wrap=True, markup=False)
+        console.print(f"Results: {result.out}", soft_wrap=True, markup=False)
+    if result.sandbox_failed:
+        raise CodefitError(
+            f"{result.sandbox_failed} samples could not be judged", todo="run the same command again"
+        )
+
+
+@click.command()
+@_suite_options
+@click.option("--completions", required=True, type=click.Path(path_type=Path),
+              help="JSON Lines: task_id with solution, completion or text; .gz accepted.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--only", multiple=True, metavar="TASK", help="Judge this task only; may be given again.")
+@click.option(
+    "--all-tests", is_flag=True, help="Go on behind failures and run plus tests after a failed base."
+)
+@click.option("--fresh", is_flag=True, help="Judge again where the folder holds a finished result.")
+@_sandbox_options
+@_JSON
+def execute(
+    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, completions: Path, out: Path,
+    only: tuple[str, ...], all_tests: bool, fresh: bool, jobs: int | None, isolation: str,
+    unsafe_no_isolation: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Judge completions of SUITE in the sandbox.
+
+    Writes verdicts.jsonl, scores.json and eval_results.json (evalplus' layout). Run it again to
+    resume; a finished folder is left as it is.
+    """
+    loaded = _load(suite, data, limit, oracle, strict)
+    with show.Live() as live:
+        result = _judge(loaded, completions, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
+                        strict=strict, only=only, all_tests=all_tests, fresh=fresh)  # fmt: skip
+    _tell(result, as_json)
+
+
+@click.command()
+@_suite_options
+@_model_options
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
+@_JSON
+def generate(
+    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, model: str, system: str | None,
+    max_new_tokens: int, batch_size: int, device: str, out: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Let a model answer SUITE, greedily. Killed runs go on where they were."""
+    from codefit.pipeline.answer import Asking, answer_suite, find_model, write_completions
+
+    loaded = _load(suite, data, limit, oracle, strict)
+    asking = Asking(system, True, max_new_tokens, batch_size, device)
+    with show.Live() as live:
+        found = answer_suite(loaded, find_model(model), asking, out.with_name(f"{out.name}.ledger"), live)
+    write_completions(found, out)
+    if as_json:
+        show.print_json({"out": str(out), "completions": len(found)})
+    else:
+        click.echo(f"Results: {out} ({len(found)} completions)")
+
+
+@click.command()
+@_suite_options
+@_model_options
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--fresh", is_flag=True, help="Judge again where the folder holds a finished result.")
+@_sandbox_options
+@_JSON
+def evaluate(
+    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, model: str, system: str | None,
+    max_new_tokens: int, batch_size: int, device: str, out: Path, fresh: bool, jobs: int | None, isolation: str,
+    unsafe_no_isolation: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Let a model answer SUITE and judge the answers."""
+    from codefit.pipeline.answer import Asking, answer_suite, find_model, write_completions
+
+    loaded = _load(suite, data, limit, oracle, strict)
+    asking = Asking(system, True, max_new_tokens, batch_size, device)
+    with show.Live() as live:
+        found = answer_suite(loaded, find_model(model), asking, out / "completions.ledger", live)
+        write_completions(found, out / "completions.jsonl")
+        result = _judge(loaded, found, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
+                        strict=strict, fresh=fresh)  # fmt: skip
+    _tell(result, as_json)
+
+
+@click.command()
+@click.argument("before", metavar="BASE_DIR", type=click.Path(path_type=Path))
+@click.argument("after", metavar="TUNED_DIR", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--gate", is_flag=True, help="Exit 4 unless every gain's lower bound is above 0.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
+@_JSON
+def compare(before: Path, after: Path, out: Path, gate: bool, seed: int, as_json: bool) -> None:
+    """Compare two folders that `execute` or `evaluate` wrote, pairing them by task.
+
+    Refused where suite, revision, harness or tasks differ.
+    """
+    from codefit.score.compare import compare as compare_sides
+    from codefit.score.compare import read_sides
+
+    sides = [read_sides(folder) for folder in (before, after)]
+    shared = [name for name in sides[0] if name in sides[1]]
+    if not shared:
+        raise InputError(
+            f"no suite in both: {', '.join(sides[0])} and {', '.join(sides[1])}", where=str(after)
+        )
+    found = [compare_sides(sides[0][name], sides[1][name], seed=seed) for name in shared]
+    write_json(out / "comparison.json", {"before": str(before), "after": str(after), "comparisons": found})
+    if as_json:
+        show.print_json({"out": str(out), "comparisons": found})
+    else:
+        for c in found:
+            click.echo(show.comparison_line(c))
+        click.echo(f"Results: {out / 'comparison.json'}")
+    if gate and not all(c["ci95"][0] > 0 for c in found):
+        raise GateNotPassed("not every gain has a lower bound above 0", where="--gate")

@@ -1,0 +1,136 @@
+"""Verbs that run a recipe, whole or in part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codefit.cli import show
+from codefit.cli.recipe import resolve_recipe
+from codefit.core.errors import InputError
+from codefit.core.recipe import load_recipe
+from codefit.pipeline import STAGES, RunResult, run_recipe
+from codefit.pipeline.run import plan_of
+
+_OUT = click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/RECIPE.")
+_SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value.")
+_FRESH = click.option("--fresh", is_flag=True, help="Empty the run folder first.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _go(
+    name: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: bool, as_json: bool
+) -> RunResult:
+    recipe = load_recipe(resolve_recipe(name), overrides)
+    folder = out or Path("runs") / recipe.name
+    with show.Live() as live:
+        result = run_recipe(recipe, folder, cache=show.cache_folder(), listen=live, until=until, fresh=fresh)
+    _tell(result, as_json)
+    return result
+
+
+def _tell(result: RunResult, as_json: bool) -> None:
+    scores = result.scores()
+    report = result.out / "report" / "index.html"
+    if as_json:
+        done: dict[str, Any] = {"run": str(result.out), "complete": result.complete, "ran": list(result.ran)}
+        show.print_json({**done, **scores, "report": str(report) if result.complete else None})
+        return
+    console = show.console()
+    if result.complete:
+        if any(s["stand_in"] for s in scores["scores"]):
+            console.print(
+                "The model is a stand-in of 0.4 M parameters: these figures show the machine at work."
+            )
+        console.print(show.score_table(scores["scores"]))
+        for c in scores["comparisons"]:
+            console.print(show.comparison_line(c), soft_wrap=True, markup=False)
+        console.print(f"Report: {report}", soft_wrap=True)
+    else:
+        console.print(f"Results: {result.out}", soft_wrap=True)
+
+
+@click.command()
+@_OUT
+@_SET
+@_FRESH
+@_JSON
+def demo(out: Path | None, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> None:
+    """Do the whole job on the embedded stand-in model, on a CPU, in minutes.
+
+    Curates deliberately dirty rows, tunes the model on the raw and on the curated ones, lets all
+    three models answer held-out tasks, judges them in the sandbox and writes the report. Run it
+    again to resume, or to see that nothing is left to do.
+    """
+    _go("micro-demo", out, overrides, None, fresh, as_json)
+
+
+@click.command()
+@click.argument("recipe")
+@_OUT
+@_SET
+@click.option("--until", type=click.Choice(STAGES), help="Stop after this stage.")
+@click.option("--dry-run", is_flag=True, help="Check the recipe and print its stages; run nothing.")
+@_FRESH
+@_JSON
+def run(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, dry_run: bool, fresh: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Do everything RECIPE (a file, or the name of a bundled one) says; run it again to resume."""
+    if not dry_run:
+        _go(recipe, out, overrides, until, fresh, as_json)
+        return
+    loaded = load_recipe(resolve_recipe(recipe), overrides)
+    folder = out or Path("runs") / loaded.name
+    with show.Live(quiet=True) as live:
+        stages = plan_of(loaded, folder, show.cache_folder(), live)
+    if as_json:
+        show.print_json({"run": str(folder), "stages": [{"name": n, "outputs": o} for n, o in stages]})
+        return
+    for name, outputs in stages:
+        click.echo(f"{name}: {', '.join(outputs)}")
+
+
+@click.command()
+@click.argument("recipe")
+@_OUT
+@_SET
+@_FRESH
+@_JSON
+def curate(recipe: str, out: Path | None, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> None:
+    """Run RECIPE as far as its curated rows: OUT/data/kept.parquet, funnel.json, card.md."""
+    _go(recipe, out, overrides, "curate", fresh, as_json)
+
+
+@click.command()
+@click.argument("recipe")
+@_OUT
+@_SET
+@_FRESH
+@_JSON
+def train(recipe: str, out: Path | None, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> None:
+    """Run RECIPE as far as its trained models, or resume at the last checkpoint."""
+    _go(recipe, out, overrides, "train", fresh, as_json)
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Print the Markdown report in this language.")
+@_JSON
+def report(run_folder: Path, lang: str | None, as_json: bool) -> None:
+    """Write RUN's report again: HTML, Markdown and JSON."""
+    from codefit.report import write_report
+
+    if not (run_folder / "recipe.resolved.yaml").exists():
+        raise InputError("not a run folder", where=str(run_folder), todo="name the --out of a run")
+    page = write_report(run_folder)
+    if as_json:
+        click.echo((page.parent / "report.json").read_text(encoding="utf-8"), nl=False)
+    elif lang:
+        name = "report.md" if lang == "en" else "report.zh.md"
+        click.echo((page.parent / name).read_text(encoding="utf-8"), nl=False)
+    else:
+        click.echo(f"Report: {page}")

@@ -1,0 +1,129 @@
+"""Rendering for people: live progress, score and comparison tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from codefit.core.progress import Event
+
+_PLAIN_INTERVAL_S = 5.0
+
+
+def console() -> Console:
+    """Return the console for results; wide enough for tables where the output is not a terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+
+
+def cache_folder() -> Path:
+    """Return where verdicts and reference outputs are kept between runs."""
+    base = os.environ.get("CODEFIT_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "codefit"
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document to standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+class Live:
+    """Progress on standard error: a live line on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._last = 0.0
+
+    def __enter__(self) -> Live:
+        if self._console.is_terminal and not self._quiet:
+            self._bars = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"), console=self._console, transient=True,
+            )  # fmt: skip
+            self._bars.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Hear one event."""
+        if self._quiet:
+            return
+        if event.finished:
+            self._clear()
+            self._console.print(f"{event.stage}: {event.message}", soft_wrap=True, markup=False)
+        elif self._bars:
+            self._bar(self._bars, event)
+        elif event.done is None or time.monotonic() - self._last > _PLAIN_INTERVAL_S:
+            self._last = time.monotonic()
+            count = (
+                f" {event.done:,}/{event.total:,} {event.unit}"
+                if event.done is not None and event.total
+                else ""
+            )
+            note = f" {event.message}" if event.message else ""
+            self._console.print(f"{event.stage}:{count}{note}", soft_wrap=True, markup=False)
+
+    def _bar(self, bars: Progress, event: Event) -> None:
+        if event.done is None:
+            bars.console.print(f"{event.stage}: {event.message}", soft_wrap=True, markup=False)
+            return
+        name = f"{event.stage} {event.message}" if event.stage == "curate" else event.stage
+        if name not in self._tasks:
+            self._clear()
+            self._tasks[name] = bars.add_task(name, total=event.total, note="")
+        bars.update(self._tasks[name], completed=event.done, total=event.total, note=event.message)
+
+    def _clear(self) -> None:
+        for task in self._tasks.values():
+            if self._bars:
+                self._bars.remove_task(task)
+        self._tasks.clear()
+
+
+def percent(score: dict[str, Any]) -> str:
+    """Return a score as `67.2 % (254/378) [62.3, 71.7]`."""
+    if score["value"] is None:
+        return "not measured"
+    low, high = score["ci95"]
+    limit = f" limit {score['limit']}" if score.get("limit") else ""
+    value = f"{100 * score['value']:.1f} % ({score['passed']}/{score['n']})"
+    return f"{value} [{100 * low:.1f}, {100 * high:.1f}]{limit}"
+
+
+def score_table(scores: list[dict[str, Any]]) -> Table:
+    """Return scores as a table, one row per model and suite."""
+    table = Table(caption="95 % Wilson intervals", caption_justify="left")
+    for name in ("model", "suite", "pass@1", "revision", "not judged"):
+        table.add_column(name, overflow="fold")
+    for s in scores:
+        table.add_row(s.get("arm", ""), s["suite"], percent(s), s["revision"], str(len(s["excluded"])))
+    return table
+
+
+def comparison_line(c: dict[str, Any]) -> str:
+    """Return a comparison as one line, points and percent never one without the other."""
+    low, high = c["ci95"]
+    relative = (
+        f"{c['relative_percent']:+.1f} % relative" if c["relative_percent"] is not None else "relative: none"
+    )
+    sides = f"{c['before_arm']} -> {c['after_arm']}: " if "before_arm" in c else ""
+    return (
+        f"{c['suite']}: {sides}{100 * c['before']:.1f} -> {100 * c['after']:.1f}, {c['points']:+.1f} points"
+        f" ({relative}), 95 % CI [{low:+.1f}, {high:+.1f}], {c['test']} p = {c['p_value']:.2g},"
+        f" fixed {c['fixed']}, broken {c['broken']}, detectable {c['minimum_detectable_points']:.1f}"
+    )

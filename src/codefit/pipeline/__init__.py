@@ -1,0 +1,5 @@
+"""The stages of a run in order, each skipped when it is done."""
+
+from codefit.pipeline.run import STAGES, RunResult, run_recipe
+
+__all__ = ["STAGES", "RunResult", "run_recipe"]

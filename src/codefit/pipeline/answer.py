@@ -1,0 +1,101 @@
+"""Let one model answer one suite, outside a run: what `generate` and `evaluate` do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codefit.core.errors import InputError
+from codefit.core.files import digest, file_digest, read_json, write_jsonl
+from codefit.core.progress import Listener
+from codefit.core.types import Completion
+
+if TYPE_CHECKING:
+    from codefit.suites.base import Suite
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model folder, with the adapter that sits on it where there is one."""
+
+    path: Path
+    adapter: Path | None
+
+
+def find_model(name: str) -> Model:
+    """Return the model of `micro`, a model folder, or an adapter folder; raises `InputError`."""
+    from codefit.core.recipe import ModelSettings
+    from codefit.models.start import start_model
+
+    path = Path(name).expanduser()
+    if not (path / "adapter_config.json").exists():
+        return Model(start_model(ModelSettings(name=name), path, 0), None)
+    base = read_json(path / "adapter_config.json").get("base_model_name_or_path")
+    if not base or not (Path(base) / "config.json").exists():
+        raise InputError(
+            f"its base model is not at '{base}'", where=name, todo="merge it: codefit export merge"
+        )
+    return Model(Path(base), path)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a model is asked."""
+
+    system: str | None
+    fence: bool
+    max_new_tokens: int
+    batch_size: int
+    device: str
+
+
+def answer_suite(
+    suite: Suite, model: Model, asking: Asking, ledger: Path, listen: Listener
+) -> list[Completion]:
+    """Return a greedy completion per task; `ledger` keeps them, so that a killed run goes on."""
+    from codefit.format.chat import ChatFormat
+    from codefit.generate.cache import Request, complete
+    from codefit.models.load import load_model, load_tokenizer, require_torch, resolve_device, resolve_dtype
+
+    require_torch()
+    device = resolve_device(asking.device)
+    dtype = resolve_dtype("auto", device)
+    tokenizer = load_tokenizer(model.path)
+    chat = ChatFormat(tokenizer, system=asking.system, fence=asking.fence)
+
+    def load() -> Any:
+        from codefit.generate.engine import TransformersEngine
+
+        loaded = load_model(model.path, dtype=dtype, device=device, adapter=model.adapter)
+        return TransformersEngine(
+            loaded, tokenizer, max_new_tokens=asking.max_new_tokens, batch_size=asking.batch_size
+        )
+
+    weights = [file_digest(p) for p in (model.path, model.adapter) if p is not None]
+    return complete(
+        [Request(t.task_id, tuple(chat.prefix(t.prompt))) for t in suite.tasks],
+        load,
+        ledger,
+        setting=digest(*weights, dtype, str(asking.max_new_tokens)),
+        stage=f"generate {suite.info.name}",
+        listen=listen,
+    )
+
+
+def write_completions(completions: list[Completion], out: Path) -> None:
+    """Write completions as JSON Lines, atomically."""
+    write_jsonl(
+        out,
+        (
+            {
+                "task_id": c.task_id,
+                "sample": c.sample,
+                "text": c.text,
+                "tokens": c.tokens,
+                "mean_logprob": c.mean_logprob,
+                "finish_reason": c.finish_reason,
+            }
+            for c in completions
+        ),
+    )

@@ -1,0 +1,189 @@
+"""What the stages of one run share, made when first asked for.
+
+A run that has nothing to do must not load torch, generate data or start a sandbox, so every
+costly thing here is lazy.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codefit.core.errors import InputError
+from codefit.core.files import file_digest
+from codefit.core.progress import Event, Listener
+from codefit.core.recipe import ArmSettings, Recipe, SourceSettings, SuiteSettings
+from codefit.core.seeds import subseed
+from codefit.core.types import Dropped, Example
+
+if TYPE_CHECKING:
+    from codefit.format.chat import ChatFormat
+    from codefit.sandbox import Sandbox
+    from codefit.sources.base import Source
+    from codefit.suites.base import Suite, SuiteInfo
+
+START = "start"
+
+
+class Context:
+    """One run: recipe, folder, and the parts that several stages need."""
+
+    def __init__(self, recipe: Recipe, out: Path, cache: Path, listen: Listener) -> None:
+        self.recipe, self.out, self.cache, self.listen = recipe, out, cache, listen
+        self._closing = ExitStack()
+        self._examples: dict[str, tuple[list[Example], list[Dropped]]] = {}
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self._closing.close()
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The opened sources, in recipe order."""
+        from codefit.sources.registry import open_source
+
+        return [
+            open_source({**self._located(spec), "seed": self.recipe.seed}) for spec in self.recipe.sources
+        ]
+
+    def _located(self, spec: SourceSettings) -> dict[str, Any]:
+        return {**spec.model_dump(), "path": self.located(spec.path) if spec.path else None}
+
+    def located(self, path: Path) -> Path:
+        """Return a data file's place: a relative path is below the recipe's data_dir."""
+        return self.recipe.data_dir / path.expanduser()
+
+    @cached_property
+    def suites(self) -> list[tuple[SuiteSettings, Suite]]:
+        """The benchmarks of the recipe."""
+        from codefit.suites.load import load_suite
+
+        return [
+            (
+                s,
+                load_suite(
+                    s.name,
+                    self.located(s.data) if s.data else None,
+                    oracle=s.oracle,
+                    limit=s.limit,
+                    strict=self.recipe.strict,
+                ),
+            )
+            for s in self.recipe.evaluate
+        ]
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        """The sandbox; raises `MissingPrerequisite` where none can be had."""
+        from codefit.sandbox import Sandbox
+
+        settings = self.recipe.sandbox
+        box = Sandbox(level=settings.level, jobs=settings.jobs or os.cpu_count() or 1)
+        self.listen(Event("sandbox", box.description, finished=True))
+        return self._closing.enter_context(box)
+
+    @cached_property
+    def start_model(self) -> Path:
+        """The start model's folder."""
+        from codefit.models.start import start_model
+
+        model = self.recipe.model
+        if model.tokenizer:
+            model = model.model_copy(update={"tokenizer": str(self.located(Path(model.tokenizer)))})
+        return start_model(model, self.out / "train" / "start", self.recipe.seed)
+
+    @cached_property
+    def start_digest(self) -> str:
+        """Hash of the start model's files."""
+        return file_digest(self.start_model)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The start model's tokenizer, or the one that the recipe names for a random model."""
+        from codefit.models.load import load_tokenizer, require_torch
+
+        require_torch()
+        return load_tokenizer(self.start_model)
+
+    @cached_property
+    def chat(self) -> ChatFormat:
+        """The one prompt format."""
+        from codefit.format.chat import ChatFormat
+
+        f = self.recipe.format
+        return ChatFormat(self.tokenizer, system=f.system, fence=f.fence)
+
+    @property
+    def main_arm(self) -> ArmSettings:
+        """The arm that the run is about."""
+        return self.recipe.arms[0]
+
+    def arm_folder(self, arm: str) -> Path:
+        """Return where an arm trains."""
+        return self.out / "train" if arm == self.main_arm.name else self.out / "arms" / arm / "train"
+
+    def rows_file(self, arm: ArmSettings) -> str:
+        """Return the arm's rows, below the run folder."""
+        return {"curated": "data/kept.parquet", "raw": "data/raw.parquet", "random": "data/random.parquet"}[
+            arm.rows
+        ]
+
+    def examples(self, arm: ArmSettings) -> tuple[list[Example], list[Dropped]]:
+        """Return an arm's tokenised rows, and the rows that are too long."""
+        name = self.rows_file(arm)
+        if name not in self._examples:
+            from codefit.curate.rows_io import read_rows
+
+            kept: list[Example] = []
+            dropped: list[Dropped] = []
+            for item in self.chat.examples(read_rows(self.out / name), self.recipe.format.max_length):
+                if isinstance(item, Dropped):
+                    dropped.append(item)
+                else:
+                    kept.append(item)
+            if not kept:
+                raise InputError(
+                    "no row is left to train on",
+                    where=str(self.out / name),
+                    todo="see data/funnel.json for the reasons",
+                )
+            self._examples[name] = (kept, dropped)
+        return self._examples[name]
+
+    def trained_budget(self, arm: ArmSettings) -> int:
+        """Return the trained tokens of an arm: its own epochs, or as many as the main arm's."""
+        source = arm if arm.budget == "epochs" else self.main_arm
+        training, _ = self.split(source)
+        return max(1, round(self.recipe.train_of(source).epochs * sum(e.trained_tokens for e in training)))
+
+    def split(self, arm: ArmSettings) -> tuple[list[Example], list[Example]]:
+        """Return an arm's training and validation examples; the split depends on row ids only."""
+        examples, _ = self.examples(arm)
+        n = self.recipe.train_of(arm).validation_rows
+        if n == 0:
+            return examples, []
+        if n >= len(examples):
+            raise InputError(f"{n} validation rows of {len(examples)} leave none to train on", where="train")
+        ranked = sorted(examples, key=lambda e: subseed(self.recipe.seed, "validation", e.row_id))
+        held = {e.row_id for e in ranked[:n]}
+        return [e for e in examples if e.row_id not in held], [e for e in examples if e.row_id in held]
+
+
+def source_settings(context: Context) -> list[dict[str, Any]]:
+    """Return the sources with their content hashes, for stage keys."""
+    return [
+        {**_plain(spec), "revision": source.revision}
+        for spec, source in zip(context.recipe.sources, context.sources, strict=True)
+    ]
+
+
+def _plain(spec: SourceSettings) -> dict[str, Any]:
+    return spec.model_dump(mode="json", exclude={"path"})
+
+
+def suite_settings(info: SuiteInfo) -> dict[str, Any]:
+    """Return what names a suite in a stage key."""
+    return {"suite": info.name, "revision": info.revision, "harness": info.harness}

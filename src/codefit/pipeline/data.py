@@ -1,0 +1,144 @@
+"""Stages that make the training data: curate, format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codefit.core.errors import InputError
+from codefit.core.files import write_json
+from codefit.core.progress import Event
+from codefit.core.seeds import rng
+from codefit.core.types import Row
+from codefit.pipeline.context import Context, source_settings
+
+CURATED = (
+    "kept.parquet",
+    "raw.parquet",
+    "random.parquet",
+    "dropped.parquet",
+    "funnel.json",
+    "card.md",
+    "hits.jsonl",
+)
+_PREVIEWS = 1
+_SHOWN = 5
+
+
+def curate_settings(context: Context) -> dict[str, Any]:
+    """Return what decides the curated rows."""
+    return {
+        "curate": context.recipe.curate.model_dump(mode="json"),
+        "sources": source_settings(context),
+        "suites": [[suite.info.name, suite.info.revision] for _, suite in context.suites],
+        "seed": context.recipe.seed,
+        "strict": context.recipe.strict,
+    }
+
+
+def curate_stage(context: Context) -> None:
+    """Read all sources and run the funnel."""
+    from codefit.curate import curate
+
+    rows: list[Row] = []
+    described: list[dict[str, Any]] = []
+    for source in context.sources:
+        bad: list[InputError] = []
+        rows += source.rows(None if context.recipe.strict else bad.append)
+        described.append({**source.describe(), "skipped": [error.line() for error in bad]})
+        for error in bad[:_SHOWN]:
+            context.listen(Event("curate", f"skipped {error.line()}"))
+        if bad:
+            context.listen(Event("curate", f"skipped {len(bad)} malformed rows of {source.name}"))
+    curate(
+        rows,
+        context.recipe.curate,
+        context.out,
+        tasks={suite.info.name: suite.tasks for _, suite in context.suites},
+        sandbox=context.sandbox,
+        seed=context.recipe.seed,
+        sources=described,
+        on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
+    )
+
+
+def format_settings(context: Context) -> dict[str, Any]:
+    """Return what decides the tokens."""
+    return {
+        "format": context.recipe.format.model_dump(mode="json"),
+        "model": context.start_digest,
+        "arms": [arm.rows for arm in context.recipe.arms],
+        "seed": context.recipe.seed,
+    }
+
+
+def format_stage(context: Context) -> None:
+    """Check prompt parity, count tokens, and write what the model will see."""
+    from codefit.format.pack import efficiency, epoch_bins
+
+    chat, recipe = context.chat, context.recipe
+    checked, prefix = 0, 0
+    for _, suite in context.suites:
+        for task in suite.tasks:
+            prefix = chat.check_parity(task.prompt, "def answer():\n    return 1")
+            checked += 1
+    arms = {}
+    for arm in recipe.arms:
+        examples, dropped = context.examples(arm)
+        bins = epoch_bins(examples, recipe.format.max_length, recipe.seed, 0)
+        arms[arm.name] = {
+            "rows": len(examples),
+            "too_long": len(dropped),
+            "tokens": sum(len(e.token_ids) for e in examples),
+            "trained_tokens": sum(e.trained_tokens for e in examples),
+            "bins": len(bins),
+            "packing_efficiency": round(efficiency(examples, bins, recipe.format.max_length), 4),
+        }
+        context.listen(Event("format", f"{arm.name}: {len(examples)} rows, {len(dropped)} too long"))
+    write_json(
+        context.out / "format.json",
+        {
+            "template_hash": chat.revision,
+            "max_length": recipe.format.max_length,
+            "parity": {
+                "ok": True,
+                "checked": checked,
+                "prefix_tokens": prefix,
+                "suites": [suite.info.name for _, suite in context.suites],
+            },
+            "arms": arms,
+            "previews": previews(context),
+        },
+    )
+
+
+def previews(context: Context) -> list[dict[str, Any]]:
+    """Return one rendered row per source and one evaluation prompt per suite, split by the loss mask."""
+    from codefit.curate.rows_io import read_rows
+
+    rows: dict[str, list[Row]] = {}
+    for row in read_rows(context.out / context.rows_file(context.main_arm)):
+        rows.setdefault(row.source, []).append(row)
+    out: list[dict[str, Any]] = []
+    for source, members in sorted(rows.items()):
+        for row in rng(context.recipe.seed, "preview", source).sample(members, min(_PREVIEWS, len(members))):
+            pieces = context.chat.pieces(context.chat.example(row))
+            out.append(
+                {
+                    "kind": "row",
+                    "source": source,
+                    "id": row.id,
+                    "pieces": [{"text": p.text, "trained": p.trained} for p in pieces],
+                }
+            )
+    for _, suite in context.suites:
+        task = suite.tasks[0]
+        text = context.tokenizer.decode(context.chat.prefix(task.prompt), skip_special_tokens=False)
+        out.append(
+            {
+                "kind": "evaluation",
+                "suite": suite.info.name,
+                "id": task.task_id,
+                "pieces": [{"text": text, "trained": False}],
+            }
+        )
+    return out

@@ -1,0 +1,108 @@
+"""Stages that judge: execute, score, analyse, report."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
+from codefit.core.progress import Event
+from codefit.core.types import Completion
+from codefit.pipeline.context import START, Context, suite_settings
+
+if TYPE_CHECKING:
+    from codefit.suites.base import SuiteInfo
+
+
+def arm_names(context: Context) -> list[str]:
+    """Return `start` and the arms in recipe order."""
+    return [START, *(arm.name for arm in context.recipe.arms)]
+
+
+def execute_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
+    """Return what decides verdicts, beside the completions."""
+    return {**suite_settings(info), "sandbox": context.recipe.sandbox.level}
+
+
+def execute_stage(context: Context, index: int) -> None:
+    """Judge every arm's completions of one suite."""
+    from codefit.score.tally import pass_figures
+    from codefit.suites.execute import execute
+
+    _, suite = context.suites[index]
+    name = suite.info.name
+    by_arm: dict[str, list[Completion]] = {arm: [] for arm in arm_names(context)}
+    for _, line in read_jsonl(context.out / "completions" / f"{name}.jsonl"):
+        by_arm[line["arm"]].append(
+            Completion(line["task_id"], line["sample"], line["text"], line["tokens"], line["mean_logprob"],
+                       line["finish_reason"])
+        )  # fmt: skip
+    verdicts: list[dict[str, Any]] = []
+    for arm, completions in by_arm.items():
+        out = context.out / "arms" / arm / name
+        execute(
+            suite,
+            completions,
+            out,
+            context.sandbox,
+            pass_figures,
+            cache=context.cache,
+            strict=context.recipe.strict,
+            fresh=True,
+            progress=_judging(context, f"execute {name}, {arm}"),
+            prepare_progress=_progress(context, f"reference {name}", "tasks"),
+        )
+        verdicts += [{"arm": arm, **line} for _, line in read_jsonl(out / "verdicts.jsonl")]
+    write_jsonl(context.out / "verdicts" / f"{name}.jsonl", verdicts)
+
+
+def _judging(context: Context, stage: str) -> Callable[[str, int, int], None]:
+    return lambda phase, done, total: context.listen(Event(stage, phase, done, total, "programs"))
+
+
+def _progress(context: Context, stage: str, unit: str) -> Callable[[int, int], None]:
+    return lambda done, total: context.listen(Event(stage, "", done, total, unit))
+
+
+def score_stage(context: Context) -> None:
+    """Collect scores and compare arms in pairs, on the same tasks, by the same harness."""
+    from codefit.score.compare import compare, read_sides
+
+    main = context.main_arm.name
+    others = [arm.name for arm in context.recipe.arms[1:]]
+    pairs = [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
+    scores: list[dict[str, Any]] = []
+    comparisons: list[dict[str, Any]] = []
+    for _, suite in context.suites:
+        folders = {arm: context.out / "arms" / arm / suite.info.name for arm in arm_names(context)}
+        for arm, folder in folders.items():
+            stand_in = context.recipe.stand_in
+            scores += [{"arm": arm, **s, "stand_in": stand_in} for s in read_json(folder / "scores.json")]
+        sides = {arm: read_sides(folder) for arm, folder in folders.items()}
+        for before, after in pairs:
+            for name in sides[before]:
+                found = compare(sides[before][name], sides[after][name], seed=context.recipe.seed)
+                comparisons.append({"before_arm": before, "after_arm": after, **found})
+    write_json(context.out / "scores.json", {"scores": scores, "comparisons": comparisons})
+
+
+def sandbox_failures(context: Context) -> int:
+    """Return how many verdicts are our own failure, over all suites and arms."""
+    files = [context.out / "verdicts" / f"{suite.info.name}.jsonl" for _, suite in context.suites]
+    lines = itertools.chain.from_iterable(read_jsonl(f) for f in files)
+    return sum(line["outcome"] == "sandbox_failed" for _, line in lines)
+
+
+def analyse_stage(context: Context) -> None:
+    """Find out why programs fail, what changed and which cases show it."""
+    from codefit.analyse import findings
+
+    write_json(context.out / "findings.json", findings(context.out, seed=context.recipe.seed))
+
+
+def report_stage(context: Context) -> None:
+    """Write the report."""
+    from codefit.report import write_report
+
+    write_report(context.out)

@@ -1,0 +1,187 @@
+"""Stages that make and ask models: plan, train, publish, generate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codefit.core.files import digest, file_digest, read_json, write_json, write_jsonl
+from codefit.core.recipe import ArmSettings, TrainSettings
+from codefit.core.seeds import subseed
+from codefit.core.units import parse_bytes
+from codefit.pipeline.context import START, Context, suite_settings
+
+if TYPE_CHECKING:
+    from codefit.suites.base import SuiteInfo
+
+
+def plan_settings(context: Context) -> dict[str, Any]:
+    """Return what decides the plan."""
+    return {
+        "memory": context.recipe.memory,
+        "model": context.start_digest,
+        "train": [context.recipe.train_of(arm).model_dump(mode="json") for arm in context.recipe.arms],
+        "max_length": context.recipe.format.max_length,
+    }
+
+
+def plan_stage(context: Context) -> None:
+    """Predict the peak of every arm, choose what the recipe leaves open, refuse what can't fit."""
+    from codefit.models.load import resolve_device, resolve_dtype
+    from codefit.plan.search import Wish, plan, refuse
+    from codefit.plan.shape import read_shape
+
+    shape = read_shape(context.start_model / "config.json")
+    arms: dict[str, Any] = {}
+    for arm in context.recipe.arms:
+        t = context.recipe.train_of(arm)
+        device = resolve_device(t.device)
+        wish = Wish(
+            method=t.method,
+            max_length=context.recipe.format.max_length,
+            batch_size=t.batch_size,
+            rank=t.lora_rank,
+            element=2 if resolve_dtype(t.dtype, device) == "bfloat16" else 4,
+            device=device,
+            micro_batch=t.micro_batch,
+            recompute=t.recompute,
+        )
+        found = plan(shape, wish, parse_bytes(context.recipe.memory))
+        if not found.fits:
+            raise refuse(found, f"memory: {context.recipe.memory}")
+        examples, _ = context.split(arm)
+        share = sum(len(e.token_ids) for e in examples) / sum(e.trained_tokens for e in examples)
+        arms[arm.name] = found.to_json(round(share * context.trained_budget(arm)))
+    main = context.main_arm.name
+    write_json(context.out / "plan.json", {**arms[main], "arms": arms})
+
+
+def train_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:
+    """Return what decides an arm's weights, beside its rows and the plan."""
+    kept = context.recipe.train_of(arm).model_dump(mode="json", exclude={"save_every"})
+    return {
+        "train": kept,
+        "model": context.start_digest,
+        "format": context.recipe.format.model_dump(mode="json"),
+        "budget": arm.budget,
+        "seed": context.recipe.seed,
+    }
+
+
+def _planned(context: Context, arm: ArmSettings) -> TrainSettings:
+    """Return the arm's settings with the plan's choices filled in."""
+    chosen = read_json(context.out / "plan.json")["arms"][arm.name]["settings"]
+    settings = context.recipe.train_of(arm)
+    return settings.model_copy(
+        update={"micro_batch": chosen["micro_batch"], "recompute": chosen["recompute"]}
+    )
+
+
+def train_stage(context: Context, arm: ArmSettings) -> None:
+    """Train one arm, or go on from its last checkpoint."""
+    from codefit.train.loop import Job, train
+
+    folder = context.arm_folder(arm.name)
+    training, validation = context.split(arm)
+    job = Job(
+        model=context.start_model,
+        examples=training,
+        validation=validation,
+        settings=_planned(context, arm),
+        capacity=context.recipe.format.max_length,
+        budget=context.trained_budget(arm),
+        seed=subseed(context.recipe.seed, "train") % 2**32,
+        pad_id=context.tokenizer.pad_token_id,
+    )
+    train(job, folder, arm.name, context.listen)
+
+
+def trained_weights(context: Context, arm: ArmSettings) -> Path:
+    """Return the folder of an arm's trained weights."""
+    name = "adapter" if context.recipe.train_of(arm).method == "lora" else "model"
+    return context.arm_folder(arm.name) / name
+
+
+def publish_stage(context: Context) -> None:
+    """Write the main arm as a folder that plain transformers loads."""
+    from codefit.publish.merge import export_model
+
+    arm = context.main_arm
+    weights = trained_weights(context, arm)
+    out = context.arm_folder(arm.name) / "model"
+    if weights.name == "adapter":
+        export_model(context.start_model, weights, context.tokenizer, out)
+    else:
+        context.tokenizer.save_pretrained(str(out))
+
+
+def _model_of(context: Context, arm: ArmSettings | None) -> tuple[Path, Path | None]:
+    """Return (model folder, adapter folder) of an arm; `None` is the start model."""
+    if arm is None:
+        return context.start_model, None
+    weights = trained_weights(context, arm)
+    if weights.name == "adapter":
+        return context.start_model, weights
+    return weights, None
+
+
+def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
+    """Return what decides completions, beside the weights."""
+    return {
+        **suite_settings(info),
+        "generate": context.recipe.generate.model_dump(mode="json", exclude={"batch_size"}),
+        "format": context.recipe.format.model_dump(mode="json", exclude={"max_length"}),
+        "model": context.start_digest,
+    }
+
+
+def generate_stage(context: Context, index: int) -> None:
+    """Let the start model and every arm answer one suite."""
+    from codefit.generate.cache import Request, complete
+    from codefit.models.load import resolve_device, resolve_dtype
+    from codefit.suites.extract import extract
+
+    _, suite = context.suites[index]
+    g = context.recipe.generate
+    requests = [Request(t.task_id, tuple(context.chat.prefix(t.prompt))) for t in suite.tasks]
+    lines: list[dict[str, Any]] = []
+    for arm in (None, *context.recipe.arms):
+        name = arm.name if arm else START
+        model_path, adapter = _model_of(context, arm)
+        t = context.recipe.train_of(arm or context.main_arm)
+        device = resolve_device(t.device)
+        dtype = resolve_dtype(t.dtype, device)
+
+        def load(model_path: Path = model_path, adapter: Path | None = adapter, device: str = device,
+                 dtype: str = dtype) -> Any:  # fmt: skip
+            from codefit.generate.engine import TransformersEngine
+            from codefit.models.load import load_model
+
+            model = load_model(model_path, dtype=dtype, device=device, adapter=adapter)
+            return TransformersEngine(
+                model, context.tokenizer, max_new_tokens=g.max_new_tokens, batch_size=g.batch_size
+            )
+
+        setting = digest(
+            file_digest(model_path), file_digest(adapter) if adapter else "", dtype, str(g.max_new_tokens)
+        )
+        found = complete(
+            requests, load, context.out / "cache" / "completions.jsonl", setting=setting,
+            stage=f"generate {suite.info.name}, {name}", listen=context.listen,
+        )  # fmt: skip
+        for task, c in zip(suite.tasks, found, strict=True):
+            part = extract(c.text, task.entry_point)
+            lines.append(
+                {
+                    "arm": name,
+                    "task_id": c.task_id,
+                    "sample": c.sample,
+                    "text": c.text,
+                    "program": part.program,
+                    "extraction": part.rule,
+                    "tokens": c.tokens,
+                    "mean_logprob": c.mean_logprob,
+                    "finish_reason": c.finish_reason,
+                }
+            )
+    write_jsonl(context.out / "completions" / f"{suite.info.name}.jsonl", lines)

@@ -1,0 +1,190 @@
+"""Run a recipe: every stage in order, those that are done skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import codefit
+from codefit.core.errors import CodefitError, InputError, did_you_mean
+from codefit.core.files import read_json
+from codefit.core.progress import Event, Listener
+from codefit.core.recipe import Recipe, to_yaml
+from codefit.core.store import Store
+from codefit.pipeline import data, judge, model
+from codefit.pipeline.context import Context
+
+STAGES = ("curate", "format", "plan", "train", "publish", "generate", "execute", "score", "analyse", "report")
+
+
+class SandboxFailures(CodefitError):
+    """Some programs could not be judged, by no fault of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    name: str
+    settings: Callable[[], dict[str, Any]]
+    inputs: list[str]
+    outputs: list[str]
+    work: Callable[[], None]
+
+    @property
+    def group(self) -> str:
+        return self.name.split(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What `run_recipe` did: the stages that ran, and the run folder."""
+
+    out: Path
+    ran: tuple[str, ...]
+    complete: bool
+
+    def scores(self) -> dict[str, Any]:
+        """Return scores.json as data, empty where the run stopped before it."""
+        path = self.out / "scores.json"
+        return dict(read_json(path)) if path.exists() else {"scores": [], "comparisons": []}
+
+
+def run_recipe(
+    recipe: Recipe, out: Path, *, cache: Path, listen: Listener, until: str | None = None, fresh: bool = False
+) -> RunResult:
+    """Run or resume a recipe in `out`; return what was done.
+
+    Raises `InputError` for a folder of another recipe, `MissingPrerequisite` where no sandbox or
+    no torch is to be had, and whatever a stage raises; finished stages stay finished.
+    """
+    if until is not None and until not in STAGES:
+        raise InputError(
+            f"no stage '{until}'", where="--until", todo=did_you_mean(until, STAGES) or ", ".join(STAGES)
+        )
+    with Store(out, version=codefit.__version__, fresh=fresh) as store:
+        store.adopt_recipe(recipe.name, to_yaml(recipe))
+        context = Context(recipe, out, cache, listen)
+        ran: list[str] = []
+        try:
+            for stage in _stages(context):
+                if store.stage(stage.name, stage.settings(), stage.inputs, stage.outputs, stage.work):
+                    ran.append(stage.name)
+                    seconds = store.manifest["stages"][stage.name]["seconds"]
+                    store.event(stage=stage.name, seconds=seconds)
+                    listen(Event(stage.name, f"{seconds:.1f} s", finished=True))
+                else:
+                    listen(Event(stage.name, "already done", finished=True))
+                if stage.group == until and _last_of(stage, context):
+                    return RunResult(out, tuple(ran), False)
+            failures = judge.sandbox_failures(context)
+        finally:
+            context.close()
+        if failures:
+            raise SandboxFailures(
+                f"{failures} programs could not be judged (sandbox_failed)",
+                where=str(out),
+                todo="run it again",
+            )
+        store.finish()
+    return RunResult(out, tuple(ran), True)
+
+
+def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tuple[str, list[str]]]:
+    """Return the stages of a recipe with their outputs, running nothing."""
+    context = Context(recipe, out, cache, listen)
+    return [(stage.name, stage.outputs) for stage in _stages(context)]
+
+
+def _last_of(stage: _Stage, context: Context) -> bool:
+    last = {"train": f"train:{context.recipe.arms[-1].name}"}
+    suites = context.recipe.evaluate
+    last |= {g: f"{g}:{len(suites) - 1}" for g in ("generate", "execute")}
+    return stage.name.startswith(last.get(stage.group, stage.name))
+
+
+def _stages(context: Context) -> Iterator[_Stage]:
+    arms = context.recipe.arms
+    yield _Stage(
+        "curate",
+        partial(data.curate_settings, context),
+        [],
+        [f"data/{name}" for name in data.CURATED],
+        partial(data.curate_stage, context),
+    )
+    rows = sorted({context.rows_file(arm) for arm in arms})
+    yield _Stage(
+        "format",
+        partial(data.format_settings, context),
+        rows,
+        ["format.json"],
+        partial(data.format_stage, context),
+    )
+    yield _Stage(
+        "plan", partial(model.plan_settings, context), rows, ["plan.json"], partial(model.plan_stage, context)
+    )
+    for arm in arms:
+        folder = context.arm_folder(arm.name).relative_to(context.out).as_posix()
+        weights = model.trained_weights(context, arm).relative_to(context.out).as_posix()
+        yield _Stage(
+            f"train:{arm.name}",
+            partial(model.train_settings, context, arm),
+            sorted({context.rows_file(arm), context.rows_file(arms[0]), "plan.json"}),
+            [f"{folder}/summary.json", f"{folder}/log.jsonl", f"{weights}/{_weights_file(weights)}"],
+            partial(model.train_stage, context, arm),
+        )
+    yield from _after_training(context)
+
+
+def _weights_file(weights: str) -> str:
+    return "adapter_model.safetensors" if weights.endswith("adapter") else "model.safetensors"
+
+
+def _after_training(context: Context) -> Iterator[_Stage]:
+    weights = [
+        model.trained_weights(context, arm).relative_to(context.out).as_posix() for arm in context.recipe.arms
+    ]
+    trained = [f"{w}/{_weights_file(w)}" for w in weights]
+    yield _Stage(
+        "publish",
+        lambda: {"model": context.start_digest},
+        trained[:1],
+        ["train/model/config.json", "train/model/tokenizer.json"],
+        partial(model.publish_stage, context),
+    )
+    for index, (_, suite) in enumerate(context.suites):
+        name = suite.info.name
+        yield _Stage(
+            f"generate:{index}:{name}",
+            partial(model.generate_settings, context, suite.info),
+            trained,
+            [f"completions/{name}.jsonl"],
+            partial(model.generate_stage, context, index),
+        )
+    for index, (_, suite) in enumerate(context.suites):
+        name = suite.info.name
+        yield _Stage(
+            f"execute:{index}:{name}",
+            partial(judge.execute_settings, context, suite.info),
+            [f"completions/{name}.jsonl"],
+            [f"verdicts/{name}.jsonl"],
+            partial(judge.execute_stage, context, index),
+        )
+    yield from _evidence(context)
+
+
+def _evidence(context: Context) -> Iterator[_Stage]:
+    verdicts = [f"verdicts/{suite.info.name}.jsonl" for _, suite in context.suites]
+    completions = [f"completions/{suite.info.name}.jsonl" for _, suite in context.suites]
+    version = {"codefit": codefit.__version__}
+    yield _Stage("score", lambda: version, verdicts, ["scores.json"], partial(judge.score_stage, context))
+    found = [*verdicts, *completions, "data/kept.parquet"]
+    yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
+    summaries = [
+        (context.arm_folder(arm.name) / "summary.json").relative_to(context.out).as_posix()
+        for arm in context.recipe.arms
+    ]
+    inputs = ["scores.json", "findings.json", "data/funnel.json", "format.json", "plan.json", *summaries]
+    pages = [f"report/{page}" for page in ("index.html", "report.md", "report.zh.md", "report.json")]
+    yield _Stage("report", lambda: version, inputs, pages, partial(judge.report_stage, context))

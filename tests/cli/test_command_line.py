@@ -1,0 +1,177 @@
+"""The command line as a user meets it: help, hints, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from codefit.cli.main import VERBS
+from codefit.cli.recipe import bundled
+from tests.cli.conftest import Cli, one_line
+
+
+def test_help_is_quick_and_imports_no_torch(cli: Cli) -> None:
+    cli("--help")
+    began = time.monotonic()
+    result = cli("--help")
+    assert time.monotonic() - began < 1.0
+    assert result.returncode == 0
+    for verb in VERBS:
+        assert verb in result.stdout
+    code = "import sys; sys.argv=['codefit','--help']\nfrom codefit.cli.main import entry\n"
+    code += "try:\n    entry()\nexcept SystemExit:\n    pass\n"
+    code += "print('HEAVY', sorted({'torch','transformers','numpy','pyarrow'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "HEAVY []" in found.stdout
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import codefit, sys; print(sorted({'torch','transformers','numpy','pyarrow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_judging_needs_no_torch_transformers_or_numpy() -> None:
+    code = (
+        "import sys, codefit.suites.execute, codefit.score.compare, codefit.score.tally\n"
+        "print(sorted({'torch','transformers','datasets','numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_help_with_a_sentence(cli: Cli, verb: str) -> None:
+    result = cli(verb, "--help")
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) > 3
+    assert result.stderr == ""
+
+
+def test_an_unknown_verb_gets_a_hint(cli: Cli) -> None:
+    result = cli("exekute")
+    assert result.returncode == 2
+    assert one_line(result) == "codefit: no verb 'exekute'; did you mean 'execute'?"
+
+
+def test_an_unknown_option_is_one_line(cli: Cli) -> None:
+    result = cli("demo", "--outt", "x")
+    assert result.returncode == 2
+    assert "--outt" in one_line(result)
+
+
+def test_every_error_of_a_recipe_is_printed_with_its_line(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "name: x\nmodel: {nam: micro}\nsources: []\nevaluate:\n  - {name: micro}\n"
+    )
+    result = cli("run", "r.yaml")
+    lines = result.stderr.strip().splitlines()
+    assert result.returncode == 2
+    assert any(x.startswith("codefit: r.yaml:2: ") and "did you mean 'name'?" in x for x in lines)
+    assert any(x.startswith("codefit: r.yaml:3: ") for x in lines)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_recipe_gets_a_hint(cli: Cli) -> None:
+    result = cli("run", "micro-demmo")
+    assert result.returncode == 2
+    assert "did you mean 'micro-demo'?" in one_line(result)
+
+
+def test_recipes_can_be_listed_shown_copied_and_checked(cli: Cli, tmp_path: Path) -> None:
+    listed = json.loads(cli("recipe", "list", "--json").stdout)
+    assert {r["name"] for r in listed} == set(bundled())
+    for name in bundled():
+        assert cli("recipe", "check", name).returncode == 0
+        assert cli("recipe", "show", name).stdout.startswith("#")
+    assert cli("recipe", "copy", "micro-demo", "mine.yaml").returncode == 0
+    assert cli("recipe", "check", "mine.yaml").returncode == 0
+    assert cli("recipe", "copy", "micro-demo", "mine.yaml").returncode == 2
+    resolved = cli("recipe", "show", "micro-demo", "--resolved").stdout
+    (tmp_path / "resolved.yaml").write_text(resolved)
+    assert cli("recipe", "check", "resolved.yaml").returncode == 0
+    assert "properties" in json.loads(cli("recipe", "schema").stdout)
+
+
+def test_a_recipes_folder_name_finds_the_bundled_recipe(cli: Cli) -> None:
+    assert cli("recipe", "check", "recipes/codealpaca-taco-smoke.yaml").returncode == 0
+
+
+def test_dry_run_lists_the_stages_and_writes_nothing(cli: Cli, tmp_path: Path) -> None:
+    result = cli("run", "micro-demo", "--dry-run", "--json")
+    stages = [s["name"] for s in json.loads(result.stdout)["stages"]]
+    assert stages[0] == "curate"
+    assert stages[-1] == "report"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_plan_prints_what_fits_the_card(cli: Cli) -> None:
+    result = cli(
+        "plan", "--model", "qwen2.5-coder-1.5b", "--memory", "7000MiB", "--max-length", "2048", "--json"
+    )
+    plan = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert plan["fits"] is True
+    assert plan["peak_mb"] <= 7000
+    assert plan["rejected"]
+    assert plan["peak_mb"] == pytest.approx(sum(plan["components_mb"].values()), abs=1)
+    human = cli("plan", "--model", "qwen2.5-coder-1.5b", "--memory", "7000MiB").stdout
+    assert "not yet seen on a GPU" in human
+
+
+def test_an_impossible_budget_ends_with_2_and_names_what_would_fit(cli: Cli) -> None:
+    result = cli("plan", "--model", "qwen2.5-coder-7b", "--memory", "4GB")
+    assert result.returncode == 2
+    assert "needs" in one_line(result)
+
+
+@pytest.mark.parametrize("memory", ["7000", "7 bananas"])
+def test_a_budget_without_a_unit_is_refused(cli: Cli, memory: str) -> None:
+    result = cli("plan", "--model", "qwen2.5-coder-1.5b", "--memory", memory)
+    assert result.returncode == 2
+    assert "MiB" in one_line(result)
+
+
+def test_an_unknown_model_shape_gets_a_hint(cli: Cli) -> None:
+    result = cli("plan", "--model", "qwen2.5-coder-15b", "--memory", "7000MiB")
+    assert result.returncode == 2
+    assert "did you mean" in one_line(result)
+
+
+def test_doctor_names_the_fix_for_what_is_missing(cli: Cli) -> None:
+    result = cli("doctor", "--json")
+    found = {f["name"]: f for f in json.loads(result.stdout)}
+    assert found["Python"]["ok"] is True
+    assert any(name.startswith("sandbox") for name in found)
+    assert all(f["fix"] for f in found.values() if f["ok"] is False)
+
+
+def test_a_folder_that_is_no_run_has_no_report(cli: Cli, tmp_path: Path) -> None:
+    result = cli("report", tmp_path)
+    assert result.returncode == 2
+    assert "not a run folder" in one_line(result)
+
+
+def test_export_needs_an_adapter(cli: Cli, tmp_path: Path) -> None:
+    result = cli("export", "merge", "--model", tmp_path, "--adapter", tmp_path, "--out", tmp_path / "o")
+    assert result.returncode == 2
+    assert "adapter_config.json" in one_line(result)
+
+
+def test_the_docs_describe_every_verb() -> None:
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "cli.md").read_text(encoding="utf-8")
+    for verb in VERBS:
+        assert f"## codefit {verb}\n" in text, f"run scripts/write_cli_docs.py: {verb} is not documented"
+
+
+def test_the_documented_help_is_the_help_of_today(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    out = tmp_path / "cli.md"
+    subprocess.run([sys.executable, str(root / "scripts" / "write_cli_docs.py"), str(out)], check=True,
+                   env={**os.environ, "COLUMNS": "100"})  # fmt: skip
+    assert out.read_text(encoding="utf-8") == (root / "docs" / "cli.md").read_text(encoding="utf-8")

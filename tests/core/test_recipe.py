@@ -1,0 +1,162 @@
+"""Recipes: every fault at once, by line, with a hint; every field is used."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from codefit.core.errors import InputError, InputErrors
+from codefit.core.recipe import Recipe, load_recipe, to_yaml
+from codefit.core.units import parse_bytes
+
+GOOD = """\
+name: mine
+model: {name: micro}
+sources:
+  - {kind: micro}
+evaluate:
+  - {name: micro}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def lines_of(folder: Path, text: str) -> list[str]:
+    with pytest.raises(InputErrors) as caught:
+        load_recipe(write(folder, text))
+    return caught.value.lines()
+
+
+def test_all_errors_are_reported_at_once_with_file_and_line(tmp_path: Path) -> None:
+    text = GOOD + "train:\n  learning_rat: 1e-4\n  epochs: none\nmemory: 7000\n"
+    found = lines_of(tmp_path, text)
+    assert len(found) == 3
+    assert any(
+        "recipe.yaml:8: unknown key 'train.learning_rat'; did you mean 'learning_rate'?" in f for f in found
+    )
+    assert any("recipe.yaml:9:" in f and "train.epochs" in f for f in found)
+    assert any("recipe.yaml:10:" in f and "MiB" in f for f in found)
+
+
+def test_a_wrong_key_in_a_list_is_found_by_line(tmp_path: Path) -> None:
+    found = lines_of(tmp_path, GOOD.replace("{kind: micro}", "{kind: micro, limt: 3}"))
+    assert found == [f"{tmp_path}/recipe.yaml:4: unknown key 'sources.0.limt'; did you mean 'limit'?"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "not YAML"),
+        ("- 1\n- 2\n", "not a mapping"),
+        (GOOD + "seed: 1\nseed: 2\n", "given twice"),
+        (GOOD + "train: {learning_rate: 1e999}\n", "finite"),
+        ("", "not a mapping"),
+    ],
+)
+def test_broken_documents_give_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_recipe(write(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.yaml: cannot read"):
+        load_recipe(tmp_path / "nowhere.yaml")
+
+
+def test_an_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
+    loaded = load_recipe(write(tmp_path, GOOD + "train: {learning_rate: 3e-3}\n"))
+    assert loaded.train.learning_rate == 0.003
+
+
+def test_overrides_reach_nested_values_and_lists(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    loaded = load_recipe(path, ("train.epochs=2", "sources.0.limit=5", "format.system='Hello: you'"))
+    assert loaded.train.epochs == 2
+    assert loaded.sources[0].limit == 5
+    with pytest.raises(InputErrors, match=r"unknown key 'train\.epoch'"):
+        load_recipe(path, ("train.epoch=2",))
+    with pytest.raises(InputError, match="KEY=VALUE"):
+        load_recipe(path, ("train",))
+    with pytest.raises(InputError, match="no '4' there"):
+        load_recipe(path, ("sources.4.limit=1",))
+
+
+def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
+    loaded = load_recipe(write(tmp_path, GOOD))
+    again = load_recipe(write(tmp_path, to_yaml(loaded)))
+    assert again == loaded
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        "[{name: a}, {name: a}]",
+        "[{name: start}]",
+        "[]",
+        "[{name: a, train: {rank: 3}}]",
+        "[{name: a, budget: epochs}]",
+    ],
+)
+def test_unsound_arms_are_refused(tmp_path: Path, arms: str) -> None:
+    assert lines_of(tmp_path, GOOD + f"arms: {arms}\n")
+
+
+def test_the_schema_is_json_and_describes_every_top_key() -> None:
+    schema = json.loads(json.dumps(Recipe.model_json_schema()))
+    assert set(schema["properties"]) == set(Recipe.model_fields)
+
+
+def fields(model: type[BaseModel]) -> set[str]:
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        found.add(name)
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found |= fields(part)
+    return found
+
+
+def test_every_recipe_field_is_read_somewhere_in_the_package() -> None:
+    source = Path(__file__).parents[2] / "src" / "codefit"
+    read: set[str] = set()
+    for path in source.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        read |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    report = "\n".join(p.read_text(encoding="utf-8") for p in (source / "report").rglob("*.py"))
+    unread = {f for f in fields(Recipe) - read if f'"{f}"' not in report}
+    assert not unread
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("7000MiB", 7000 * 2**20), ("7000 MB", 7_000_000_000), ("8GB", 8 * 10**9), ("1.5 GiB", 3 * 2**29)],
+)
+def test_sizes_have_explicit_units(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["7000", "7000 mebi", "", "-3GB", "MiB"])
+def test_sizes_without_a_unit_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="MiB"):
+        parse_bytes(text)
+
+
+@given(st.text(max_size=300))
+def test_no_text_at_all_breaks_the_loader(text: str) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "r.yaml"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError):
+            load_recipe(path)

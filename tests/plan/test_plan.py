@@ -1,0 +1,95 @@
+"""The plan's arithmetic against measured facts and real tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from codefit.core.errors import InputError
+from codefit.core.files import read_json, write_json
+from codefit.core.units import MIB
+from codefit.models.start import shape_file
+from codefit.plan.memory import Setting, estimate
+from codefit.plan.search import Wish, plan
+from codefit.plan.shape import read_shape
+
+SHAPE_1_5B = read_shape(shape_file("Qwen/Qwen2.5-Coder-1.5B-Instruct"))
+
+
+def setting(**changes: object) -> Setting:
+    base: dict[str, object] = {"method": "lora", "micro_batch": 1, "max_length": 2048, "recompute": True,
+                               "rank": 16, "element": 2, "device": "cuda"}  # fmt: skip
+    return Setting(**{**base, **changes})  # type: ignore[arg-type]
+
+
+def test_the_exact_shape_counts_its_published_parameters() -> None:
+    assert SHAPE_1_5B.parameters == 1_543_714_304
+    assert SHAPE_1_5B.lora_parameters(16) == 18_464_768
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_parameters_equal_those_of_the_real_module(tmp_path: Path, tied: bool) -> None:
+    fields = {**read_json(shape_file("qwen2-tiny")), "vocab_size": 500, "tie_word_embeddings": tied}
+    write_json(tmp_path / "config.json", fields)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**fields))
+    shape = read_shape(tmp_path / "config.json")
+    assert shape.parameters == sum(p.numel() for p in model.parameters())
+    peft = get_peft_model(model, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM"))
+    assert shape.lora_parameters(8) == sum(p.numel() for p in peft.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(("tokens", "recompute", "traced_mb"), [(1024, True, 3921), (1024, False, 6967)])
+def test_the_closed_form_is_near_the_traced_peak_of_float32_adapters(
+    tokens: int, recompute: bool, traced_mb: float
+) -> None:
+    """Traced live storages of the 1.5B step in 10^6 bytes, with the logits of a 256-row chunk."""
+    found = estimate(SHAPE_1_5B, setting(max_length=tokens, recompute=recompute))
+    live = sum(v for k, v in found.components.items() if k not in ("slack", "context"))
+    assert live / 1e6 == pytest.approx(traced_mb, rel=0.03)
+
+
+def test_more_tokens_or_no_recomputing_never_take_less() -> None:
+    for recompute in (True, False):
+        peaks = [
+            estimate(SHAPE_1_5B, setting(max_length=t, recompute=recompute)).peak for t in (256, 512, 4096)
+        ]
+        assert peaks == sorted(peaks)
+    on, off = (estimate(SHAPE_1_5B, setting(recompute=r)).peak for r in (True, False))
+    assert on < off
+
+
+def test_the_chosen_setting_is_the_fastest_that_fits() -> None:
+    wish = Wish("lora", 2048, 16, 16, 2, "cuda")
+    found = plan(SHAPE_1_5B, wish, 7000 * MIB)
+    assert found.fits
+    assert found.chosen.peak <= 7000 * MIB
+    for other in found.rejected:
+        fits = other["peak_mb"] <= 7000
+        assert ("slower" in other["why"] or "more memory" in other["why"]) == fits
+    wide = plan(SHAPE_1_5B, wish, 24_000 * MIB)
+    assert wide.tokens_per_s is not None
+    assert found.tokens_per_s is not None
+    assert wide.tokens_per_s >= found.tokens_per_s
+
+
+def test_full_tuning_with_classic_adam_does_not_fit_8_gb() -> None:
+    found = plan(SHAPE_1_5B, Wish("full", 1024, 16, 16, 2, "cuda"), 7000 * MIB)
+    assert not found.fits
+    assert found.chosen.peak > 12_000 * MIB
+
+
+def test_a_cpu_is_planned_but_not_bound_by_the_budget() -> None:
+    found = plan(SHAPE_1_5B, Wish("full", 1024, 16, 16, 4, "cpu"), 7000 * MIB)
+    assert found.fits
+    assert found.to_json(None)["enforced"] is False
+    assert found.tokens_per_s is None
+
+
+@pytest.mark.parametrize("content", ['{"model_type": "gpt2"}', '{"model_type": "qwen2"}', "[]", "{"])
+def test_configs_that_cannot_be_planned_are_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError):
+        read_shape(tmp_path / "config.json")
