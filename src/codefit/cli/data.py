@@ -60,9 +60,8 @@ def card(run_folder: Path) -> None:
 def _read_rows(path: Path, strict: bool, bad: list[str]) -> list[Row]:
     """Read rows of any layout that codefit knows."""
     from codefit.sources.registry import open_source
-    from codefit.sources.sniff import kind_of
 
-    source = open_source({"kind": kind_of(path), "path": path})
+    source = open_source({"kind": "parquet" if path.suffix == ".parquet" else "jsonl", "path": path})
     rows = list(source.rows(None if strict else lambda error: bad.append(error.line())))
     if not rows:
         raise InputError("no usable row", where=str(path), todo=bad[0] if bad else "check the file")

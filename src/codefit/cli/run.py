@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from codefit.cli import show
+from codefit.cli.main import VERBS
 from codefit.cli.recipe import resolve_recipe
 from codefit.core.errors import InputError
 from codefit.core.recipe import load_recipe
@@ -26,7 +27,15 @@ def _go(
     recipe = load_recipe(resolve_recipe(name), overrides)
     folder = out or Path("runs") / recipe.name
     with show.Live() as live:
-        result = run_recipe(recipe, folder, cache=show.cache_folder(), listen=live, until=until, fresh=fresh)
+        result = run_recipe(
+            recipe,
+            folder,
+            cache=show.cache_folder(),
+            listen=live,
+            verbs=frozenset(VERBS),
+            until=until,
+            fresh=fresh,
+        )
     _tell(result, as_json)
     return result
 
@@ -126,7 +135,7 @@ def report(run_folder: Path, lang: str | None, as_json: bool) -> None:
 
     if not (run_folder / "recipe.resolved.yaml").exists():
         raise InputError("not a run folder", where=str(run_folder), todo="name the --out of a run")
-    page = write_report(run_folder)
+    page = write_report(run_folder, frozenset(VERBS))
     if as_json:
         click.echo((page.parent / "report.json").read_text(encoding="utf-8"), nl=False)
     elif lang:

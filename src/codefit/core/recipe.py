@@ -67,6 +67,9 @@ class TrainSettings(Settings):
     threads: Positive | None = Field(
         None, description="CPU threads; sums may round otherwise with another number"
     )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
+        None, description="of data order and adapters; null: the recipe's"
+    )
     validation_rows: Annotated[int, Field(ge=0)] = Field(
         0, description="rows held out of training for the loss"
     )

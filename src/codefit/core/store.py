@@ -81,7 +81,7 @@ class Store:
         present = {p.name for p in self.path.iterdir()}
         if present - {".lock"} and not present & {MANIFEST, RECIPE}:
             raise InputError("not a codefit run, so --fresh will not empty it", where=str(self.path))
-        known = ours | {"data", "train", "arms", "completions", "verdicts", "report", "cache"}
+        known = ours | {"data", "train", "arms", "completions", "verdicts", "report", "cache", "tasks"}
         known |= {"plan.json", "format.json", "scores.json", "findings.json"}
         for name in sorted(present & known - {".lock"}):
             _remove(self.path / name)

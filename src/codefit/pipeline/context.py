@@ -31,8 +31,10 @@ START = "start"
 class Context:
     """One run: recipe, folder, and the parts that several stages need."""
 
-    def __init__(self, recipe: Recipe, out: Path, cache: Path, listen: Listener) -> None:
-        self.recipe, self.out, self.cache, self.listen = recipe, out, cache, listen
+    def __init__(
+        self, recipe: Recipe, out: Path, cache: Path, listen: Listener, verbs: frozenset[str]
+    ) -> None:
+        self.recipe, self.out, self.cache, self.listen, self.verbs = recipe, out, cache, listen, verbs
         self._closing = ExitStack()
         self._examples: dict[str, tuple[list[Example], list[Dropped]]] = {}
 

@@ -19,6 +19,7 @@ CURATED = (
     "funnel.json",
     "card.md",
     "hits.jsonl",
+    "planted.json",
 )
 _PREVIEWS = 1
 _SHOWN = 5
@@ -49,6 +50,7 @@ def curate_stage(context: Context) -> None:
             context.listen(Event("curate", f"skipped {error.line()}"))
         if bad:
             context.listen(Event("curate", f"skipped {len(bad)} malformed rows of {source.name}"))
+    write_json(context.out / "data" / "planted.json", _planted(context))
     curate(
         rows,
         context.recipe.curate,
@@ -59,6 +61,15 @@ def curate_stage(context: Context) -> None:
         sources=described,
         on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
     )
+
+
+def _planted(context: Context) -> dict[str, Any]:
+    """Return the faults that were planted in the rows: those of the micro world, if it is a source."""
+    if all(spec.kind != "micro" for spec in context.recipe.sources):
+        return {"rows": 0, "faults": []}
+    from codefit.micro import planted_faults
+
+    return planted_faults(context.recipe.seed)
 
 
 def format_settings(context: Context) -> dict[str, Any]:

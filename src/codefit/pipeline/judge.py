@@ -98,11 +98,12 @@ def analyse_stage(context: Context) -> None:
     """Find out why programs fail, what changed and which cases show it."""
     from codefit.analyse import findings
 
-    write_json(context.out / "findings.json", findings(context.out, seed=context.recipe.seed))
+    tasks = {suite.info.name: suite.tasks for _, suite in context.suites}
+    write_json(context.out / "findings.json", findings(context.out, seed=context.recipe.seed, tasks=tasks))
 
 
-def report_stage(context: Context) -> None:
-    """Write the report."""
+def report_stage(context: Context, verbs: frozenset[str]) -> None:
+    """Write the report; `verbs` are the commands that it may send a reader to."""
     from codefit.report import write_report
 
-    write_report(context.out)
+    write_report(context.out, verbs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from codefit.core.files import digest, file_digest, read_json, write_json, write_jsonl
 from codefit.core.recipe import ArmSettings, TrainSettings
-from codefit.core.seeds import subseed
+from codefit.core.types import Task
 from codefit.core.units import parse_bytes
 from codefit.pipeline.context import START, Context, suite_settings
 
@@ -83,14 +83,15 @@ def train_stage(context: Context, arm: ArmSettings) -> None:
 
     folder = context.arm_folder(arm.name)
     training, validation = context.split(arm)
+    settings = _planned(context, arm)
     job = Job(
         model=context.start_model,
         examples=training,
         validation=validation,
-        settings=_planned(context, arm),
+        settings=settings,
         capacity=context.recipe.format.max_length,
         budget=context.trained_budget(arm),
-        seed=subseed(context.recipe.seed, "train") % 2**32,
+        seed=context.recipe.seed if settings.seed is None else settings.seed,
         pad_id=context.tokenizer.pad_token_id,
     )
     train(job, folder, arm.name, context.listen)
@@ -184,4 +185,16 @@ def generate_stage(context: Context, index: int) -> None:
                     "finish_reason": c.finish_reason,
                 }
             )
+    write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (_task_line(t) for t in suite.tasks))
     write_jsonl(context.out / "completions" / f"{suite.info.name}.jsonl", lines)
+
+
+def _task_line(task: Task) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "prompt": task.prompt,
+        "entry_point": task.entry_point,
+        "reference": task.reference,
+        "tests": len(task.tests),
+        "plus_tests": len(task.plus) if task.plus else 0,
+    }

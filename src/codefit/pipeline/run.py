@@ -52,7 +52,14 @@ class RunResult:
 
 
 def run_recipe(
-    recipe: Recipe, out: Path, *, cache: Path, listen: Listener, until: str | None = None, fresh: bool = False
+    recipe: Recipe,
+    out: Path,
+    *,
+    cache: Path,
+    listen: Listener,
+    verbs: frozenset[str],
+    until: str | None = None,
+    fresh: bool = False,
 ) -> RunResult:
     """Run or resume a recipe in `out`; return what was done.
 
@@ -65,7 +72,7 @@ def run_recipe(
         )
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.adopt_recipe(recipe.name, to_yaml(recipe))
-        context = Context(recipe, out, cache, listen)
+        context = Context(recipe, out, cache, listen, verbs)
         ran: list[str] = []
         try:
             for stage in _stages(context):
@@ -93,7 +100,7 @@ def run_recipe(
 
 def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tuple[str, list[str]]]:
     """Return the stages of a recipe with their outputs, running nothing."""
-    context = Context(recipe, out, cache, listen)
+    context = Context(recipe, out, cache, listen, frozenset())
     return [(stage.name, stage.outputs) for stage in _stages(context)]
 
 
@@ -159,7 +166,7 @@ def _after_training(context: Context) -> Iterator[_Stage]:
             f"generate:{index}:{name}",
             partial(model.generate_settings, context, suite.info),
             trained,
-            [f"completions/{name}.jsonl"],
+            [f"completions/{name}.jsonl", f"tasks/{name}.jsonl"],
             partial(model.generate_stage, context, index),
         )
     for index, (_, suite) in enumerate(context.suites):
@@ -179,12 +186,20 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     completions = [f"completions/{suite.info.name}.jsonl" for _, suite in context.suites]
     version = {"codefit": codefit.__version__}
     yield _Stage("score", lambda: version, verdicts, ["scores.json"], partial(judge.score_stage, context))
-    found = [*verdicts, *completions, "data/kept.parquet"]
+    found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
     yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
     summaries = [
         (context.arm_folder(arm.name) / "summary.json").relative_to(context.out).as_posix()
         for arm in context.recipe.arms
     ]
-    inputs = ["scores.json", "findings.json", "data/funnel.json", "format.json", "plan.json", *summaries]
+    logs = [s.replace("summary.json", "log.jsonl") for s in summaries]
+    inputs = ["scores.json", "findings.json", "data/funnel.json", "data/hits.jsonl", "data/planted.json"]
+    inputs += ["format.json", "plan.json", *summaries, *logs]
     pages = [f"report/{page}" for page in ("index.html", "report.md", "report.zh.md", "report.json")]
-    yield _Stage("report", lambda: version, inputs, pages, partial(judge.report_stage, context))
+    yield _Stage(
+        "report",
+        lambda: {**version, "verbs": sorted(context.verbs)},
+        inputs,
+        pages,
+        partial(judge.report_stage, context, context.verbs),
+    )

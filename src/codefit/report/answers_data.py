@@ -1,0 +1,121 @@
+"""Answers on data, benchmarks, cases and errors."""
+
+from __future__ import annotations
+
+from codefit.report.lookup import Evidence, main_pairs, measured_suites, other_comparisons, suites
+from codefit.report.messages import Message, code, msg, term
+from codefit.report.numbers import percent, share_text
+from codefit.report.verdict import line_arguments
+
+Answer = tuple[list[Message], list[str]]
+
+
+def q5(evidence: Evidence) -> Answer:
+    """Criteria and process of selection: the funnel, and the control arms."""
+    steps = (evidence["data"] or {}).get("steps") or []
+    if not steps:
+        return [], ["funnel", "random_arm"]
+    said = [msg("answer.funnel", first=steps[0]["in"], last=steps[-1]["out"], steps=len(steps))]
+    said += [
+        msg("answer.step", step=term("step", s["step"]), dropped=s["in"] - s["out"], rows=s["in"])
+        for s in steps
+        if s["in"] is not None and s["out"] is not None and s["in"] != s["out"]
+    ]
+    arms = [c for c in other_comparisons(evidence) if c.get("after_arm") == evidence["main"][1]]
+    said += [msg("answer.arms", **line_arguments(c)) for c in arms]
+    has_random = any(a["arm"] == "random" for a in evidence["arms"])
+    return said, [] if has_random else ["random_arm"]
+
+
+def q6(evidence: Evidence) -> Answer:
+    """What characterises the sources; redundant or complementary."""
+    data = evidence["data"] or {}
+    steps = data.get("steps") or []
+    read = (steps[0].get("sources") or {}) if steps else {}
+    kept = (steps[-1].get("sources") or {}) if steps else {}
+    licences = {str(s.get("name")): s.get("licence") for s in data.get("sources") or []}
+    said = [
+        msg(
+            "answer.source",
+            source=code(name),
+            rows=read[name].get("in"),
+            kept=kept.get(name, {}).get("kept", 0),
+            licence=licences.get(name) or msg("unknown"),
+        )
+        for name in read
+    ]
+    return said, ["source_arms"] if said else ["funnel", "source_arms"]
+
+
+def q7(evidence: Evidence) -> Answer:
+    """One prompt format: parity of training and evaluation, and what was extracted."""
+    form = evidence["format"]
+    if not form:
+        return [], ["format"]
+    parity = form.get("parity") or {}
+    said = [
+        msg(
+            "answer.parity" if parity.get("ok") else "answer.no_parity",
+            checked=parity.get("checked"),
+            tokens=parity.get("prefix_tokens"),
+            hash=code(form.get("template_hash")),
+        )
+    ]
+    for suite, found in suites(evidence).items():
+        for arm, d in found.get("drift", {}).items():
+            figure = share_text(d["well_formed"], d["n"])
+            if arm in evidence["main"] and figure:
+                said.append(msg("answer.well_formed", suite=code(suite), arm=code(arm), figure=figure))
+    return said, []
+
+
+def q11(evidence: Evidence) -> Answer:
+    """Why these benchmarks: which ran, at which revision, on how many tasks."""
+    said: list[Message] = []
+    for suite in measured_suites(evidence):
+        s = next(s for s in evidence["scores"] if s["suite"] == suite)
+        said.append(
+            msg(
+                "answer.suite",
+                suite=code(suite),
+                revision=code(s.get("revision")),
+                n=s.get("n"),
+                excluded=len(s.get("excluded") or []),
+                harness=code(s.get("harness")),
+            )
+        )
+    return said, ["gold", "fresh_suite"] if said else ["scores", "gold"]
+
+
+def q13(evidence: Evidence) -> Answer:
+    """Why the BigCodeBench gain is small: needs BigCodeBench."""
+    measured = [s for s in measured_suites(evidence) if s.startswith("bigcodebench")]
+    return [m for s in measured for m in _classes(evidence, s)], [] if measured else ["bigcodebench"]
+
+
+def q15(evidence: Evidence) -> Answer:
+    """Cases that improved and cases that still fail."""
+    said = []
+    for suite, _, pair in main_pairs(evidence):
+        counts = {cell: pair["churn"][cell]["n"] for cell in ("fixed", "broken", "both", "neither")}
+        said.append(msg("answer.churn", suite=code(suite), cases=len(pair["cases"]), **counts))
+    return said, [] if said else ["findings"]
+
+
+def q16(evidence: Evidence) -> Answer:
+    """The most common class of error."""
+    said = [m for suite in suites(evidence) for m in _classes(evidence, suite)]
+    return said, ["pass_at_k"] if said else ["findings"]
+
+
+def _classes(evidence: Evidence, suite: str) -> list[Message]:
+    said = []
+    for arm, found in suites(evidence).get(suite, {}).get("failures", {}).items():
+        counts = {c: n for c, n in found["counts"].items() if c not in ("passed", "not_measured")}
+        total = sum(counts.values())
+        if arm not in evidence["main"] or not total:
+            continue
+        top = sorted(counts.items(), key=lambda item: -item[1])[:3]
+        shares = [msg("answer.class", cls=term("class", c), n=n, share=percent(n / total)) for c, n in top]
+        said.append(msg("answer.classes", suite=code(suite), arm=code(arm), total=total, classes=shares))
+    return said

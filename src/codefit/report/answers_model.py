@@ -1,0 +1,187 @@
+"""Answers on the choice of model and method, on training, and on what the result means."""
+
+from __future__ import annotations
+
+from codefit.report.answers_data import Answer
+from codefit.report.limits import limits
+from codefit.report.lookup import (
+    Evidence,
+    main_comparisons,
+    main_curve,
+    main_training,
+    measured_suites,
+    suites,
+)
+from codefit.report.messages import Message, code, msg, term
+from codefit.report.numbers import mib, percent, share_text
+from codefit.report.verdict import line_arguments
+
+OVERFIT_FACTOR = 1.02
+"""Validation loss this much above its minimum at the end is called over-fitting."""
+
+
+def _scores_of_main(evidence: Evidence) -> list[Message]:
+    main = evidence["main"][1]
+    return [
+        msg("answer.score", arm=code(s["arm"]), suite=code(s["suite"]), figure=s["figure"])
+        for s in evidence["scores"]
+        if s.get("arm") == main and s.get("figure")
+    ]
+
+
+def _memory(evidence: Evidence) -> list[Message]:
+    plan, peak = evidence["plan"] or {}, main_training(evidence).get("peak_mb")
+    if plan.get("peak_mb") is None:
+        return []
+    fits = term("fits", bool(plan.get("fits")))
+    said = [msg("answer.plan", peak=mib(plan["peak_mb"]), budget=mib(plan.get("budget_mb")), fits=fits)]
+    if peak is not None:
+        said.append(msg("answer.peak", peak=mib(peak)))
+    return said
+
+
+def q1(evidence: Evidence) -> Answer:
+    """Why tune small rather than quantise large: needs the larger model's row."""
+    return _scores_of_main(evidence) + _memory(evidence), ["larger_quantised"]
+
+
+def q2(evidence: Evidence) -> Answer:
+    """What quantisation costs, and the ceiling of a tuned model: needs pass@k and a sweep."""
+    return [], ["quantised_self", "pass_at_k"]
+
+
+def q3(evidence: Evidence) -> Answer:
+    """Why this model: needs the candidate table."""
+    start = [s for s in evidence["scores"] if s.get("arm") == evidence["main"][0] and s.get("figure")]
+    said = [
+        msg("answer.score", arm=code(s["arm"]), suite=code(s["suite"]), figure=s["figure"]) for s in start
+    ]
+    if evidence["run"]["stand_in"]:
+        said.append(msg("answer.stand_in"))
+    return said, ["reference_scores"]
+
+
+def q4(evidence: Evidence) -> Answer:
+    """Does the model only write in the training style: likeness to training answers by arm."""
+    said: list[Message] = []
+    for suite, found in suites(evidence).items():
+        for arm, s in found.get("similarity", {}).items():
+            copies = share_text(s["copies"], s["n"])
+            if arm in evidence["main"] and copies:
+                said.append(
+                    msg(
+                        "answer.likeness",
+                        suite=code(suite),
+                        arm=code(arm),
+                        median=f"{s['median']:.2f}",
+                        copies=copies,
+                    )
+                )
+    lacks = [] if said else ["similarity"]
+    if len(measured_suites(evidence)) < 2:
+        lacks.append("guard_suite")
+    return said, [*lacks, "robustness"]
+
+
+def q8(evidence: Evidence) -> Answer:
+    """Batch size and learning rate inside the memory budget."""
+    settings = (evidence["plan"] or {}).get("settings") or {}
+    said = (
+        [msg("answer.settings", settings=[code(f"{k} = {v}") for k, v in settings.items()])]
+        if settings
+        else []
+    )
+    said += _memory(evidence)
+    lacks = ["plan"] if not evidence["plan"] else []
+    if said and main_training(evidence).get("peak_mb") is None:
+        lacks.append("measured_peak")
+    return said, [*lacks, "sweeps"]
+
+
+def q9(evidence: Evidence) -> Answer:
+    """LoRA, QLoRA or full tuning, and the rank."""
+    summary = main_training(evidence)
+    trained, total = summary.get("trainable_parameters"), summary.get("parameters")
+    said = []
+    if trained and total:
+        said.append(
+            msg(
+                "answer.method",
+                method=code(summary.get("method")),
+                trained=trained,
+                total=total,
+                share=percent(trained / total, 2),
+            )
+        )
+    return said, [*([] if said else ["training"]), "plan_full", "sweeps"]
+
+
+def q10(evidence: Evidence) -> Answer:
+    """Loss curves and over-fitting."""
+    losses = [(p["step"], p["val_loss"]) for p in main_curve(evidence) if p.get("val_loss") is not None]
+    summary = main_training(evidence)
+    said = []
+    if summary.get("first_loss") is not None:
+        said.append(
+            msg(
+                "answer.loss",
+                first=f"{summary['first_loss']:.3f}",
+                last=f"{summary['last_loss']:.3f}",
+                steps=summary.get("steps"),
+            )
+        )
+    if losses:
+        step, best = min(losses, key=lambda p: (p[1], p[0]))
+        rising = losses[-1][1] > best * OVERFIT_FACTOR
+        kind = "answer.overfit" if rising else "answer.no_overfit"
+        said.append(
+            msg(kind, best=f"{best:.3f}", step=step, last=f"{losses[-1][1]:.3f}", rule=f"{OVERFIT_FACTOR:g}")
+        )
+    lacks = ["training"] if not said else []
+    return said, [*lacks, "dev_curve", "memorisation"]
+
+
+def q12(evidence: Evidence) -> Answer:
+    """Absolute or relative: always both."""
+    said = [msg("answer.line", **line_arguments(c)) for c in main_comparisons(evidence)]
+    return said, [] if said else ["scores"]
+
+
+def q14(evidence: Evidence) -> Answer:
+    """Which larger models were beaten, and is that fair."""
+    said = [msg("answer.stand_in_rank")] if evidence["run"]["stand_in"] and evidence["scores"] else []
+    return said, ["reference_scores"]
+
+
+def q17(evidence: Evidence) -> Answer:
+    """The biggest limitation, named with figures."""
+    said = limits(evidence) if evidence["comparisons"] else []
+    lacks = ["seeds", "learning_curve", "pass_at_k"]
+    if (evidence["data"] or {}).get("leaks") is None:
+        lacks.append("leaks")
+    return said, lacks if said else ["scores", *lacks]
+
+
+def q18(evidence: Evidence) -> Answer:
+    """What 24 GB would change."""
+    return [], ["plan_24", "learning_curve"]
+
+
+def q19(evidence: Evidence) -> Answer:
+    """What matters beyond pass@k: style figures are here, quality panels are not."""
+    said: list[Message] = []
+    for suite, found in suites(evidence).items():
+        for arm, d in found.get("drift", {}).items():
+            if arm in evidence["main"] and d["n"]:
+                lines = (d.get("program_lines") or {}).get("p50")
+                said.append(
+                    msg(
+                        "answer.style",
+                        suite=code(suite),
+                        arm=code(arm),
+                        lines=lines,
+                        comments=share_text(d["with_comment"], d["n"]),
+                        docstrings=share_text(d["with_docstring"], d["n"]),
+                    )
+                )
+    return said, ["traits"]

@@ -1,0 +1,55 @@
+"""Small look-ups in the evidence that several answers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Evidence = Mapping[str, Any]
+
+
+def main_comparisons(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return the comparisons of start and main arm, one a suite."""
+    before, after = evidence["main"]
+    return [
+        c for c in evidence["comparisons"] if c.get("before_arm") == before and c.get("after_arm") == after
+    ]
+
+
+def other_comparisons(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return every comparison that is not the main one."""
+    main = main_comparisons(evidence)
+    return [c for c in evidence["comparisons"] if c not in main]
+
+
+def main_pairs(evidence: Evidence) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Yield (suite, findings of the suite, findings of its main pair)."""
+    before, after = evidence["main"]
+    for suite, found in suites(evidence).items():
+        for pair in found.get("pairs", []):
+            if (pair["before"], pair["after"]) == (before, after):
+                yield suite, found, pair
+
+
+def suites(evidence: Evidence) -> Mapping[str, Mapping[str, Any]]:
+    """Return the findings by suite, in order of name; empty without findings."""
+    found: Mapping[str, Mapping[str, Any]] = (evidence["findings"] or {}).get("suites") or {}
+    return dict(sorted(found.items()))
+
+
+def main_training(evidence: Evidence) -> Mapping[str, Any]:
+    """Return the main arm's training summary, empty where there is none."""
+    found = evidence["training"].get(evidence["main"][1]) or {}
+    return found.get("summary") or {}
+
+
+def main_curve(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return the main arm's training curve, empty where there is none."""
+    found = evidence["training"].get(evidence["main"][1]) or {}
+    curve: list[Mapping[str, Any]] = found.get("curve") or []
+    return curve
+
+
+def measured_suites(evidence: Evidence) -> list[str]:
+    """Return the names of all scored suites, in the order of the scores."""
+    return list(dict.fromkeys(str(s.get("suite")) for s in evidence["scores"]))

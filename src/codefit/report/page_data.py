@@ -1,0 +1,153 @@
+"""Sections on data and on the prompt format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from codefit.report.blocks import Chart, Code, Fold, Heading, Masked, Paragraph, Section, Table
+from codefit.report.lookup import Evidence
+from codefit.report.messages import code, msg, term
+from codefit.report.numbers import percent, share_text
+from codefit.report.page_result import command
+
+PREVIEWS_SHOWN = 6
+
+
+def data_section(evidence: Evidence) -> Section:
+    """The funnel with reasons, sampled rows, planted faults, leaks."""
+    data = evidence["data"]
+    if data is None:
+        return Section("data", [absent("funnel", evidence)])
+    blocks: list[Any] = []
+    if data["planted"]:
+        blocks += _planted(data["planted"])
+    counted = [s for s in data["steps"] if s["in"] is not None and s["out"] is not None]
+    if counted:
+        blocks.append(Chart("funnel", msg("chart.funnel"), {"steps": counted}))
+    blocks.append(_funnel(data["steps"]))
+    blocks += _samples(data)
+    blocks += _leaks(data["leaks"], evidence)
+    return Section("data", blocks, ["data/funnel.json", "data/card.md", "data/hits.jsonl"])
+
+
+def absent(measure: str, evidence: Evidence) -> Paragraph:
+    """Return the paragraph of a part that was not measured, with its command."""
+    found = next((m for m in evidence["not_measured"] if m["id"] == measure), None)
+    if found is None:
+        return Paragraph(msg("absent_plain", what=msg(f"measure.{measure}")), "warn")
+    return Paragraph(msg("absent", what=msg(f"measure.{measure}"), command=command(found)), "warn")
+
+
+def _planted(planted: Mapping[str, Any]) -> list[Any]:
+    rows = [
+        [term("fault", f.get("fault")), f.get("rows"), _rate(f), f.get("source")]
+        for f in planted.get("faults") or []
+    ]
+    columns = [msg(f"column.{n}") for n in ("fault", "rows", "rate", "rate_source")]
+    intro = Paragraph(msg("planted.intro", rows=planted.get("rows")), "warn")
+    return [intro, Table(msg("table.planted"), columns, rows, frozenset({1}))]
+
+
+def _rate(fault: Mapping[str, Any]) -> Any:
+    rate = percent(fault.get("rate"))
+    return msg("rate_of", rate=rate, of=fault["of"]) if fault.get("of") else rate
+
+
+def _funnel(steps: Sequence[Mapping[str, Any]]) -> Table:
+    rows = []
+    for s in steps:
+        reasons = [msg("reason", reason=code(r), n=n) for r, n in s["reasons"].items()]
+        if s["other_reasons"]:
+            reasons.append(msg("reason", reason=msg("other_reasons"), n=s["other_reasons"]))
+        dropped = s["in"] - s["out"] if s["in"] is not None and s["out"] is not None else None
+        share = share_text(dropped, s["in"]) if dropped is not None and s["in"] else dropped
+        rows.append([term("step", s["step"]), s["in"], s["out"], share, reasons or "—"])
+    columns = [msg(f"column.{n}") for n in ("step", "in", "out", "dropped", "reasons")]
+    return Table(msg("table.funnel"), columns, rows, frozenset({1, 2, 3}))
+
+
+def _samples(data: Mapping[str, Any]) -> list[Any]:
+    folds = [_step_sample(s) for s in data["steps"] if s["sample_kept"] or s["sample_dropped"]]
+    if not folds:
+        return []
+    return [
+        Heading(msg("heading.rows")),
+        Paragraph(msg("rows.intro", seed=code(data["seed"])), "note"),
+        *folds,
+    ]
+
+
+def _step_sample(step: Mapping[str, Any]) -> Fold:
+    dropped, kept = step["sample_dropped"], step["sample_kept"]
+    blocks: list[Any] = []
+    for row in dropped:
+        blocks.append(Paragraph(msg("rows.dropped", **_named(row), reason=code(row.get("reason")))))
+        blocks += _texts(row)
+    for row in kept:
+        blocks.append(Paragraph(msg("rows.kept", **_named(row))))
+        blocks += _texts(row)
+    title = msg("rows.step", step=term("step", step["step"]), dropped=len(dropped), kept=len(kept))
+    return Fold(title, blocks)
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": code(row.get("row_id")), "source": code(row.get("source"))}
+
+
+def _texts(row: Mapping[str, Any]) -> list[Any]:
+    shown = [(msg("column.request"), row.get("instruction")), (msg("column.answer"), row.get("response"))]
+    return [Code(str(text), caption) for caption, text in shown if text]
+
+
+def _leaks(leaks: Sequence[Mapping[str, Any]] | None, evidence: Evidence) -> list[Any]:
+    blocks: list[Any] = [Heading(msg("heading.leaks"))]
+    if leaks is None:
+        return [*blocks, absent("leaks", evidence)]
+    if not leaks:
+        return [*blocks, Paragraph(msg("leaks.none"))]
+    rows = [[code(h["suite"]), code(h["method"]), code(h["action"]), h["rows"], h["tasks"]] for h in leaks]
+    columns = [msg(f"column.{n}") for n in ("suite", "method", "action", "rows", "tasks")]
+    return [*blocks, Table(msg("table.leaks"), columns, rows, frozenset({3, 4}))]
+
+
+def format_section(evidence: Evidence) -> Section:
+    """Prompt parity, lengths, and rendered examples with the loss mask."""
+    form = evidence["format"]
+    if form is None:
+        return Section("format", [absent("format", evidence)])
+    parity = form.get("parity") or {}
+    key = "parity.ok" if parity.get("ok") else "parity.broken"
+    found = msg(
+        key,
+        tokens=parity.get("prefix_tokens"),
+        checked=parity.get("checked"),
+        hash=code(form.get("template_hash")),
+    )
+    blocks: list[Any] = [Paragraph(found, "plain" if parity.get("ok") else "warn")]
+    arms = [
+        [
+            code(arm),
+            a.get("rows"),
+            a.get("too_long"),
+            a.get("tokens"),
+            a.get("trained_tokens"),
+            percent(a.get("packing_efficiency")),
+        ]
+        for arm, a in (form.get("arms") or {}).items()
+    ]
+    columns = [msg(f"column.{n}") for n in ("arm", "rows", "too_long", "tokens", "trained_tokens", "packing")]
+    blocks.append(
+        Table(msg("table.format", length=form.get("max_length")), columns, arms, frozenset(range(1, 6)))
+    )
+    previews = (form.get("previews") or [])[:PREVIEWS_SHOWN]
+    if previews:
+        blocks.append(Paragraph(msg("mask.legend"), "note"))
+    blocks += [Masked(_preview_title(p), p.get("pieces") or []) for p in previews]
+    return Section("format", blocks, ["format.json"])
+
+
+def _preview_title(preview: Mapping[str, Any]) -> Any:
+    kind = "evaluation" if preview.get("kind") == "evaluation" else "row"
+    origin = preview.get("suite" if kind == "evaluation" else "source")
+    return msg(f"mask.{kind}", id=code(preview.get("id")), origin=code(origin))

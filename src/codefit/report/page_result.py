@@ -1,0 +1,183 @@
+"""Sections on the result: verdict, arms, limits, questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from codefit.report.blocks import Bullets, Chart, Fold, Heading, Paragraph, Section, Table
+from codefit.report.limits import limits
+from codefit.report.lookup import Evidence, main_comparisons, other_comparisons
+from codefit.report.messages import code, msg, term
+from codefit.report.numbers import interval_text, percent, signed
+from codefit.report.verdict import p_value, relative_text, side_value
+
+_MOST_WANTED = 5
+
+
+def verdict_section(evidence: Evidence) -> Section:
+    """The first screen: the sentence, the table, what got worse, what was not measured."""
+    found = evidence["verdict"]
+    blocks: list[Any] = [Paragraph(m, "lead") for m in found["sentences"]]
+    blocks.append(Paragraph(msg("verdict.rule"), "note"))
+    main = main_comparisons(evidence)
+    if main:
+        blocks.append(comparison_table(msg("table.main"), main, evidence))
+        blocks += [Paragraph(_revision(c["suite"], evidence), "note") for c in main]
+    blocks.append(Heading(msg("heading.worse")))
+    blocks.append(Bullets(evidence["worse"]) if evidence["worse"] else _nothing_worse(evidence))
+    blocks.append(Heading(msg("heading.not_measured")))
+    blocks.append(Paragraph(msg("not_measured.intro")))
+    blocks.append(Bullets([_wanted(m) for m in evidence["not_measured"][:_MOST_WANTED]]))
+    blocks.append(Fold(msg("not_measured.summary", n=len(evidence["not_measured"])), [_unmeasured(evidence)]))
+    return Section("verdict", blocks, ["scores.json", "findings.json"])
+
+
+def _revision(suite: str, evidence: Evidence) -> Any:
+    score: Mapping[str, Any] = next((s for s in evidence["scores"] if s["suite"] == suite), {})
+    return msg(
+        "revision",
+        suite=code(suite),
+        revision=code(score.get("revision")),
+        harness=code(score.get("harness")),
+        n=score.get("n"),
+    )
+
+
+def _wanted(measure: Mapping[str, Any]) -> Any:
+    return msg("missing", what=msg(f"measure.{measure['id']}"), command=command(measure))
+
+
+def _nothing_worse(evidence: Evidence) -> Paragraph:
+    return Paragraph(msg("worse.none" if main_comparisons(evidence) else "worse.unknown"))
+
+
+def _unmeasured(evidence: Evidence) -> Table:
+    rows = [
+        [msg(f"measure.{m['id']}"), command(m), [msg("question_ref", number=q) for q in m["questions"]]]
+        for m in evidence["not_measured"]
+    ]
+    columns = [msg("column.measure"), msg("column.command"), msg("column.questions")]
+    return Table(msg("table.not_measured"), columns, rows)
+
+
+def command(measure: Mapping[str, Any]) -> Any:
+    """Return the command of a measurement, marked where it comes later."""
+    text = code(measure["command"])
+    return text if measure["exists"] else msg("planned", command=text)
+
+
+def comparison_table(caption: Any, comparisons: Sequence[Mapping[str, Any]], evidence: Evidence) -> Table:
+    """Return the before/after table: every difference with interval, p and churn."""
+    rows = []
+    for c in comparisons:
+        ends = (code(c["before_arm"]), code(c["after_arm"]))
+        detectable = c.get("minimum_detectable_points")
+        rows.append(
+            [
+                msg("pair", suite=code(c["suite"]), before=ends[0], after=ends[1]),
+                _figure(c, "before", evidence),
+                _figure(c, "after", evidence),
+                msg("points_relative", points=signed(c.get("points")), relative=relative_text(c)),
+                interval_text(c.get("ci95")),
+                p_value(c, usual="exact McNemar"),
+                f"{c.get('fixed')} / {c.get('broken')}",
+                None if detectable is None else f"{detectable:.1f}",
+                term("reading", c["reading"]),
+            ]
+        )
+    columns = [msg(f"column.{n}") for n in _COMPARISON_COLUMNS]
+    return Table(caption, columns, rows, frozenset({1, 2, 4, 5, 6, 7}))
+
+
+_COMPARISON_COLUMNS = (
+    *("pair", "before", "after", "points", "interval", "p"),
+    *("fixed_broken", "detectable", "reading"),
+)
+
+
+def _figure(comparison: Mapping[str, Any], end: str, evidence: Evidence) -> Any:
+    """Return one side's score with counts and interval where it is known, else the bare rate."""
+    suite, arm = comparison["suite"], comparison[f"{end}_arm"]
+    found = [s["figure"] for s in evidence["scores"] if (s["suite"], s["arm"]) == (suite, arm)]
+    return (found and found[0]) or percent(side_value(comparison.get(end)))
+
+
+def arms_section(evidence: Evidence) -> Section:
+    """All arms side by side: rows, trained tokens, scores; and every other comparison."""
+    blocks: list[Any] = []
+    scores = [s for s in evidence["scores"] if s.get("figure")]
+    if scores:
+        blocks.append(Chart("pass_bars", msg("chart.pass_bars"), {"scores": scores}))
+    columns, rows = _arm_columns(evidence), [_arm_row(a, evidence) for a in evidence["arms"]]
+    blocks.append(Table(msg("table.arms"), columns, rows, frozenset(range(1, len(columns)))))
+    others = other_comparisons(evidence)
+    if others:
+        blocks.append(comparison_table(msg("table.others"), others, evidence))
+    if any(s.get("isolation") for s in evidence["scores"]):
+        levels = sorted({str(s["isolation"]) for s in evidence["scores"] if s.get("isolation")})
+        blocks.append(Paragraph(msg("isolation", levels=[code(level) for level in levels]), "note"))
+    return Section("arms", blocks, ["scores.json", "format.json"])
+
+
+def _suites(evidence: Evidence) -> list[str]:
+    return list(dict.fromkeys(str(s["suite"]) for s in evidence["scores"]))
+
+
+def _arm_columns(evidence: Evidence) -> list[Any]:
+    names = ("arm", "rows", "trained_tokens", "steps", "epochs")
+    suites = [msg("column.pass", suite=code(s)) for s in _suites(evidence)]
+    return [*(msg(f"column.{n}") for n in names), *suites]
+
+
+def _arm_row(arm: Mapping[str, Any], evidence: Evidence) -> list[Any]:
+    training, formatted = arm["training"] or {}, arm["rows"] or {}
+    if arm["arm"] == evidence["main"][0] and not training:
+        trained: list[Any] = [msg("untouched")] + ["—"] * 3
+    else:
+        trained = [
+            training.get("rows", formatted.get("rows")),
+            training.get("trained_tokens", formatted.get("trained_tokens")),
+            training.get("steps"),
+            training.get("epochs"),
+        ]
+    by_suite = {s["suite"]: s.get("figure") for s in evidence["scores"] if s["arm"] == arm["arm"]}
+    return [code(arm["arm"]), *trained, *(by_suite.get(s) for s in _suites(evidence))]
+
+
+def limits_section(evidence: Evidence) -> Section:
+    """What this run does not show."""
+    return Section("limits", [Bullets(limits(evidence))], ["scores.json", "manifest.json"])
+
+
+def questions_section(evidence: Evidence) -> Section:
+    """The 19 questions, each with this run's answer and the commands for the rest."""
+    counts = {
+        s: sum(q["status"] == s for q in evidence["questions"])
+        for s in ("answered", "partly", "not_measured")
+    }
+    blocks: list[Any] = [Paragraph(msg("questions.intro", **counts))]
+    group = None
+    for question in evidence["questions"]:
+        if question["group"] != group:
+            group = question["group"]
+            blocks.append(Heading(msg(f"group.{group}")))
+        blocks.append(Fold(_question_title(question), _question_blocks(question)))
+    return Section("questions", blocks, ["report/report.json"])
+
+
+def _question_title(question: Mapping[str, Any]) -> Any:
+    return msg(
+        "question_title",
+        number=question["number"],
+        text=msg(f"question.q{question['number']}"),
+        status=term("status", question["status"]),
+    )
+
+
+def _question_blocks(question: Mapping[str, Any]) -> list[Any]:
+    blocks: list[Any] = [Bullets(question["answer"])] if question["answer"] else []
+    if question["missing"]:
+        wanted = [_wanted(m) for m in question["missing"]]
+        blocks += [Paragraph(msg("missing_intro"), "note"), Bullets(wanted)]
+    return blocks

@@ -1,0 +1,83 @@
+"""The files of a run as plain data; a file that is not there is None, never invented."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from codefit.core.errors import InputError
+from codefit.core.files import read_json, read_jsonl
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run folder holds; `training` and `curves` are by arm name."""
+
+    recipe: Record | None
+    manifest: Record | None
+    funnel: Record | None
+    planted: Record | None
+    hits: list[Record] | None
+    format: Record | None
+    plan: Record | None
+    training: Mapping[str, Record]
+    curves: Mapping[str, list[Record]]
+    scores: Record | None
+    findings: Record | None
+
+
+def read(run: Path) -> RunFiles:
+    """Read a run folder; raises `InputError` for a folder that is none, or a damaged file."""
+    if not run.is_dir():
+        raise InputError("no such run folder", where=str(run), todo="give the --out folder of `codefit run`")
+    folders = _training_folders(run)
+    return RunFiles(
+        recipe=_yaml(run / "recipe.resolved.yaml"),
+        manifest=_object(run / "manifest.json"),
+        funnel=_object(run / "data" / "funnel.json"),
+        planted=_object(run / "data" / "planted.json"),
+        hits=_lines(run / "data" / "hits.jsonl"),
+        format=_object(run / "format.json"),
+        plan=_object(run / "plan.json"),
+        training={a: s for a, f in folders.items() if (s := _object(f / "summary.json")) is not None},
+        curves={a: log for a, f in folders.items() if (log := _lines(f / "log.jsonl")) is not None},
+        scores=_object(run / "scores.json"),
+        findings=_object(run / "findings.json"),
+    )
+
+
+def _training_folders(run: Path) -> dict[str, Path]:
+    folders = {p.parent.name: p for p in sorted(run.glob("arms/*/train"))}
+    summary = _object(run / "train" / "summary.json") or {}
+    return (
+        {str(summary.get("arm", "main")): run / "train", **folders} if (run / "train").is_dir() else folders
+    )
+
+
+def _object(path: Path) -> Record | None:
+    if not path.exists():
+        return None
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"not a JSON object but {type(value).__name__}", where=str(path))
+    return value
+
+
+def _yaml(path: Path) -> Record | None:
+    if not path.exists():
+        return None
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise InputError(f"not YAML: {e}", where=str(path)) from e
+    return value if isinstance(value, dict) else None
+
+
+def _lines(path: Path) -> list[Record] | None:
+    return [line for _, line in read_jsonl(path)] if path.exists() else None

@@ -1,0 +1,216 @@
+"""Runs one program on one slot and says what became of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from codefit.core.types import Outcome
+from codefit.sandbox.codec import encode
+from codefit.sandbox.slot import Job, JobEnd, Message, ProgramFault, ServerFailure, Slot, Tampering
+from codefit.sandbox.types import Frame, Limits, OnFrame, Program, Run
+
+_LEAST_LOAD_S = 2.0
+_LEAST_WALL_S = 10.0
+_WALL_FACTOR = 10.0
+_FIRST_TEST_FRAMES = 2  # "started" and "ready" come before the first test's frame
+_ERROR_CHARS = 500
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of a program so far."""
+
+    program: Program
+    on_frame: OnFrame | None
+    frames: list[Frame] = field(default_factory=list)
+    failure: tuple[Outcome, str] | None = None
+    cpu_s: float = 0.0
+    peak_mb: float | None = None
+    stopped: bool = False
+
+    def deliver(self, frame: Frame) -> bool:
+        """Take one test's frame; returns False when the caller wants no more."""
+        if len(self.frames) == len(self.program.tests):
+            raise Tampering("more frames than tests")
+        self.frames.append(frame)
+        if self.on_frame and not self.on_frame(len(self.frames) - 1, frame):
+            self.stopped = True
+        return not self.stopped
+
+    @property
+    def complete(self) -> bool:
+        return len(self.frames) == len(self.program.tests)
+
+
+def run_program(slot: Slot, program: Program, on_frame: OnFrame | None) -> Run:
+    """Run one program to its end; raises `ServerFailure` when the sandbox itself fails."""
+    began = time.monotonic()
+    progress = _Progress(program, on_frame)
+    try:
+        if program.kind == "stdin":
+            _run_stdin(slot, progress)
+        else:
+            _run_tests(slot, progress)
+    except ProgramFault as e:
+        tampering = isinstance(e, Tampering)
+        progress.failure = (Outcome.TAMPERING if tampering else Outcome.OUTPUT_LIMIT, str(e))
+        if e.end:
+            _add_usage(progress, e.end)
+    outcome, error = progress.failure or (Outcome.PASSED, None)
+    return Run(
+        outcome=outcome,
+        frames=tuple(progress.frames),
+        error=error,
+        cpu_s=progress.cpu_s,
+        wall_s=time.monotonic() - began,
+        peak_mb=progress.peak_mb,
+        stopped=progress.stopped,
+    )
+
+
+def test_limits_s(limits: Limits) -> Callable[[int], float]:
+    """Return the CPU limit in force after so many frames, in seconds; infinite where there is none."""
+    given = limits.test_cpu_s
+    if given is None:
+        return lambda frames: math.inf
+    if isinstance(given, (int, float)):
+        given = (float(given),)
+    each, largest = given, max(given, default=0.0)
+    load_s = max(_LEAST_LOAD_S, largest)
+
+    def limit(frames: int) -> float:
+        test = frames - _FIRST_TEST_FRAMES
+        if test < 0:
+            return load_s
+        return each[test] if test < len(each) else largest
+
+    return limit
+
+
+def _wall_s(limits: Limits, cpu_s: float) -> float:
+    return limits.wall_s if limits.wall_s is not None else max(_LEAST_WALL_S, _WALL_FACTOR * cpu_s)
+
+
+def _request(program: Program) -> dict[str, Any]:
+    tests = [encode(tuple(t)) if program.kind == "calls" else t for t in program.tests]
+    return {
+        "kind": program.kind,
+        "source": program.source,
+        "setup": program.setup,
+        "entry_point": program.entry_point or "",
+        "tests": [] if program.kind == "stdin" else tests,
+    }
+
+
+def _run_tests(slot: Slot, progress: _Progress) -> None:
+    program, limits = progress.program, progress.program.limits
+
+    def on_message(message: Message) -> bool:
+        if message.tag in (b"V", b"E"):
+            return progress.deliver(_frame(message))
+        if message.tag != b"R":
+            progress.failure = progress.failure or _told(message)
+        return True
+
+    limit = test_limits_s(limits)
+    wall_s = _wall_s(limits, limits.cpu_s)
+    end = slot.run(Job(_request(program), limits, limits.cpu_s, wall_s, on_message, limit))
+    _account(progress, end)
+    if not (progress.stopped or progress.failure or progress.complete):
+        progress.failure = _explain(end, limits)
+
+
+def _run_stdin(slot: Slot, progress: _Progress) -> None:
+    program, limits = progress.program, progress.program.limits
+    request = _request(program)
+    limit = test_limits_s(limits)
+    for index, text in enumerate(program.tests):
+        told: list[Message] = []
+
+        def on_message(message: Message, told: list[Message] = told) -> bool:
+            told.append(message)
+            return True
+
+        cpu_s = min(limits.cpu_s - progress.cpu_s, limit(index + _FIRST_TEST_FRAMES))
+        wall_s = _wall_s(limits, cpu_s)
+        stdin = text.encode("utf-8", "surrogatepass")
+        end = slot.run(Job(request, limits, cpu_s, wall_s, on_message, lambda frames: math.inf, stdin))
+        _account(progress, end)
+        progress.failure = _stdin_failure(told, end, limits)
+        if progress.failure or not progress.deliver(_stdin_frame(told, end)):
+            return
+
+
+def _stdin_failure(told: list[Message], end: JobEnd, limits: Limits) -> tuple[Outcome, str] | None:
+    for message in told:
+        if message.tag == b"Y":
+            return _told(message)
+    return None if end.reason == "exited" else _explain(end, limits)
+
+
+def _stdin_frame(told: list[Message], end: JobEnd) -> Frame:
+    for message in told:
+        if message.tag in (b"E", b"L"):
+            return Frame(error=_text(message.value), cpu_s=end.cpu_s)
+    code = os.waitstatus_to_exitcode(end.status)
+    if code:
+        return Frame(error=_death(code), cpu_s=end.cpu_s)
+    return Frame(value=end.stdout.decode("utf-8", "replace"), cpu_s=end.cpu_s)
+
+
+def _frame(message: Message) -> Frame:
+    if message.tag == b"E":
+        return Frame(error=_text(message.value), cpu_s=message.cpu_s)
+    return Frame(value=message.value, cpu_s=message.cpu_s)
+
+
+def _text(value: Any) -> str:
+    return value[:_ERROR_CHARS] if type(value) is str else "error without a message"
+
+
+def _told(message: Message) -> tuple[Outcome, str]:
+    outcomes = {b"Y": Outcome.SYNTAX_ERROR, b"L": Outcome.RUNTIME_ERROR, b"O": Outcome.OUTPUT_LIMIT}
+    if message.tag not in outcomes:
+        raise Tampering("a frame of no known kind")
+    return outcomes[message.tag], _text(message.value)
+
+
+def _account(progress: _Progress, end: JobEnd) -> None:
+    if not end.started and end.reason == "exited":
+        raise ServerFailure(end.error or "the program's process could not be set up")
+    if end.reason == "failed":
+        raise ServerFailure(end.error or "the program's process could not be forked")
+    _add_usage(progress, end)
+
+
+def _add_usage(progress: _Progress, end: JobEnd) -> None:
+    progress.cpu_s += end.cpu_s
+    progress.peak_mb = max(progress.peak_mb or 0.0, end.peak_mb)
+
+
+def _explain(end: JobEnd, limits: Limits) -> tuple[Outcome, str]:
+    """Return the outcome of a program that ended, or was ended, before its last frame."""
+    code = os.waitstatus_to_exitcode(end.status)
+    killed = end.reason == "exited" and code in (-signal.SIGXCPU, -signal.SIGKILL)
+    if end.reason in ("cpu", "test_cpu") or (killed and end.cpu_s > limits.cpu_s):
+        return Outcome.TIMEOUT, f"CPU time over the limit after {end.cpu_s:.2f} s"
+    if end.reason in ("wall", "test_wall"):
+        return Outcome.TIMEOUT, f"waited too long: {end.cpu_s:.2f} s of CPU time used"
+    if end.reason == "memory":
+        return Outcome.MEMORY_LIMIT, f"memory over {limits.memory_mb} MiB"
+    if end.reason == "processes":
+        return Outcome.RUNTIME_ERROR, f"more than {limits.processes} processes and threads"
+    return Outcome.RUNTIME_ERROR, f"{_death(code)} before all tests finished"
+
+
+def _death(code: int) -> str:
+    if code < 0:
+        known = code in {-s for s in signal.Signals}
+        return f"killed by {signal.Signals(-code).name if known else f'signal {-code}'}"
+    return f"exited with status {code}" if code else "exited"

@@ -1,0 +1,105 @@
+"""What goes into the sandbox and what comes out: programs, limits, frames, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from codefit.core.types import Outcome
+
+Kind = Literal["calls", "exprs", "stdin", "asserts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one program may use; each limit counts its whole tree of processes.
+
+    CPU time is the limit that decides; wall time is a backstop, so that a busy machine does not turn
+    a pass into a timeout. `test_cpu_s` is CPU seconds since the last frame, one figure or one a test;
+    loading gets the largest of them, at least two seconds. `wall_s` None means ten times the CPU limit
+    in force, at least ten seconds. `output_bytes` bounds one test's encoded value or captured stdout.
+    `file_mb` bounds one file and, where the sandbox has its own file system, all files together.
+    """
+
+    cpu_s: float = 10.0
+    test_cpu_s: tuple[float, ...] | float | None = None
+    wall_s: float | None = None
+    memory_mb: int = 1024
+    processes: int = 32
+    output_bytes: int = 1_000_000
+    total_output_bytes: int = 64_000_000
+    file_mb: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One hostile program and the tests to run it on, as data.
+
+    `calls`: each test is a tuple of positional arguments (plain data) for `entry_point`;
+    `Solution.method` makes a new `Solution()` for every call. `exprs`: each test is an expression,
+    `asserts`: each is a text of statements, both evaluated in the module after `setup`.
+    `stdin`: each test is the text on standard input of a fresh run as `__main__`.
+    Raises `ValueError` for a program without tests, calls without entry point, or another hash seed than 0.
+    """
+
+    source: str
+    kind: Kind
+    tests: tuple[Any, ...] = ()
+    entry_point: str | None = None
+    setup: str = ""
+    limits: Limits = field(default_factory=Limits)
+    hash_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("calls", "exprs", "stdin", "asserts"):
+            raise ValueError(f"unknown kind of program {self.kind!r}")
+        if not self.tests:
+            raise ValueError("a program without tests cannot be judged")
+        if self.kind == "calls" and not self.entry_point:
+            raise ValueError("a program of kind 'calls' needs an entry point")
+        if self.hash_seed != 0:
+            raise ValueError("the sandbox runs with hash seed 0 only")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one finished test delivered: a decoded value, or an error `ExceptionType: message`.
+
+    `cpu_s` is the program's own figure, for information; limits are enforced outside.
+    """
+
+    value: Any = None
+    error: str | None = None
+    cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of one program.
+
+    `outcome` is `passed` when every test delivered a frame, whatever its value: rightness is judged by
+    the caller. `frames` may be fewer than the tests. `stopped` says that the caller asked to stop.
+    `peak_mb` is MiB of the whole tree as far as the watcher saw it.
+    """
+
+    outcome: Outcome
+    frames: tuple[Frame, ...]
+    error: str | None
+    cpu_s: float
+    wall_s: float
+    peak_mb: float | None
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One thing that isolation can be built from, whether it works here, and the line that fixes it."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str | None = None
+
+
+OnFrame = Callable[[int, Frame], bool]

@@ -1,0 +1,237 @@
+"""The written report: complete, safe, deterministic, honest about gaps."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from codefit.core.errors import InputError
+from codefit.report import build, charts, render_html, render_markdown, write_report
+from codefit.report.html_page import diff_lines
+from codefit.report.markdown_page import code_span, fenced, quote
+from tests.report.fixture_run import HOSTILE, SUITE, write_run
+
+FILES = ("index.html", "report.md", "report.zh.md", "report.json")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = write_run(tmp_path_factory.mktemp("run"))
+    write_report(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return (run / "report" / "index.html").read_text(encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """Collects (tag, attributes) and fails on unbalanced tags."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_two_reports_of_equal_runs_have_equal_bytes(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "elsewhere")
+    shutil.rmtree(copy / "report")
+    write_report(copy)
+    for name in FILES:
+        assert (copy / "report" / name).read_bytes() == (run / "report" / name).read_bytes(), name
+
+
+def test_clock_times_durations_and_speeds_do_not_enter(run):
+    for name in FILES:
+        text = (run / "report" / name).read_text(encoding="utf-8")
+        assert "2001-02-03" not in text, name
+        assert "tokens_per_s" not in text, name
+        assert '"hours"' not in text, name
+
+
+def test_the_page_asks_for_nothing_from_anywhere(page):
+    assert not re.search(r"https?:|//[a-z]+\.", page)
+    loading = [
+        (t, a) for t, a in Elements(page).found if t in ("link", "img", "iframe", "object") or "src" in a
+    ]
+    assert loading == []
+    assert "url(" not in re.sub(r"url\(#", "", page)
+
+
+def test_hostile_text_is_shown_and_never_markup(page, run):
+    assert HOSTILE not in page
+    assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "Fixture &lt;b&gt;run&lt;/b&gt;" in page
+    elements = Elements(page).found
+    assert not [a for _, a in elements if any(k.startswith("on") for k in a)]
+    assert sum(tag == "script" for tag, _ in elements) == 1
+
+
+def test_only_our_own_script_may_run(page):
+    policy = next(a["content"] for t, a in Elements(page).found if a.get("http-equiv"))
+    assert policy.startswith("default-src 'none'")
+    assert "script-src 'sha256-" in policy
+
+
+def test_ids_are_unique_and_references_meet_them(page):
+    attributes = [a for _, a in Elements(page).found]
+    ids = [a["id"] for a in attributes if "id" in a]
+    assert len(ids) == len(set(ids))
+    wanted = {a["aria-labelledby"] for a in attributes if "aria-labelledby" in a}
+    wanted |= {a["href"][1:] for a in attributes if (a.get("href") or "").startswith("#")}
+    assert wanted - set(ids) == set()
+
+
+def test_tables_have_headers_with_scope_and_a_caption(page):
+    elements = Elements(page).found
+    assert all("scope" in a for t, a in elements if t == "th")
+    assert sum(t == "caption" for t, _ in elements) == sum(t == "table" for t, _ in elements) > 10
+
+
+def test_both_languages_are_in_the_page_and_in_two_markdown_files(page, run):
+    assert '<span lang="en">Verdict</span><span lang="zh-CN">结论</span>' in page
+    assert "## Verdict: Better" in (run / "report/report.md").read_text()
+    assert "## 结论: 更好" in (run / "report/report.zh.md").read_text()
+
+
+def test_the_page_is_small_and_has_all_drawings(page):
+    assert len(page.encode()) < 3_000_000
+    assert page.count("<svg") == 4
+
+
+def test_markdown_figures_carry_counts_and_intervals(run):
+    text = (run / "report/report.md").read_text()
+    assert re.search(r"\d+\.\d % \(\d+/40\) \[\d+\.\d, \d+\.\d\]", text)
+    assert re.search(r"95 % CI \[\+\d+\.\d, \+\d+\.\d\], p [<=] 0\.\d+ \(exact McNemar\)", text)
+
+
+def test_markdown_tables_have_equal_columns(run):
+    text = (run / "report/report.md").read_text()
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) > 10
+    for table in tables:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1, table
+
+
+def test_every_page_says_that_the_model_is_a_stand_in(page, run):
+    assert "The model of this run is a stand-in" in page
+    assert "The model of this run is a stand-in" in (run / "report/report.md").read_text()
+    assert "本次运行的模型是替身" in (run / "report/report.zh.md").read_text()
+    assert json.loads((run / "report/report.json").read_text())["run"]["stand_in"] is True
+
+
+def test_planted_faults_stand_with_their_rates(page):
+    assert "no passing solution" in page
+    assert "49.3 % of taco rows" in page
+
+
+def test_all_questions_are_answered_or_name_the_command(run):
+    questions = build(run)["questions"]
+    assert [q["number"] for q in questions] == list(range(1, 20))
+    assert all(q["answer"] or q["missing"] for q in questions)
+    assert {q["number"] for q in questions if q["status"] == "answered"} >= {7, 12, 15}
+    assert all(m["command"].startswith("codefit ") for q in questions for m in q["missing"])
+
+
+def test_commands_that_do_not_exist_yet_are_marked(run):
+    def exists(verbs):
+        return {m["id"]: m["exists"] for m in build(run, frozenset(verbs))["not_measured"]}
+
+    assert exists({"models"})["reference_scores"] is True
+    assert exists(())["reference_scores"] is False
+    assert exists({"run"})["sweeps"] is False
+
+
+@pytest.mark.parametrize(
+    ("missing", "measure"),
+    [
+        ("scores.json", "scores"),
+        ("findings.json", "findings"),
+        ("data/funnel.json", "funnel"),
+        ("data/hits.jsonl", "leaks"),
+        ("format.json", "format"),
+        ("plan.json", "plan"),
+        ("train/summary.json", "training"),
+        ("recipe.resolved.yaml", None),
+        ("manifest.json", None),
+        ("data/planted.json", None),
+    ],
+)
+def test_a_missing_file_is_not_measured_instead_of_a_crash(run, tmp_path, missing, measure):
+    copy = shutil.copytree(run, tmp_path / "run")
+    whole = {m["id"] for m in build(copy)["not_measured"]}
+    (copy / missing).unlink()
+    evidence = build(copy)
+    for text in (render_html(evidence), render_markdown(evidence, "en"), render_markdown(evidence, "zh")):
+        assert text
+    wanted = {m["id"] for m in evidence["not_measured"]}
+    assert measure is None or (measure in wanted and measure not in whole)
+
+
+def test_an_empty_run_gives_a_whole_report_that_measured_nothing(tmp_path):
+    evidence = build(tmp_path)
+    assert evidence["verdict"]["kind"] == "not_measured"
+    text = render_markdown(evidence, "en")
+    assert "No paired comparison was measured" in text
+    assert text.count("Not measured: ") >= 6
+    Elements(render_html(evidence))
+
+
+def test_a_missing_folder_and_a_damaged_file_are_refused_by_name(run, tmp_path):
+    with pytest.raises(InputError, match="no such run folder"):
+        build(tmp_path / "nothing")
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / "scores.json").write_text("{")
+    with pytest.raises(InputError, match=r"scores\.json"):
+        build(copy)
+
+
+def test_without_matplotlib_the_report_is_complete_and_names_the_extra(run, monkeypatch):
+    monkeypatch.setattr(charts, "available", lambda: False)
+    page = render_html(build(run))
+    assert "codefit[report]" in page
+    assert "<svg" not in page
+    assert page.count("<table") > 10
+
+
+def test_limited_runs_say_so(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    scores = json.loads((copy / "scores.json").read_text())
+    for score in scores["scores"]:
+        score["limit"] = 40
+    (copy / "scores.json").write_text(json.dumps(scores))
+    assert f"{SUITE}`, `start`: only the first 40 tasks" in render_markdown(build(copy), "en")
+
+
+def test_untrusted_text_cannot_leave_a_fence_a_code_span_or_a_cell():
+    assert fenced("a\n```\n<b>").startswith("````\n")
+    assert code_span("a`b|c") == "``a`b¦c``"
+    assert quote("p < 1 <b>|[x](y)\nz") == "p < 1 \\<b>\\|[x]\\(y) z"
+
+
+def test_diff_lines_keep_their_signs():
+    kinds = list(diff_lines("--- a\n+++ b\n@@ 1 @@\n same\n-old\n+new"))
+    assert [k for k, _ in kinds] == ["place", "place", "place", "same", "removed", "added"]
+    assert [line for _, line in kinds][-2:] == ["-old", "+new"]
