@@ -1,0 +1,1 @@
+"""Statistics: pass@k, intervals, paired tests, minimum detectable difference, comparison."""

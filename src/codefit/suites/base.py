@@ -1,0 +1,244 @@
+"""The suite: tasks, how a program is put together, and how it is judged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from codefit.core.types import Outcome, Task, Tests
+from codefit.sandbox.sandbox import Sandbox
+from codefit.sandbox.types import Limits
+from codefit.suites.check import Check
+from codefit.suites.compare import Comparer
+from codefit.suites.extract import Extraction, extract
+from codefit.suites.oracles import ORACLES, EvalplusComparer, special_rule, tolerances
+from codefit.suites.prefix import parse
+from codefit.suites.reference import Expected, Source, expectations
+
+Phase = Literal["base", "plus"]
+Field = Literal["text", "completion", "solution"]
+
+JUDGE_VERSION = "1"
+TEST_CPU_S_MIN = 1.0
+REFERENCE_FACTOR = 4.0
+TEST_CPU_S_FIXED = 3.0
+TASK_CPU_S_MAX = 60.0
+MEMORY_MB = 2048
+OUTPUT_BYTES_MIN = 1_000_000
+
+
+def harness(oracle: str | None) -> str:
+    """Return everything beside the tasks that decides a verdict, as one line.
+
+    Not in it: the machine and its load, which must not decide anything.
+    """
+    limits = f"cpu per test max({TEST_CPU_S_MIN:g} s, {REFERENCE_FACTOR:g}x reference)"
+    if oracle is None:
+        limits = f"cpu per test {TEST_CPU_S_FIXED:g} s"
+    judge = f"oracle evalplus {oracle}" if oracle else "oracle own tests"
+    return (
+        f"codefit-judge {JUDGE_VERSION}; {judge}; {limits}, per task {TASK_CPU_S_MAX:g} s; "
+        f"memory {MEMORY_MB} MiB; {runtime()}"
+    )
+
+
+def runtime() -> str:
+    """Return the interpreter that programs run on."""
+    return f"python {sys.version_info.major}.{sys.version_info.minor}; hash seed 0"
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteInfo:
+    """What decides a score beside the model. `revision` hashes the content of the tasks.
+
+    `base_name` and `base_revision` name the base tests alone where there are plus tests;
+    `limit` is the number of tasks asked for when it is not the whole benchmark.
+    """
+
+    name: str
+    revision: str
+    harness: str
+    oracle: str | None
+    tasks: int
+    family: str
+    has_plus: bool = False
+    base_name: str = ""
+    base_revision: str = ""
+    data: str | None = None
+    data_hash: str | None = None
+    limit: int | None = None
+
+
+class Suite(Protocol):
+    """A benchmark: an extension point."""
+
+    info: SuiteInfo
+    tasks: tuple[Task, ...]
+    problems: list[str]
+    excluded: dict[str, str]
+
+    def prepare(
+        self, sandbox: Sandbox, cache: Path | None, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Compute or load what judging needs; names tasks that cannot be judged in `excluded`."""
+
+    def program(self, task: Task, text: str, kind: Field) -> Extraction:
+        """Return the program that a completion stands for."""
+
+    def check(self, task: Task, source: str, phase: Phase, *, all_tests: bool = False) -> Check:
+        """Return the check of one program against the base or plus tests."""
+
+    def cost_s(self, task: Task, phase: Phase) -> float:
+        """Return the CPU seconds that judging may take, for ordering."""
+
+    def raw_input(self, task: Task, phase: Phase, index: int) -> object:
+        """Return the input of one test as it stands in the data."""
+
+
+@dataclass
+class TaskSuite:
+    """The suite of every benchmark whose tests are calls, assertions or standard input.
+
+    Where `oracle` is set, expected values come from the reference solution (evalplus' layout);
+    otherwise they stand in the tests.
+    """
+
+    info: SuiteInfo
+    tasks: tuple[Task, ...]
+    problems: list[str] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
+    json_values: bool = False
+    _expected: Mapping[tuple[str, str], Expected] = field(default_factory=dict)
+
+    def prepare(
+        self, sandbox: Sandbox, cache: Path | None, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Compute the reference's values, or load them; without an oracle there is nothing to do."""
+        if self.info.oracle is None:
+            return
+        sources = [s for task in self.tasks for s in self._sources(task)]
+        self._expected = expectations(sources, sandbox, cache, runtime=runtime(), progress=progress)
+        for (task_id, phase), expected in self._expected.items():
+            if expected.failure:
+                self.excluded.setdefault(task_id, f"{phase} tests: {expected.failure}")
+            for number in expected.skipped:
+                self.problems.append(
+                    f"{task_id}: {phase} test {number} left out: the reference's output is over 16 MiB"
+                )
+            if not expected.failure and not expected.values:
+                self.excluded.setdefault(task_id, f"{phase} tests: none left")
+
+    def _sources(self, task: Task) -> list[Source]:
+        rule = special_rule(self.info.family, task.entry_point, ORACLES[-1])
+        program, entry_point = task.reference or "", task.entry_point or ""
+        return [
+            Source((task.task_id, phase), program, entry_point, tests.inputs, rule, task.atol)
+            for phase, tests in (("base", task.tests), ("plus", task.plus))
+            if tests is not None
+        ]
+
+    def program(self, task: Task, text: str, kind: Field) -> Extraction:
+        """Return the program that a completion stands for.
+
+        `solution` and `completion` are evalplus' sample fields: final programs, a completion
+        being continued from the prompt; they are taken as they are unless they hold a fence.
+        `text` is what a model wrote: extracted; continued from the prompt where it does not
+        define the entry point by itself.
+        """
+        if kind == "text":
+            return self._from_text(task, text)
+        whole = text
+        if kind == "completion" and not _stands_alone(task, text):
+            whole = task.prompt + text
+        if "```" in text and parse(whole) is None:
+            return extract(text, task.entry_point)
+        if not whole.strip():
+            return Extraction(None, "none", Outcome.NO_CODE)
+        return Extraction(whole, "as it is")
+
+    def _from_text(self, task: Task, text: str) -> Extraction:
+        alone = extract(text, task.entry_point)
+        if alone.program is not None and not alone.rule.endswith("without the entry point"):
+            return alone
+        joined = extract(task.prompt + text, task.entry_point)
+        added = joined.program is not None and len(joined.program.rstrip()) > len(task.prompt.rstrip())
+        if added and parse(task.prompt) is not None:
+            return replace(joined, rule=f"prompt + {joined.rule}")
+        return alone
+
+    def check(self, task: Task, source: str, phase: Phase, *, all_tests: bool = False) -> Check:
+        """Return the check of one program against the base or plus tests."""
+        tests = self._tests(task, phase)
+        if self.info.oracle is None:
+            limits = Limits(cpu_s=TASK_CPU_S_MAX, test_cpu_s=TEST_CPU_S_FIXED, memory_mb=MEMORY_MB)
+            return Check(
+                source,
+                tests,
+                limits=limits,
+                atol=task.atol,
+                json_values=self.json_values,
+                all_tests=all_tests,
+            )
+        expected = self._expected[task.task_id, phase]
+        left = [i for n, i in enumerate(tests.inputs) if n not in expected.skipped]
+        judged = replace(tests, inputs=tuple(left), outputs=tuple(expected.outputs()))
+        return Check(
+            source,
+            judged,
+            limits=_limits(expected),
+            compare=self._comparer(task, expected),
+            all_tests=all_tests,
+        )
+
+    def _comparer(self, task: Task, expected: Expected) -> Comparer:
+        rule = special_rule(self.info.family, task.entry_point, self.info.oracle or "")
+        return EvalplusComparer(rule, tolerances(task.atol, expected.wants_atol))
+
+    def _tests(self, task: Task, phase: Phase) -> Tests:
+        tests = task.tests if phase == "base" else task.plus
+        if tests is None:
+            raise ValueError(f"{task.task_id} has no {phase} tests")
+        return tests
+
+    def cost_s(self, task: Task, phase: Phase) -> float:
+        """Return the CPU seconds of the reference, or 0 where they are not known."""
+        expected = self._expected.get((task.task_id, phase))
+        return sum(expected.cpu_s) if expected else 0.0
+
+    def raw_input(self, task: Task, phase: Phase, index: int) -> object:
+        """Return the input of one test as it stands in the data."""
+        tests = self._tests(task, phase)
+        expected = self._expected.get((task.task_id, phase))
+        if expected:
+            index = [n for n in range(len(tests)) if n not in expected.skipped][index]
+        raw: Sequence[object] | None = task.extra.get(f"{phase}_input")
+        if raw is not None:
+            return raw[index]
+        return tests.asserts[index] if tests.kind == "asserts" else tests.inputs[index]
+
+
+def _limits(expected: Expected) -> Limits:
+    per_test = tuple(max(TEST_CPU_S_MIN, REFERENCE_FACTOR * s) for s in expected.cpu_s)
+    size = max((len(v) for v in expected.values if isinstance(v, bytes)), default=0)
+    large = any(not isinstance(v, bytes) for v in expected.values)
+    return Limits(
+        cpu_s=min(TASK_CPU_S_MAX, sum(per_test)) + 1.0,
+        wall_s=_wall_s(per_test),
+        test_cpu_s=per_test,
+        memory_mb=MEMORY_MB,
+        output_bytes=32 * 1024 * 1024 if large else max(OUTPUT_BYTES_MIN, 4 * size),
+        total_output_bytes=512 * 1024 * 1024,
+    )
+
+
+def _wall_s(per_test: Sequence[float]) -> float:
+    """Return the backstop for programs that wait without using CPU time."""
+    return 10.0 + max(10.0 * max(per_test), 2.0 * min(TASK_CPU_S_MAX, sum(per_test)))
+
+
+def _stands_alone(task: Task, text: str) -> bool:
+    """Return True if joining text to the prompt would break a program that is complete."""
+    return parse(task.prompt + text) is None and parse(text) is not None

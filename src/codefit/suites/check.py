@@ -1,0 +1,189 @@
+"""One program against one set of tests: what to run, and what its values are worth.
+
+The program runs in the sandbox and delivers one frame a test; the decision is taken here, in
+the grader's process, on decoded data. A `Check` is used for one run:
+
+    check = Check(source, tests)
+    result = check.result(sandbox.run(check.program, check.on_frame))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from codefit.core.types import Outcome, Tests
+from codefit.sandbox.types import Frame, Limits, Program, Run
+from codefit.suites.asserts import Split, split_assert
+from codefit.suites.compare import Comparer, PlainComparer
+from codefit.suites.show import short
+from codefit.suites.stdio import as_text, same_output
+
+_COMPARE_FAULTS = (ArithmeticError, RecursionError, TypeError, ValueError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one run was worth. `failed_index` and `failed_test` describe the first failed test.
+
+    `failed` holds the indices of all failed tests that ran; `ran` counts the tests that ran.
+    """
+
+    outcome: Outcome
+    error: str | None = None
+    failed_index: int | None = None
+    failed_test: Mapping[str, str | None] | None = None
+    failed: tuple[int, ...] = ()
+    ran: int = 0
+    tests: int = 0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_mb: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Return True only if every test ran and was right."""
+        return self.outcome is Outcome.PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    index: int
+    outcome: Outcome
+    error: str | None
+    got: str | None
+
+
+class Check:
+    """A program, its tests, and the judgement of the frames that come back.
+
+    `limits` are the sandbox's; `atol` is an absolute tolerance for floats; `compare` replaces
+    the comparison of `calls` tests; `json_values` says that expected values went through JSON;
+    `all_tests` goes on after the first failure. Raises `ValueError` for zero tests, because an
+    empty set of tests would pass everything.
+
+    Not covered: assert tests that cannot be split into expression and expectation
+    (`trusting` is True then) are decided beside the program.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        tests: Tests,
+        *,
+        limits: Limits | None = None,
+        atol: float = 0.0,
+        compare: Comparer | None = None,
+        json_values: bool = False,
+        all_tests: bool = False,
+        hash_seed: int = 0,
+    ) -> None:
+        if not len(tests):
+            raise ValueError("no tests: nothing could be judged")
+        if tests.kind != "asserts" and len(tests.outputs) != len(tests.inputs):
+            raise ValueError(f"{len(tests.inputs)} inputs but {len(tests.outputs)} expected outputs")
+        self.tests = tests
+        self._atol = atol
+        self._compare = compare or PlainComparer(atol, json_values=json_values)
+        self._all_tests = all_tests
+        self._splits = _splits(tests)
+        self._failures: list[_Failure] = []
+        self._ran = 0
+        self.program = replace(
+            _program(source, tests, self._splits), limits=limits or Limits(), hash_seed=hash_seed
+        )
+
+    @property
+    def trusting(self) -> bool:
+        """Return True if some test is decided beside the program, where it could interfere."""
+        if self.tests.kind != "asserts":
+            return False
+        return self._splits is None or any(s.trusting for s in self._splits)
+
+    def on_frame(self, index: int, frame: Frame) -> bool:
+        """Judge the frame of one test; False asks the sandbox to stop."""
+        self._ran += 1
+        failure = self._judge(index, frame)
+        if failure is None:
+            return True
+        self._failures.append(failure)
+        return self._all_tests
+
+    def _judge(self, index: int, frame: Frame) -> _Failure | None:
+        if frame.error is not None:
+            wrong = frame.error.startswith("AssertionError") and self.tests.kind == "asserts"
+            outcome = Outcome.WRONG_ANSWER if wrong else Outcome.RUNTIME_ERROR
+            return _Failure(index, outcome, frame.error, None)
+        try:
+            right = self._right(index, frame.value)
+        except _COMPARE_FAULTS:
+            right = False
+        return None if right else _Failure(index, Outcome.WRONG_ANSWER, None, short(frame.value))
+
+    def _right(self, index: int, value: Any) -> bool:
+        if self.tests.kind == "asserts":
+            return self._splits is None or self._splits[index].accept(value, self._atol)
+        expected = self.tests.outputs[index]
+        if self.tests.kind == "stdin":
+            return isinstance(value, str) and same_output(as_text(expected), value)
+        return self._compare(index, self.tests.inputs[index], expected, value)
+
+    def result(self, run: Run) -> CheckResult:
+        """Return the judgement of a finished run."""
+        common = CheckResult(
+            run.outcome,
+            error=run.error,
+            ran=self._ran,
+            tests=len(self.tests),
+            failed=tuple(f.index for f in self._failures),
+            cpu_s=run.cpu_s,
+            wall_s=run.wall_s,
+            peak_mb=run.peak_mb,
+        )
+        if self._failures and run.outcome not in (Outcome.SANDBOX_FAILED, Outcome.TAMPERING):
+            first = self._failures[0]
+            return replace(
+                common,
+                outcome=first.outcome,
+                error=first.error,
+                failed_index=first.index,
+                failed_test=self._describe(first),
+            )
+        if run.outcome is Outcome.PASSED and self._ran != len(self.tests):
+            error = f"ended after {self._ran} of {len(self.tests)} tests"
+            return replace(common, outcome=Outcome.RUNTIME_ERROR, error=error, failed_index=self._ran)
+        if run.outcome is not Outcome.PASSED and self._ran < len(self.tests):
+            return replace(common, failed_index=self._ran)
+        return common
+
+    def _describe(self, failure: _Failure) -> dict[str, str | None]:
+        index = failure.index
+        if self.tests.kind == "asserts":
+            expected = short(self._splits[index].expected) if self._splits else None
+            return {"input": self.tests.asserts[index][:400], "expected": expected, "got": failure.got}
+        return {
+            "input": short(self.tests.inputs[index]),
+            "expected": short(self.tests.outputs[index]),
+            "got": failure.got,
+        }
+
+
+def _splits(tests: Tests) -> tuple[Split, ...] | None:
+    """Split all assertions, or none: a program runs its tests in one way."""
+    if tests.kind != "asserts":
+        return None
+    found = [split_assert(text) for text in tests.asserts]
+    complete = [s for s in found if s is not None]
+    return tuple(complete) if len(complete) == len(found) else None
+
+
+def _program(source: str, tests: Tests, splits: tuple[Split, ...] | None) -> Program:
+    if tests.kind == "stdin":
+        return Program(source, "stdin", tuple(as_text(i) for i in tests.inputs), setup=tests.setup)
+    if tests.kind == "calls":
+        arguments = tuple(tuple(i) for i in tests.inputs)
+        return Program(source, "calls", arguments, entry_point=tests.entry_point, setup=tests.setup)
+    if splits is None:
+        return Program(source, "asserts", tests.asserts, setup=tests.setup)
+    return Program(source, "exprs", tuple(s.expression for s in splits), setup=tests.setup)

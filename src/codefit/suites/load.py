@@ -1,0 +1,204 @@
+"""Suites by name: which data they need, and which layouts of them are understood."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codefit.core.errors import InputError, did_you_mean
+from codefit.core.files import digest, open_bytes
+from codefit.core.types import Task, Tests
+from codefit.suites.base import SuiteInfo, TaskSuite, harness
+from codefit.suites.layouts import evalplus_task, humaneval_task, mbpp_task, own_task
+from codefit.suites.lines import parsed_lines
+from codefit.suites.oracles import ORACLES
+
+SUPPORTED = ("micro", "micro-dev", "mbpp", "mbpp+", "humaneval", "humaneval+")
+LATER = ("bigcodebench", "bigcodebench-hard")
+
+
+@dataclass
+class _Found:
+    """Tasks with the content that their revision hashes: (base tests only, all tests)."""
+
+    tasks: list[Task] = field(default_factory=list)
+    base: list[str] = field(default_factory=list)
+    full: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    oracle: str | None = None
+
+
+def load_suite(
+    name: str,
+    data: Path | None = None,
+    *,
+    oracle: str = "0.3",
+    limit: int | None = None,
+    strict: bool = False,
+) -> TaskSuite:
+    """Return the suite `name` (or the user's own JSONL file of that path), read from `data`.
+
+    `oracle` chooses evalplus' rules of version 0.2 or 0.3 where its layout is read; `limit`
+    takes the first tasks only; `strict` refuses malformed lines instead of counting them.
+    Raises `InputError` for an unknown name, missing or unusable data.
+    """
+    if oracle not in ORACLES:
+        raise InputError(f"unknown oracle version '{oracle}'", todo=f"use one of {', '.join(ORACLES)}")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit} leaves no task", todo="use 1 or more")
+    own = _own_path(name)
+    if own is not None:
+        found, shown, family = _read_own(own, strict), own.stem, "own"
+    elif name in ("micro", "micro-dev"):
+        found, shown, family = _read_micro(name), name, "micro"
+    else:
+        path = _data_path(name, data)
+        found, shown, family = _read_benchmark(name, path, oracle, strict), name, name.rstrip("+")
+    source = own or (data if family in ("mbpp", "humaneval") else None)
+    return _suite(shown, family, found, source, limit)
+
+
+def _own_path(name: str) -> Path | None:
+    path = Path(name)
+    if name in SUPPORTED or name in LATER:
+        return None
+    if path.is_file():
+        return path
+    if path.suffix in (".jsonl", ".gz", ".json") or "/" in name:
+        raise InputError("no such file", where=name, todo="check the path of your own suite")
+    return None
+
+
+def _data_path(name: str, data: Path | None) -> Path:
+    if name in LATER:
+        raise InputError(
+            f"suite '{name}' is not supported yet", todo=f"today: {', '.join(SUPPORTED)}, own JSONL"
+        )
+    if name not in SUPPORTED:
+        hint = did_you_mean(name.lower(), (*SUPPORTED, *LATER))
+        known = f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
+        raise InputError(f"unknown suite '{name}'", todo=f"{hint} {known}" if hint else known)
+    if data is None:
+        raise InputError(
+            f"suite '{name}' needs its data", todo="pass --data FILE (the published JSONL, .gz accepted)"
+        )
+    return data
+
+
+def _read_benchmark(name: str, path: Path, oracle: str, strict: bool) -> _Found:
+    found = _Found()
+    readers: dict[str, Callable[[dict[str, Any]], Task | None]] = {
+        "mbpp": lambda row: _mbpp_any(row, plus=False),
+        "mbpp+": lambda row: _mbpp_any(row, plus=True),
+        "humaneval": lambda row: _humaneval_any(row, plus=False),
+        "humaneval+": lambda row: _humaneval_any(row, plus=True),
+    }
+    _read(found, path, readers[name], strict)
+    if any("base_input" in t.extra for t in found.tasks):
+        found.oracle = oracle
+    return found
+
+
+def _mbpp_any(row: dict[str, Any], *, plus: bool) -> Task | None:
+    if "base_input" in row:
+        return evalplus_task(row, "mbpp", plus=plus)
+    if "test_list" not in row:
+        raise ValueError("neither evalplus' layout (base_input) nor MBPP's (test_list)")
+    if plus:
+        raise ValueError("MBPP's own layout has no plus tests; mbpp+ needs evalplus' file")
+    return mbpp_task(row)
+
+
+def _humaneval_any(row: dict[str, Any], *, plus: bool) -> Task | None:
+    if "base_input" in row:
+        return evalplus_task(row, "humaneval", plus=plus)
+    if plus:
+        raise ValueError("HumanEval's own layout has no plus tests; humaneval+ needs evalplus' file")
+    return humaneval_task(row)
+
+
+def _read_own(path: Path, strict: bool) -> _Found:
+    found = _Found()
+    _read(found, path, own_task, strict)
+    return found
+
+
+def _read(found: _Found, path: Path, reader: Callable[[dict[str, Any]], Task | None], strict: bool) -> None:
+    seen: set[str] = set()
+
+    def parse(row: dict[str, Any]) -> tuple[dict[str, Any], Task | None]:
+        task = reader(row)
+        if task is not None and task.task_id in seen:
+            raise ValueError(f"task '{task.task_id}' stands here a second time")
+        return row, task
+
+    for _, (row, task) in parsed_lines(path, parse, strict=strict, problems=found.problems):
+        if task is None:
+            continue
+        seen.add(task.task_id)
+        found.tasks.append(task)
+        found.full.append(_content(row))
+        found.base.append(_content({k: v for k, v in row.items() if k != "plus_input"}))
+    if not found.tasks:
+        why = f": {found.problems[0]}" if found.problems else ""
+        raise InputError(f"no usable task{why}", where=str(path), todo="check that this is the suite's data")
+
+
+def _content(row: dict[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True, ensure_ascii=True)
+
+
+def _read_micro(name: str) -> _Found:
+    from codefit import micro
+
+    found = _Found(tasks=list(micro.tasks("dev" if name == "micro-dev" else "test")))
+    found.full = found.base = [_task_content(t) for t in found.tasks]
+    return found
+
+
+def _task_content(task: Task) -> str:
+    def tests(t: Tests | None) -> str:
+        return repr((t.kind, t.entry_point, t.asserts, t.inputs, t.outputs, t.setup)) if t else ""
+
+    return digest(
+        task.task_id, task.prompt, str(task.entry_point), tests(task.tests), tests(task.plus), str(task.atol)
+    )
+
+
+def _suite(shown: str, family: str, found: _Found, data: Path | None, limit: int | None) -> TaskSuite:
+    n = len(found.tasks) if limit is None else min(limit, len(found.tasks))
+    has_plus = any(t.plus is not None for t in found.tasks)
+    revision = digest(*sorted(found.full[:n] if has_plus else found.base[:n]))
+    info = SuiteInfo(
+        name=shown,
+        revision=revision,
+        harness=harness(found.oracle),
+        oracle=found.oracle,
+        tasks=n,
+        family=family,
+        has_plus=has_plus,
+        base_name=shown.rstrip("+"),
+        base_revision=digest(*sorted(found.base[:n])),
+        data=data.name if data else None,
+        data_hash=_md5(data) if data else None,
+        limit=limit if n < len(found.tasks) else None,
+    )
+    return TaskSuite(info, tuple(found.tasks[:n]), found.problems, json_values=family == "own")
+
+
+def _md5(path: Path) -> str:
+    """Return MD5 of the unpacked file: the identity evalplus writes into its results."""
+    h = hashlib.md5(usedforsecurity=False)
+    with open_bytes(path) as f:
+        for block in _blocks(f):
+            h.update(block)
+    return h.hexdigest()
+
+
+def _blocks(f: Any) -> Iterator[bytes]:
+    while block := f.read(1 << 20):
+        yield block

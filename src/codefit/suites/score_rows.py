@@ -1,0 +1,92 @@
+"""Score rows of judged samples: the figures, and everything that decided them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from codefit.core.types import Outcome
+from codefit.suites.base import MEMORY_MB, TASK_CPU_S_MAX, Suite
+from codefit.suites.judged import Judged
+
+KS = (10, 100)
+Figures = Callable[[Sequence[tuple[int, int]], int], dict[str, Any]]
+
+
+def score_rows(
+    suite: Suite,
+    judged: Sequence[Judged],
+    missing: Sequence[str],
+    figures: Figures,
+    *,
+    isolation: str,
+    flakes: int,
+    notes: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Return the scores: base tests, and base and plus tests together where there are any.
+
+    `figures` turns (samples, passing samples) of each task and k into metric, value, passed, n, ci95.
+    """
+    info = suite.info
+    details = {
+        "oracle": info.oracle,
+        "limits": {"memory_mb": MEMORY_MB, "task_cpu_s": TASK_CPU_S_MAX},
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
+        "data": info.data,
+        "data_hash": info.data_hash,
+        "flakes": flakes,
+        "notes": list(notes),
+    }
+    rows = []
+    if info.has_plus:
+        rows += _scores(
+            suite, info.base_name, info.base_revision, judged, missing, _base, figures, isolation, details
+        )
+    return rows + _scores(suite, info.name, info.revision, judged, missing, _all, figures, isolation, details)
+
+
+def _base(judged: Judged) -> Outcome:
+    return judged.base.outcome
+
+
+def _all(judged: Judged) -> Outcome:
+    return judged.outcome
+
+
+def _scores(
+    suite: Suite,
+    name: str,
+    revision: str,
+    judged: Sequence[Judged],
+    missing: Sequence[str],
+    outcome: Callable[[Judged], Outcome],
+    figures: Figures,
+    isolation: str,
+    details: dict[str, Any],
+) -> list[dict[str, Any]]:
+    found: dict[str, list[Outcome]] = {}
+    for j in judged:
+        found.setdefault(j.sample.task_id, []).append(outcome(j))
+    lost = [t for t, outcomes in found.items() if Outcome.SANDBOX_FAILED in outcomes]
+    excluded = [*missing, *suite.excluded, *lost]
+    counts = {t: (len(o), o.count(Outcome.PASSED)) for t, o in found.items() if t not in lost}
+    outcomes = Counter(o.value for t, found_ in found.items() for o in found_)
+    smallest = min((n for n, _ in counts.values()), default=0)
+    rows = []
+    for k in (1, *(k for k in KS if k <= smallest)):
+        rows.append(
+            {
+                "suite": name,
+                "revision": revision,
+                "harness": suite.info.harness,
+                **figures(list(counts.values()), k),
+                "excluded": excluded,
+                "outcomes": dict(sorted(outcomes.items())),
+                "isolation": isolation,
+                "limit": suite.info.limit,
+                "details": details,
+            }
+        )
+    return rows

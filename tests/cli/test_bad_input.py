@@ -1,0 +1,200 @@
+"""Bad input at the command line: one clear line, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, one_line
+
+ROWS = [
+    {"instruction": "Write a function add(a, b).", "output": "def add(a, b):\n    return a + b",
+     "tests": ["assert add(1, 2) == 3"]},
+    {"instruction": "Write a function sub(a, b).", "output": "def sub(a, b):\n    return a + b",
+     "tests": ["assert sub(3, 2) == 1"]},
+]  # fmt: skip
+
+TASK = {"task_id": "own/1", "prompt": "Write a function triple(x).", "entry_point": "triple",
+        "tests": ["assert triple(2) == 6"]}  # fmt: skip
+
+
+def write_rows(path: Path, *lines: object) -> Path:
+    text = "\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+RECIPE = """\
+name: bad
+model: {{name: micro}}
+sources:
+  - {{kind: {kind}, path: {path}}}
+format: {{fence: false, max_length: 256}}
+train: {{method: full, epochs: 1, batch_size: 2, device: cpu}}
+evaluate:
+  - {{name: micro, limit: 2}}
+"""
+
+
+def recipe(folder: Path, path: str, kind: str = "jsonl", extra: str = "") -> Path:
+    file = folder / "bad.yaml"
+    file.write_text(RECIPE.format(kind=kind, path=path) + extra)
+    return file
+
+
+def test_malformed_rows_are_named_counted_and_skipped(cli: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", ROWS[0], "{broken", ROWS[1], "[]")
+    result = cli("verify", "rows.jsonl", "--out", "v", "--json")
+    found = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert found["read"] == 2
+    assert [line.split(": ")[0] for line in found["malformed"]] == ["rows.jsonl:2", "rows.jsonl:4"]
+    verdicts = [json.loads(x) for x in (tmp_path / "v" / "verdicts.jsonl").read_text().splitlines()]
+    assert [v["outcome"] for v in verdicts] == ["passed", "wrong_answer"]
+
+
+def test_malformed_rows_are_refused_when_strict(cli: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", ROWS[0], "{broken")
+    result = cli("verify", "rows.jsonl", "--out", "v", "--strict")
+    assert result.returncode == 2
+    assert one_line(result).startswith("codefit: rows.jsonl:2: not JSON")
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_run_counts_malformed_rows_in_the_funnel(cli: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", ROWS[0], "{broken")
+    result = cli("curate", recipe(tmp_path, "rows.jsonl"), "--out", "run")
+    assert result.returncode == 0, result.stderr
+    funnel = json.loads((tmp_path / "run" / "data" / "funnel.json").read_text())
+    assert len(funnel["sources"][0]["skipped"]) == 1
+    strict = cli("curate", recipe(tmp_path, "rows.jsonl", extra="strict: true\n"), "--out", "run2")
+    assert strict.returncode == 2
+    assert "rows.jsonl:2" in strict.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.jsonl", None, "no such file"),
+        ("empty.jsonl", b"", "no records"),
+        ("rows.parquet", b"PAR1 this is no parquet file PAR1", "parquet"),
+        ("cut.jsonl.gz", gzip.compress(b'{"instruction": "a", "output": "b"}\n' * 5000)[:50], "damaged"),
+        ("bytes.jsonl", b"\xff\xfe\x00\x01\n", "no records"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["verify", "curate"])
+def test_unusable_files_end_with_2(
+    cli: Cli, tmp_path: Path, name: str, content: bytes | None, message: str, verb: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    if verb == "verify":
+        result = cli("verify", name, "--out", "v")
+    else:
+        kind = "parquet" if name.endswith("parquet") else "jsonl"
+        result = cli("curate", recipe(tmp_path, name, kind), "--out", "run")
+    assert result.returncode == 2, result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert name in last
+    assert message in last.lower()
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_source_kind_and_suite_get_hints(cli: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", *ROWS)
+    result = cli("curate", recipe(tmp_path, "rows.jsonl", kind="code_alpacca"), "--out", "run")
+    assert result.returncode == 2
+    assert "did you mean 'code_alpaca'?" in result.stderr
+    result = cli("execute", "mbbp+", "--completions", "rows.jsonl", "--out", "o")
+    assert result.returncode == 2
+    assert "did you mean" in one_line(result)
+
+
+def test_a_benchmark_without_its_file_says_what_to_pass(cli: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "c.jsonl", {"task_id": "Mbpp/2", "solution": "x = 1"})
+    result = cli("execute", "mbpp+", "--completions", "c.jsonl", "--out", "o")
+    assert result.returncode == 2
+    assert "--data" in one_line(result)
+
+
+def test_no_sandbox_ends_with_3_and_the_line_that_installs_one(cli: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "own.jsonl", TASK)
+    write_rows(tmp_path / "c.jsonl", {"task_id": "own/1", "solution": "def triple(x):\n    return 3 * x"})
+    result = cli("execute", "own.jsonl", "--completions", "c.jsonl", "--out", "o", "--isolation", "bwrap+namespaces",
+                 PATH="/nowhere")  # fmt: skip
+    assert result.returncode == 3
+    assert "bubblewrap" in one_line(result)
+    assert not (tmp_path / "o" / "scores.json").exists()
+
+
+def test_own_tasks_are_judged_end_to_end(cli: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "own.jsonl", TASK)
+    write_rows(tmp_path / "c.jsonl", {"task_id": "own/1", "solution": "def triple(x):\n    return 3 * x"},
+               {"task_id": "own/1", "solution": "def triple(x):\n    return x"})  # fmt: skip
+    result = cli("execute", "own.jsonl", "--completions", "c.jsonl", "--out", "o", "--json")
+    assert result.returncode == 0, result.stderr
+    score = json.loads(result.stdout)["scores"][0]
+    assert (score["passed"], score["n"]) == (1, 2)
+    outcomes = [
+        json.loads(x)["outcome"] for x in (tmp_path / "o" / "verdicts.jsonl").read_text().splitlines()
+    ]
+    assert outcomes == ["passed", "wrong_answer"]
+
+
+def test_unsafe_execution_stamps_the_score(cli: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "own.jsonl", TASK)
+    write_rows(tmp_path / "c.jsonl", {"task_id": "own/1", "solution": "def triple(x):\n    return 3 * x"})
+    result = cli(
+        "execute", "own.jsonl", "--completions", "c.jsonl", "--out", "o", "--unsafe-no-isolation", "--json"
+    )
+    assert result.returncode == 0, result.stderr
+    assert "none" in json.loads(result.stdout)["scores"][0]["isolation"]
+
+
+def test_runs_of_different_suites_are_not_compared(cli: Cli, tmp_path: Path) -> None:
+    solution = {"task_id": "own/1", "solution": "def triple(x):\n    return 3 * x"}
+    write_rows(tmp_path / "c.jsonl", solution)
+    write_rows(tmp_path / "own.jsonl", TASK)
+    assert cli("execute", "own.jsonl", "--completions", "c.jsonl", "--out", "a").returncode == 0
+    write_rows(tmp_path / "own.jsonl", {**TASK, "tests": ["assert triple(2) == 6", "assert triple(0) == 0"]})
+    assert cli("execute", "own.jsonl", "--completions", "c.jsonl", "--out", "b").returncode == 0
+    result = cli("compare", "a", "b", "--out", "cmp")
+    assert result.returncode == 2
+    assert "revision" in one_line(result)
+    assert not (tmp_path / "cmp").exists()
+
+
+_COUNT = """\
+def vowels(text):
+    n = 0
+    for ch in text:
+        if ch in 'aeiou':
+            n += 1
+    return n
+"""
+
+
+def test_decontaminate_finds_a_leak_and_keeps_the_rest(cli: Cli, tmp_path: Path) -> None:
+    task = {
+        "task_id": "own/7",
+        "prompt": "Write a function to count the vowels that a sentence contains.",
+        "entry_point": "count_vowels",
+        "tests": ["assert count_vowels('a bee') == 3", "assert count_vowels('xyz') == 0"],
+        "reference": "def count_vowels(s):\n    return sum(c in 'aeiou' for c in s)",
+    }
+    leak = {"instruction": "Given a sentence, tell how many vowels it contains.", "output": _COUNT}
+    other = {
+        "instruction": "Write a function that adds two matrices given as nested lists.",
+        "output": "def add(a, b):\n    return [[x + y for x, y in zip(r, s)] for r, s in zip(a, b)]",
+    }
+    write_rows(tmp_path / "own.jsonl", task)
+    write_rows(tmp_path / "rows.jsonl", leak, other)
+    result = cli("decontaminate", "rows.jsonl", "--against", "own.jsonl", "--out", "d", "--json")
+    found = json.loads(result.stdout)
+    assert (found["read"], found["kept"], found["dropped"]) == (2, 1, 1)
+    hits = [json.loads(x) for x in (tmp_path / "d" / "hits.jsonl").read_text().splitlines()]
+    assert {h["task_id"] for h in hits} == {"own/7"}
+    assert {"row_id", "suite", "task_id", "method", "score", "action"} <= set(hits[0])
