@@ -1,1 +1,159 @@
-from codefit.curate.settings import CurateSettings as CurateSettings  # moved here at integration
+"""What a recipe says about curation; every field changes something."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from codefit.core.settings import Settings
+
+StepName = Literal[
+    "normalise",
+    "language",
+    "syntax",
+    "dedup_exact",
+    "verify",
+    "decontaminate",
+    "dedup_near",
+    "quality",
+    "select",
+]
+DEFAULT_STEPS: tuple[StepName, ...] = (
+    "normalise",
+    "language",
+    "syntax",
+    "dedup_exact",
+    "verify",
+    "decontaminate",
+    "dedup_near",
+    "quality",
+    "select",
+)
+FEATURES = ("structure", "length", "naming", "documented", "request", "evidence", "tidy")
+
+
+class NearDupSettings(Settings):
+    """Near-duplicates by MinHash LSH (Broder 1997), each candidate pair checked by its true Jaccard."""
+
+    threshold: float = Field(0.8, gt=0, le=1, description="Rows at this Jaccard similarity or above are one.")
+    shingle: int = Field(3, ge=1, le=10, description="Consecutive words or code tokens in one shingle.")
+    permutations: int = Field(
+        128, ge=16, le=512, description="Hash functions in a signature; more find more."
+    )
+
+
+class DecontaminateSettings(Settings):
+    """How rows that give away a test task are found; suites that cannot be loaded stop the run."""
+
+    against: tuple[str, ...] = Field(
+        (), description="Suites that must be at hand; a missing one is an error."
+    )
+    ngram: int = Field(10, ge=5, le=30, description="Shared words in a row that count as copied text.")
+    long_ngram: int = Field(8, ge=5, le=30, description="The same where both prompts have 40 words or more.")
+    containment: float = Field(
+        0.6, ge=0, le=1, description="Share of the task's words (by weight) that copied text must come with."
+    )
+    fuzzy: float = Field(0.85, gt=0, le=1, description="Prompt similarity that is a leak by itself.")
+    support: float = Field(
+        0.35,
+        ge=0,
+        le=1,
+        description="Prompt similarity that weak evidence (name, generic code) needs beside it.",
+    )
+    candidate: float = Field(0.3, gt=0, le=1, description="Prompt similarity from which a pair is executed.")
+    candidates_per_row: int = Field(
+        8, ge=1, le=100, description="At most this many tasks are executed per row."
+    )
+    execution_match: Literal["off", "candidates", "all"] = Field(
+        "candidates",
+        description="Run rows' functions on tasks' tests: never, for pairs that a signal proposes, or all.",
+    )
+    generic_tasks: int = Field(
+        3,
+        ge=1,
+        description="A function that passes this many tasks is a generic primitive and needs support.",
+    )
+    generic_nodes: int = Field(
+        12, ge=0, description="A function of at most this many syntax nodes is a generic primitive too."
+    )
+
+
+class VerifySettings(Settings):
+    """How rows are run against their own tests."""
+
+    max_solutions: int = Field(6, ge=1, description="Candidate solutions tried until one passes.")
+    max_tests: int = Field(20, ge=1, description="Tests run per solution: the first ones.")
+    test_cpu_s: float = Field(2.0, gt=0, description="CPU seconds per test.")
+    memory_mb: int = Field(512, ge=32, description="Memory of one program in MiB.")
+    atol: float = Field(1e-6, ge=0, description="Absolute tolerance for floating-point results.")
+    untested: Literal["keep", "loads", "drop"] = Field(
+        "loads",
+        description="Rows without tests: keep unseen, keep those that load without error, or drop.",
+    )
+    runs: int = Field(1, ge=1, le=5, description="A solution must pass this many times in a row.")
+
+
+class SelectSettings(Settings):
+    """What is taken of the rows that are left."""
+
+    rows: int | None = Field(None, ge=1, description="At most this many rows; empty = no limit.")
+    tokens: int | None = Field(None, ge=1, description="At most this many tokens; empty = no limit.")
+    diversity: float = Field(0.5, ge=0, le=1, description="Weight of what is new against quality.")
+    max_share: dict[str, float] = Field(
+        default_factory=dict, description="Largest share of the selected rows per source, by its name."
+    )
+
+    @field_validator("max_share")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        if any(not 0 < share <= 1 for share in value.values()):
+            raise ValueError("shares lie between 0 and 1")
+        return value
+
+
+class CurateSettings(Settings):
+    """The funnel: which steps in which order, and their settings."""
+
+    steps: tuple[StepName, ...] = Field(DEFAULT_STEPS, description="Steps to run, in this order.")
+    languages: tuple[str, ...] = Field(("python",), description="Languages of the answer that are kept.")
+    max_prompt_chars: int = Field(8_000, ge=1, description="Longer requests are dropped.")
+    max_response_chars: int = Field(8_000, ge=1, description="Longer answers are dropped.")
+    must_define: bool = Field(False, description="Python answers must define a function or a class.")
+    near_dup: NearDupSettings = Field(NearDupSettings(), description="Near-duplicate removal.")
+    decontaminate: DecontaminateSettings = Field(
+        DecontaminateSettings(), description="Separation from the test sets."
+    )
+    verify: VerifySettings = Field(VerifySettings(), description="Running rows against their tests.")
+    weights: dict[str, float] = Field(
+        default_factory=lambda: {
+            "structure": 1.0,
+            "length": 1.0,
+            "naming": 0.5,
+            "documented": 0.25,
+            "request": 1.0,
+            "evidence": 2.0,
+            "tidy": 0.5,
+        },
+        description=f"Weight of each quality feature: {', '.join(FEATURES)}.",
+    )
+    select: SelectSettings = Field(SelectSettings(), description="Budget and mixture.")
+
+    @field_validator("weights")
+    @classmethod
+    def _features(cls, value: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(set(value) - set(FEATURES))
+        if unknown:
+            raise ValueError(f"unknown feature '{unknown[0]}'; known: {', '.join(FEATURES)}")
+        if any(weight < 0 for weight in value.values()) or not any(value.values()):
+            raise ValueError("weights are not negative, and one is above 0")
+        return value
+
+    @field_validator("steps")
+    @classmethod
+    def _once(cls, value: tuple[StepName, ...]) -> tuple[StepName, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a step is named twice")
+        if "select" in value and value[-1] != "select":
+            raise ValueError("'select' comes last")
+        return value

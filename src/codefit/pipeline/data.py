@@ -31,6 +31,7 @@ def curate_settings(context: Context) -> dict[str, Any]:
         "curate": context.recipe.curate.model_dump(mode="json"),
         "sources": source_settings(context),
         "suites": [[suite.info.name, suite.info.revision] for _, suite in context.suites],
+        "tokens": context.start_digest,
         "seed": context.recipe.seed,
         "strict": context.recipe.strict,
     }
@@ -58,6 +59,7 @@ def curate_stage(context: Context) -> None:
         tasks={suite.info.name: suite.tasks for _, suite in context.suites},
         sandbox=context.sandbox,
         seed=context.recipe.seed,
+        count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
         sources=described,
         on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
     )

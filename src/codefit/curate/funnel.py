@@ -1,0 +1,215 @@
+"""The funnel: all steps over all rows, with every row accounted for, written as files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from codefit.core.curation import CurateSettings
+from codefit.core.errors import CodefitError, InputError
+from codefit.core.files import digest, write_json, write_jsonl, write_text
+from codefit.core.types import Dropped, Row, Task
+from codefit.curate.arms import random_arm, raw_arm
+from codefit.curate.card import card
+from codefit.curate.decontaminate import Decontaminate, Hit, check_suites
+from codefit.curate.dedup_exact import DedupExact
+from codefit.curate.dedup_near import DedupNear
+from codefit.curate.language import Language
+from codefit.curate.normalise import Normalise
+from codefit.curate.quality import Quality
+from codefit.curate.rows_io import write_dropped, write_rows
+from codefit.curate.select import Select
+from codefit.curate.step import Context, Step, StepResult, estimate_tokens
+from codefit.curate.syntax import Syntax
+from codefit.curate.verify import Verify
+from codefit.sandbox import Sandbox
+
+OnProgress = Callable[[str, int, int], None]
+"""(step, done, total)."""
+
+_STEPS: Mapping[str, Callable[[], Step]] = {
+    "normalise": Normalise,
+    "language": Language,
+    "syntax": Syntax,
+    "dedup_exact": DedupExact,
+    "verify": Verify,
+    "decontaminate": Decontaminate,
+    "dedup_near": DedupNear,
+    "quality": Quality,
+    "select": Select,
+}
+_SAMPLES = 10
+_SAMPLE_CHARS = 600
+_PROVENANCE = ("verdict", "quality", "features", "language_confidence")
+
+
+@dataclass(frozen=True)
+class FunnelResult:
+    """What curation gave: kept and dropped rows, leaks, and the funnel as written to `funnel.json`."""
+
+    kept: list[Row]
+    dropped: list[Dropped]
+    hits: list[Hit]
+    funnel: dict[str, Any]
+    folder: Path
+
+
+def curate(
+    rows: Iterable[Row],
+    settings: CurateSettings,
+    out: Path,
+    *,
+    tasks: Mapping[str, Sequence[Task]],
+    sandbox: Sandbox | None,
+    seed: int,
+    on_progress: OnProgress | None = None,
+    count_tokens: Callable[[str], int] = estimate_tokens,
+    sources: Sequence[Mapping[str, Any]] = (),
+) -> FunnelResult:
+    """Run the funnel over the rows and write `out/data/`.
+
+    Writes kept.parquet, dropped.parquet (row id, step, reason), raw.parquet, random.parquet (random
+    raw rows of the kept rows' token count), hits.jsonl, card.md and, last, funnel.json. Verdicts are
+    kept in `out/data/cache`, so a killed run goes on where it was and ends with the same bytes.
+    `sources` are the sources' descriptions for the card. Raises `InputError` for no rows, repeated
+    ids and missing suites, `MissingPrerequisite` where a step needs a sandbox and there is none.
+    """
+    read = list(rows)
+    _check(read, tasks, settings)
+    data = out / "data"
+    ctx = Context(settings, tasks, sandbox, seed, data / "cache", count_tokens)
+    kept, dropped, hits = read, list[Dropped](), list[Hit]()
+    counts: list[dict[str, Any]] = []
+    for name in settings.steps:
+        ctx.on_progress = _reporter(on_progress, name)
+        step = _STEPS[name]()
+        ctx.on_progress(0, len(kept))
+        result = step.run(kept, ctx)
+        _account(name, kept, result)
+        ctx.on_progress(len(kept), len(kept))
+        counts.append(_count(name, kept, result, seed))
+        kept = result.kept
+        dropped += result.dropped
+        hits += step.hits if isinstance(step, Decontaminate) else []
+    kept = [_with_provenance(row, ctx) for row in kept]
+    return _write(data, read, kept, dropped, hits, counts, ctx, sources)
+
+
+def _check(rows: list[Row], tasks: Mapping[str, Sequence[Task]], settings: CurateSettings) -> None:
+    if not rows:
+        raise InputError("there are no rows to curate", where="sources", todo="check the sources' paths")
+    repeated = [row_id for row_id, n in Counter(row.id for row in rows).items() if n > 1]
+    if repeated:
+        raise InputError(
+            f"two rows have the id '{repeated[0]}'", where="sources", todo="give each source its own name"
+        )
+    if "decontaminate" in settings.steps:
+        check_suites(tasks, settings.decontaminate)
+
+
+def _reporter(on_progress: OnProgress | None, step: str) -> Callable[[int, int], None]:
+    return lambda done, total: on_progress(step, done, total) if on_progress else None
+
+
+def _account(step: str, rows: list[Row], result: StepResult) -> None:
+    """Raise unless kept and dropped rows are together exactly the rows that went in."""
+    out = sorted([row.id for row in result.kept] + [d.row_id for d in result.dropped])
+    if out != sorted(row.id for row in rows):
+        raise CodefitError(f"{len(rows)} rows in, {len(out)} accounted for", where=f"step {step}")
+
+
+def _count(step: str, rows: list[Row], result: StepResult, seed: int) -> dict[str, Any]:
+    source = {row.id: row.source for row in rows}
+    into, out = Counter(source.values()), Counter(row.source for row in result.kept)
+    reasons = Counter(reason_group(d.reason) for d in result.dropped)
+    texts = {row.id: row for row in rows}
+    return {
+        "step": step,
+        "in": len(rows),
+        "kept": len(result.kept),
+        "dropped": len(result.dropped),
+        "reasons": dict(sorted(reasons.items(), key=lambda kv: (-kv[1], kv[0]))),
+        "sources": {name: {"in": into[name], "kept": out[name]} for name in sorted(into)},
+        "report": result.report,
+        "sample_kept": [_shown(row) for row in _sample(result.kept, lambda r: r.id, step, seed)],
+        "sample_dropped": [
+            _shown(texts[d.row_id]) | {"reason": d.reason}
+            for d in _sample(result.dropped, lambda d: d.row_id, step, seed)
+        ],
+    }
+
+
+def _sample(items: list[Any], key: Callable[[Any], str], step: str, seed: int) -> list[Any]:
+    return sorted(items, key=lambda item: digest("sample", step, str(seed), key(item)))[:_SAMPLES]
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    return {
+        "row_id": row.id,
+        "source": row.source,
+        "instruction": row.instruction[:_SAMPLE_CHARS],
+        "response": row.response[:_SAMPLE_CHARS],
+    }
+
+
+_GROUPS = (
+    (re.compile(r"^(duplicate|near-duplicate|same request) (of|as) .*", re.DOTALL), r"\1"),
+    (re.compile(r"^leak:([^:]+):.*:([^:]+)$", re.DOTALL), r"leak:\1:\2"),
+    (re.compile(r"^language: (.*)$", re.DOTALL), r"language \1"),
+    (re.compile(r"^(does not load: \w+).*", re.DOTALL), r"\1"),
+    (re.compile(r"^(does not load)?([^:]*):.*", re.DOTALL), r"\1\2"),
+)
+
+
+def reason_group(reason: str) -> str:
+    """Return a reason without its particulars, for counting."""
+    for pattern, instead in _GROUPS:
+        if pattern.match(reason):
+            return pattern.sub(instead, reason)
+    return reason
+
+
+def _with_provenance(row: Row, ctx: Context) -> Row:
+    found = {name: ctx.fact(row.id, name) for name in _PROVENANCE}
+    return replace(row, extra=dict(row.extra) | {k: v for k, v in found.items() if v is not None})
+
+
+def _write(
+    data: Path,
+    read: list[Row],
+    kept: list[Row],
+    dropped: list[Dropped],
+    hits: list[Hit],
+    counts: list[dict[str, Any]],
+    ctx: Context,
+    sources: Sequence[Mapping[str, Any]],
+) -> FunnelResult:
+    tokens = sum(map(ctx.row_tokens, kept))
+    raw, drawn = raw_arm(read), random_arm(read, tokens, ctx)
+    funnel = {
+        "read": len(read),
+        "kept": len(kept),
+        "kept_tokens": tokens,
+        "seed": ctx.seed,
+        "steps": counts,
+        "arms": {
+            "raw_rows": len(raw),
+            "random_rows": len(drawn),
+            "random_tokens": sum(map(ctx.row_tokens, drawn)),
+        },
+        "sources": [dict(s) for s in sources],
+        "suites": {name: len(ctx.tasks[name]) for name in sorted(ctx.tasks)},
+        "settings": ctx.settings.model_dump(mode="json"),
+    }
+    write_rows(data / "kept.parquet", kept)
+    write_rows(data / "raw.parquet", raw)
+    write_rows(data / "random.parquet", drawn)
+    write_dropped(data / "dropped.parquet", dropped)
+    write_jsonl(data / "hits.jsonl", (hit.record() for hit in hits))
+    write_text(data / "card.md", card(read, kept, funnel, ctx))
+    write_json(data / "funnel.json", funnel)
+    return FunnelResult(kept, dropped, hits, funnel, data)

@@ -1,0 +1,162 @@
+"""Runs programs against tests in the sandbox, each distinct pair once, with verdicts that survive kill -9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codefit.core.errors import MissingPrerequisite
+from codefit.core.files import Ledger, digest
+from codefit.core.types import Outcome, Tests
+from codefit.curate.values import tests_to_json
+from codefit.sandbox import Limits, OnFrame, Program, Run, Sandbox
+from codefit.suites.check import Check
+
+HARNESS = "curate-1"
+"""Part of every verdict's key: change it when verdicts may change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A program and the tests it has to pass; without tests it only has to load.
+
+    `attempt` tells repeated runs of the same program apart.
+    """
+
+    source: str
+    tests: Tests | None
+    limits: Limits
+    atol: float = 0.0
+    attempt: int = 0
+
+    @property
+    def key(self) -> str:
+        """Hash the program, tests, limits and harness: equal keys have one verdict."""
+        tests = tests_to_json(self.tests) if self.tests else ""
+        return digest(self.source, tests, repr(self.limits), repr(self.atol), str(self.attempt), HARNESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict of a trial. `failed_test` holds input, expected and got of the first failure, shortened."""
+
+    outcome: Outcome
+    error: str | None = None
+    failed_test: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Return True if the program passed all tests, or loaded where there are none."""
+        return self.outcome is Outcome.PASSED
+
+
+class Verdicts:
+    """Verdicts by key, in memory and, where a path is given, in an append-only file."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._ledger = Ledger(path) if path else None
+        self._known = {
+            e["key"]: _judgement(e) for e in (self._ledger.entries if self._ledger else ()) if "key" in e
+        }
+
+    def get(self, key: str) -> Judgement | None:
+        """Return the verdict of a key, or None."""
+        return self._known.get(key)
+
+    def put(self, key: str, verdict: Judgement) -> None:
+        """Remember a verdict; the sandbox's own failures are not written down, so they are tried again."""
+        self._known[key] = verdict
+        if self._ledger and verdict.outcome is not Outcome.SANDBOX_FAILED:
+            entry = {"key": key, "outcome": verdict.outcome.value, "error": verdict.error}
+            self._ledger.append(entry | {"failed_test": verdict.failed_test, "seconds": verdict.seconds})
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._ledger:
+            self._ledger.close()
+
+    def __enter__(self) -> Verdicts:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _judgement(entry: dict[str, Any]) -> Judgement:
+    return Judgement(
+        Outcome(entry["outcome"]), entry.get("error"), entry.get("failed_test"), entry["seconds"]
+    )
+
+
+def need(sandbox: Sandbox | None, what: str) -> Sandbox:
+    """Return the sandbox; raises `MissingPrerequisite` where a step needs one and there is none."""
+    if sandbox is None:
+        raise MissingPrerequisite(f"{what} runs programs and needs the sandbox", todo="see `codefit doctor`")
+    return sandbox
+
+
+def run_trials(
+    trials: Iterable[Trial],
+    sandbox: Sandbox,
+    verdicts: Verdicts,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Judgement]:
+    """Return key -> verdict of the trials; each distinct trial runs once, known ones not at all."""
+    wanted = {trial.key: trial for trial in trials}
+    new = {key: trial for key, trial in wanted.items() if verdicts.get(key) is None}
+    done = len(wanted) - len(new)
+    for key, judgement in _run(new, sandbox):
+        verdicts.put(key, judgement)
+        done += 1
+        on_done(done, len(wanted))
+    return {key: verdict for key in wanted for verdict in (verdicts.get(key),) if verdict}
+
+
+def _run(trials: dict[str, Trial], sandbox: Sandbox) -> Iterator[tuple[str, Judgement]]:
+    """Run trials in the sandbox, in parallel; one that the sandbox failed gets a second chance."""
+    for last in (False, True):
+        failed: dict[str, Trial] = {}
+        items = list(trials.items())
+        checks: dict[int, Check | None] = {}
+        for i, run in sandbox.map(_jobs(items, checks)):
+            (key, trial), check = items[i], checks.pop(i)
+            if run.outcome is Outcome.SANDBOX_FAILED and not last:
+                failed[key] = trial
+            else:
+                yield key, _judge(run, check)
+        if not failed:
+            return
+        trials = failed
+
+
+def _jobs(
+    items: list[tuple[str, Trial]], checks: dict[int, Check | None]
+) -> Iterator[tuple[Program, OnFrame | None]]:
+    """Yield the jobs as the sandbox asks for them, so that only running tests are held twice."""
+    for i, (_, trial) in enumerate(items):
+        checks[i] = _check(trial)
+        yield _job(trial, checks[i])
+
+
+def _check(trial: Trial) -> Check | None:
+    if trial.tests is None:
+        return None
+    return Check(trial.source, trial.tests, limits=trial.limits, atol=trial.atol, json_values=True)
+
+
+def _job(trial: Trial, check: Check | None) -> tuple[Program, OnFrame | None]:
+    if check is None:
+        return Program(trial.source, "asserts", ("pass",), limits=trial.limits), None
+    return check.program, check.on_frame
+
+
+def _judge(run: Run, check: Check | None) -> Judgement:
+    if check is None:
+        error = run.error or next((f.error for f in run.frames if f.error), None)
+        return Judgement(run.outcome, error, None, round(run.cpu_s, 4))
+    result = check.result(run)
+    failed = dict(result.failed_test) if result.failed_test else None
+    return Judgement(result.outcome, result.error, failed, round(result.cpu_s, 4))

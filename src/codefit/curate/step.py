@@ -1,0 +1,81 @@
+"""What a step of the funnel is: rows in, kept rows and reasons out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from codefit.core.curation import CurateSettings
+from codefit.core.types import Dropped, Row, Task
+from codefit.sandbox import Sandbox
+
+Progress = Callable[[int, int], None]
+"""(done, total) of the running step."""
+
+_TOKEN = re.compile(r"\w{1,6}|[^\w\s]|\n")
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate a text's tokens without a tokenizer: pieces of up to six letters, signs, line ends."""
+    return len(_TOKEN.findall(text))
+
+
+@dataclass
+class Context:
+    """What steps share. `facts` holds, per row id, what steps found out (verdict, quality, …)."""
+
+    settings: CurateSettings
+    tasks: Mapping[str, Sequence[Task]]
+    sandbox: Sandbox | None
+    seed: int
+    cache: Path | None = None
+    count_tokens: Callable[[str], int] = estimate_tokens
+    on_progress: Progress = lambda done, total: None
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def note(self, row_id: str, **facts: Any) -> None:
+        """Remember facts on a row for later steps and for the row's provenance."""
+        self.facts.setdefault(row_id, {}).update(facts)
+
+    def fact(self, row_id: str, name: str, default: Any = None) -> Any:
+        """Return a fact on a row that an earlier step noted."""
+        return self.facts.get(row_id, {}).get(name, default)
+
+    def row_tokens(self, row: Row) -> int:
+        """Return the tokens of a row's request and answer."""
+        return self.count_tokens(row.instruction) + self.count_tokens(row.response)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Kept rows (possibly changed, ids never) and the rest with reasons; `report` goes to the funnel."""
+
+    kept: list[Row]
+    dropped: list[Dropped]
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+class Step(Protocol):
+    """One step of the funnel."""
+
+    name: str
+
+    def run(self, rows: list[Row], ctx: Context) -> StepResult:
+        """Split the rows into kept and dropped; every row is in exactly one of them."""
+        ...
+
+
+def split(name: str, rows: list[Row], reason: Callable[[Row], str | None], **report: Any) -> StepResult:
+    """Return the result of a step that decides row by row: a reason drops the row."""
+    kept: list[Row] = []
+    dropped: list[Dropped] = []
+    for row in rows:
+        why = reason(row)
+        if why is None:
+            kept.append(row)
+        else:
+            dropped.append(Dropped(row.id, name, why))
+    return StepResult(kept, dropped, report)

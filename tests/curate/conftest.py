@@ -1,0 +1,57 @@
+"""A real sandbox for the whole room, and small rows and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codefit.core import types
+from codefit.core.errors import MissingPrerequisite
+from codefit.core.types import Row, Task
+from codefit.curate import CurateSettings
+from codefit.curate.step import Context
+from codefit.sandbox import Sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    try:
+        found = Sandbox(jobs=2)
+    except MissingPrerequisite as e:
+        pytest.skip(str(e))
+    with found:
+        yield found
+
+
+def row(row_id: str, instruction: str = "Write a thing.", response: str = "x = 1", **more: Any) -> Row:
+    return Row(row_id, more.pop("source", "here"), instruction, response, **more)
+
+
+def asserts(*statements: str, name: str = "f") -> types.Tests:
+    return types.Tests("asserts", name, statements)
+
+
+def task(
+    task_id: str,
+    prompt: str,
+    reference: str,
+    calls: list[tuple[tuple[Any, ...], Any]],
+    name: str = "f",
+) -> Task:
+    inputs, outputs = tuple(i for i, _ in calls), tuple(o for _, o in calls)
+    return Task(
+        task_id, prompt, name, types.Tests("calls", name, inputs=inputs, outputs=outputs), reference=reference
+    )
+
+
+def context(
+    sandbox: Sandbox | None = None,
+    tasks: dict[str, list[Task]] | None = None,
+    cache: Path | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> Context:
+    return Context(CurateSettings(**settings), tasks or {}, sandbox, seed, cache)

@@ -1,0 +1,155 @@
+"""Verify: every planted wrong solution is caught, right ones stay, in the real sandbox."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codefit.core import types
+from codefit.core.curation import VerifySettings
+from codefit.core.errors import MissingPrerequisite
+from codefit.curate.imports import definitions, with_imports
+from codefit.curate.verify import Verify, verify_rows
+from codefit.sandbox import Sandbox
+from tests.curate.conftest import asserts, context, row
+
+RIGHT = "def f(x):\n    return x + 1"
+TWO = asserts("assert f(1) == 2", "assert f(-1) == 0")
+
+
+def _reasons(result: object) -> dict[str, str]:
+    return {d.row_id: d.reason for d in result.dropped}  # type: ignore[attr-defined]
+
+
+def test_wrong_solutions_go_with_their_failing_test(sandbox: Sandbox) -> None:
+    rows = [
+        row("right", response=RIGHT, tests=TWO),
+        row("wrong", response="def f(x):\n    return 2 * x", tests=TWO),
+        row("raises", response="def f(x):\n    return x + y", tests=TWO),
+        row("hangs", response="def f(x):\n    while True: pass", tests=TWO),
+        row("leaves", response="import os\ndef f(x):\n    os._exit(0)", tests=TWO),
+        row(
+            "pretends",
+            response="class A:\n    __eq__ = max\ndef f(x):\n    return A()",
+            tests=TWO,
+        ),
+    ]
+    ctx = context(sandbox, verify={"test_cpu_s": 0.5})
+    result = Verify().run(rows, ctx)
+    assert [r.id for r in result.kept] == ["right"]
+    reasons = _reasons(result)
+    assert reasons["wrong"].startswith("wrong_answer: input assert f(-1) == 0; expected 0; got -2")
+    assert reasons["raises"].startswith("runtime_error: NameError")
+    assert reasons["hangs"].startswith("timeout")
+    assert set(reasons) == {"wrong", "raises", "hangs", "leaves", "pretends"}
+    assert ctx.fact("right", "verdict") == "passed"
+
+
+def test_first_passing_solution_becomes_the_answer(sandbox: Sandbox) -> None:
+    solutions = ("def f(x):\n    return 0", RIGHT, "def f(x):\n    return 1 + x")
+    one = row("a", response=solutions[0], solutions=solutions, tests=TWO)
+    (kept,) = Verify().run([one], context(sandbox)).kept
+    assert kept.response == RIGHT
+    assert _reasons(Verify().run([one], context(sandbox, verify={"max_solutions": 1})))["a"].startswith(
+        "wrong_answer"
+    )
+
+
+def test_programs_are_judged_by_their_output(sandbox: Sandbox) -> None:
+    tests = types.Tests("stdin", inputs=("2 3\n", "1 1\n"), outputs=("5\n", "2"))
+    good = "import sys\nprint(sum(map(int, sys.stdin.read().split())))"
+    rows = [row("good", response=good, tests=tests), row("bad", response="print(5)", tests=tests)]
+    assert [r.id for r in Verify().run(rows, context(sandbox)).kept] == ["good"]
+
+
+def test_contest_function_gets_its_imports_and_wrapped_values(sandbox: Sandbox) -> None:
+    code = "class Solution:\n    def tally(self, xs: List[int]):\n        return Counter(xs).most_common(1)[0][0]"
+    tests = types.Tests("calls", "Solution.tally", inputs=(([1, 2, 2],), ([3],)), outputs=([2], [3]))
+    (kept,) = Verify().run([row("a", response=code, tests=tests)], context(sandbox)).kept
+    assert kept.response.startswith(
+        "from collections import Counter\nfrom typing import List\n\nclass Solution"
+    )
+
+
+def test_solution_must_pass_as_often_as_the_recipe_says(sandbox: Sandbox) -> None:
+    moody = "import os, random\ndef f(x):\n    return x + (1 if os.urandom(1)[0] > 127 else 1.5)"
+    rows = [row(f"m{i}", response=f"{moody}  # {i}", tests=asserts("assert f(1) == 2")) for i in range(24)]
+    once = Verify().run(rows, context(sandbox)).kept
+    often = Verify().run(rows, context(sandbox, verify={"runs": 5})).kept
+    assert len(once) > 3 >= len(often)
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("keep", "abcd"), ("loads", "abc"), ("drop", "")])
+def test_rows_without_tests_follow_the_policy(sandbox: Sandbox, policy: str, kept: str) -> None:
+    rows = [
+        row("a", response="def g(): pass"),
+        row("b", response="import nothing_of_that_name"),
+        row("c", response="name = input()"),
+        row("d", response="print(undefined_name)"),
+    ]
+    ctx = context(sandbox, verify={"untested": policy})
+    assert "".join(r.id for r in Verify().run(rows, ctx).kept) == kept
+    if policy == "loads":
+        assert [ctx.fact(k, "verdict") for k in "abcd"] == ["loads", "unproven", "unproven", "failed"]
+
+
+def test_other_languages_are_not_run(sandbox: Sandbox) -> None:
+    ctx = context(sandbox)
+    assert Verify().run([row("a", response="SELECT 1", language="sql")], ctx).kept
+    assert ctx.fact("a", "verdict") == "not_run"
+
+
+def test_no_sandbox_is_said_at_once() -> None:
+    with pytest.raises(MissingPrerequisite, match="needs the sandbox"):
+        Verify().run([row("a", tests=TWO)], context())
+
+
+def test_verdicts_outlive_a_cut_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    rows = [row(f"r{i}", response=f"def f(x):\n    return x + {i}", tests=TWO) for i in range(6)]
+    first = Verify().run(rows, context(sandbox, cache=tmp_path))
+    ledger = tmp_path / "verdicts.jsonl"
+    whole = ledger.read_bytes()
+    assert whole.count(b"\n") == 6
+    ledger.write_bytes(whole[:-40])  # killed in the middle of a line
+    second = Verify().run(rows, context(sandbox, cache=tmp_path))
+    assert (first.kept, first.dropped) == (second.kept, second.dropped)
+    assert ledger.read_bytes().count(b"\n") == 6
+
+
+def test_verify_rows_writes_a_line_per_solution(sandbox: Sandbox, tmp_path: Path) -> None:
+    rows = [
+        row("a", response="", solutions=("def f(x):\n    return 0", RIGHT), tests=TWO),
+        row("b", response="def f(x:\n    return", tests=TWO),
+        row("c"),
+    ]
+    counts = verify_rows(rows, sandbox, tmp_path, settings=VerifySettings(max_solutions=1))
+    lines = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
+    assert [(x["row_id"], x["solution"], x["outcome"]) for x in lines] == [
+        ("a", 0, "wrong_answer"),
+        ("a", 1, "passed"),
+        ("b", 0, "syntax_error"),
+        ("c", 0, "not_run"),
+    ]
+    assert lines[0]["failed_test"]["expected"] == "2"
+    assert counts == {"not_run": 1, "passed": 1, "syntax_error": 1, "wrong_answer": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("x: List[int] = deque()", "from collections import deque\nfrom typing import List\n\n"),
+        ("print(math.inf + inf)", "import math\nfrom math import inf\n\n"),
+        ("print(string, count, string.replace('a', 'b'))", ""),
+        ("from math import *\nprint(sqrt(2))", ""),
+        ("def sqrt(x): return x\nsqrt(2)", ""),
+    ],
+)
+def test_only_standard_names_used_as_such_are_imported(source: str, lines: str) -> None:
+    assert with_imports(source) == lines + source
+
+
+def test_definitions_leave_out_what_a_script_does() -> None:
+    source = "import os\nlimit = 3\nname = input()\ndef f():\n    return limit\nprint(f())\nfor x in []: pass"
+    assert definitions(source) == "import os\nlimit = 3\n\ndef f():\n    return limit"
