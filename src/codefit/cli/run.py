@@ -11,7 +11,7 @@ from codefit.cli import show
 from codefit.cli.main import VERBS
 from codefit.cli.recipe import resolve_recipe
 from codefit.core.errors import InputError
-from codefit.core.recipe import load_recipe
+from codefit.core.recipe import Recipe, load_recipe
 from codefit.pipeline import STAGES, RunResult, run_recipe
 from codefit.pipeline.run import plan_of
 
@@ -36,16 +36,18 @@ def _go(
             until=until,
             fresh=fresh,
         )
-    _tell(result, as_json)
+    _tell(recipe, result, as_json)
     return result
 
 
-def _tell(result: RunResult, as_json: bool) -> None:
+def _tell(recipe: Recipe, result: RunResult, as_json: bool) -> None:
     scores = result.scores()
     report = result.out / "report" / "index.html"
     if as_json:
         done: dict[str, Any] = {"run": str(result.out), "complete": result.complete, "ran": list(result.ran)}
-        show.print_json({**done, **scores, "report": str(report) if result.complete else None})
+        show.print_json(
+            {**done, "note": recipe.note, **scores, "report": str(report) if result.complete else None}
+        )
         return
     console = show.console()
     if result.complete:

@@ -121,9 +121,11 @@ def comparison_line(c: dict[str, Any]) -> str:
     relative = (
         f"{c['relative_percent']:+.1f} % relative" if c["relative_percent"] is not None else "relative: none"
     )
+    detectable = c["minimum_detectable_points"]
+    smallest = f"{detectable:.1f} points" if detectable is not None else "nothing, so few tasks differ"
     sides = f"{c['before_arm']} -> {c['after_arm']}: " if "before_arm" in c else ""
     return (
         f"{c['suite']}: {sides}{100 * c['before']:.1f} -> {100 * c['after']:.1f}, {c['points']:+.1f} points"
         f" ({relative}), 95 % CI [{low:+.1f}, {high:+.1f}], {c['test']} p = {c['p_value']:.2g},"
-        f" fixed {c['fixed']}, broken {c['broken']}, detectable {c['minimum_detectable_points']:.1f}"
+        f" fixed {c['fixed']}, broken {c['broken']}, detectable {smallest}"
     )
