@@ -97,6 +97,8 @@ def _os_error(error: OSError) -> int:
 def entry() -> NoReturn:
     """Run the command line and end the process with the right exit code."""
     signal.signal(signal.SIGINT, _interrupt)
+    # Spinning OpenMP threads make torch ten times slower beside any other busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = main.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else ExitCode.OK)

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from codefit.core.types import Outcome
@@ -28,6 +28,7 @@ class _Progress:
 
     program: Program
     on_frame: OnFrame | None
+    keep_values: bool = True
     frames: list[Frame] = field(default_factory=list)
     failure: tuple[Outcome, str] | None = None
     cpu_s: float = 0.0
@@ -38,7 +39,7 @@ class _Progress:
         """Take one test's frame; returns False when the caller wants no more."""
         if len(self.frames) == len(self.program.tests):
             raise Tampering("more frames than tests")
-        self.frames.append(frame)
+        self.frames.append(frame if self.keep_values else replace(frame, value=None))
         if self.on_frame and not self.on_frame(len(self.frames) - 1, frame):
             self.stopped = True
         return not self.stopped
@@ -48,10 +49,13 @@ class _Progress:
         return len(self.frames) == len(self.program.tests)
 
 
-def run_program(slot: Slot, program: Program, on_frame: OnFrame | None) -> Run:
-    """Run one program to its end; raises `ServerFailure` when the sandbox itself fails."""
+def run_program(slot: Slot, program: Program, on_frame: OnFrame | None, *, keep_values: bool = True) -> Run:
+    """Run one program to its end; raises `ServerFailure` when the sandbox itself fails.
+
+    Without `keep_values` the run's frames hold errors and CPU seconds only.
+    """
     began = time.monotonic()
-    progress = _Progress(program, on_frame)
+    progress = _Progress(program, on_frame, keep_values)
     try:
         if program.kind == "stdin":
             _run_stdin(slot, progress)
@@ -74,15 +78,25 @@ def run_program(slot: Slot, program: Program, on_frame: OnFrame | None) -> Run:
     )
 
 
-def test_limits_s(limits: Limits) -> Callable[[int], float]:
-    """Return the CPU limit in force after so many frames, in seconds; infinite where there is none."""
-    given = limits.test_cpu_s
+def test_limits_s(limits: Limits) -> Callable[[int], tuple[float, float]]:
+    """Return the CPU and wall limits in force after so many frames, in seconds; infinite where none is."""
+    cpu_s, wall_s = _each(limits.test_cpu_s), _each(limits.test_wall_s)
+    if limits.test_wall_s is None:
+        wall_s = tuple(_backstop_s(s) for s in cpu_s)
+    cpu, wall = _schedule(cpu_s, _LEAST_LOAD_S), _schedule(wall_s, 0.0)
+    return lambda frames: (cpu(frames), wall(frames))
+
+
+def _each(given: tuple[float, ...] | float | None) -> tuple[float, ...]:
     if given is None:
-        return lambda frames: math.inf
-    if isinstance(given, (int, float)):
-        given = (float(given),)
-    each, largest = given, max(given, default=0.0)
-    load_s = max(_LEAST_LOAD_S, largest)
+        return (math.inf,)
+    return given if isinstance(given, tuple) else (float(given),)
+
+
+def _schedule(each: tuple[float, ...], least_load_s: float) -> Callable[[int], float]:
+    """Return the limit after so many frames; loading, and tests past the last figure, get the largest."""
+    largest = max(each, default=0.0)
+    load_s = max(least_load_s, largest)
 
     def limit(frames: int) -> float:
         test = frames - _FIRST_TEST_FRAMES
@@ -93,8 +107,12 @@ def test_limits_s(limits: Limits) -> Callable[[int], float]:
     return limit
 
 
-def _wall_s(limits: Limits, cpu_s: float) -> float:
-    return limits.wall_s if limits.wall_s is not None else max(_LEAST_WALL_S, _WALL_FACTOR * cpu_s)
+def _backstop_s(cpu_s: float) -> float:
+    return max(_LEAST_WALL_S, _WALL_FACTOR * cpu_s)
+
+
+def _wall_s(limits: Limits) -> float:
+    return limits.wall_s if limits.wall_s is not None else _backstop_s(limits.cpu_s)
 
 
 def _request(program: Program) -> dict[str, Any]:
@@ -118,9 +136,8 @@ def _run_tests(slot: Slot, progress: _Progress) -> None:
             progress.failure = progress.failure or _told(message)
         return True
 
-    limit = test_limits_s(limits)
-    wall_s = _wall_s(limits, limits.cpu_s)
-    end = slot.run(Job(_request(program), limits, limits.cpu_s, wall_s, on_message, limit))
+    limits_s = test_limits_s(limits)
+    end = slot.run(Job(_request(program), limits, limits.cpu_s, _wall_s(limits), on_message, limits_s))
     _account(progress, end)
     if not (progress.stopped or progress.failure or progress.complete):
         progress.failure = _explain(end, limits)
@@ -129,7 +146,8 @@ def _run_tests(slot: Slot, progress: _Progress) -> None:
 def _run_stdin(slot: Slot, progress: _Progress) -> None:
     program, limits = progress.program, progress.program.limits
     request = _request(program)
-    limit = test_limits_s(limits)
+    limits_s = test_limits_s(limits)
+    deadline = time.monotonic() + _wall_s(limits)
     for index, text in enumerate(program.tests):
         told: list[Message] = []
 
@@ -137,14 +155,20 @@ def _run_stdin(slot: Slot, progress: _Progress) -> None:
             told.append(message)
             return True
 
-        cpu_s = min(limits.cpu_s - progress.cpu_s, limit(index + _FIRST_TEST_FRAMES))
-        wall_s = _wall_s(limits, cpu_s)
+        cpu_s, wall_s = limits_s(index + _FIRST_TEST_FRAMES)
+        cpu_s = min(limits.cpu_s - progress.cpu_s, cpu_s)
+        wall_s = min(deadline - time.monotonic(), wall_s)
         stdin = text.encode("utf-8", "surrogatepass")
-        end = slot.run(Job(request, limits, cpu_s, wall_s, on_message, lambda frames: math.inf, stdin))
+        end = slot.run(Job(request, limits, cpu_s, wall_s, on_message, _no_test_limits, stdin))
         _account(progress, end)
         progress.failure = _stdin_failure(told, end, limits)
         if progress.failure or not progress.deliver(_stdin_frame(told, end)):
             return
+
+
+def _no_test_limits(frames: int) -> tuple[float, float]:
+    """The process is the test: its own limits are those of the test."""
+    return math.inf, math.inf
 
 
 def _stdin_failure(told: list[Message], end: JobEnd, limits: Limits) -> tuple[Outcome, str] | None:

@@ -64,13 +64,17 @@ class Sandbox:
     def run(self, program: Program, on_frame: OnFrame | None = None) -> Run:
         """Run one program; failures of the program and of the sandbox are outcomes, not exceptions.
 
-        `on_frame(index, frame)` is called as frames arrive; returning False ends the program.
+        `on_frame(index, frame)` is called as frames arrive, and the run then keeps no values; returning
+        False ends the program.
         """
+        return self._run(program, on_frame, keep_values=on_frame is None)
+
+    def _run(self, program: Program, on_frame: OnFrame | None, *, keep_values: bool) -> Run:
         if self._closed:
             raise ValueError("the sandbox is closed")
         slot = self._free.get()
         try:
-            return _run_on(slot, program, on_frame)
+            return _run_on(slot, program, on_frame, keep_values)
         finally:
             self._free.put(slot)
 
@@ -88,7 +92,8 @@ class Sandbox:
             if stop.is_set():
                 return
             try:
-                done.put((index, self.run(program, _stoppable(on_frame, stop))))
+                run = self._run(program, _stoppable(on_frame, stop), keep_values=on_frame is None)
+                done.put((index, run))
             except BaseException as e:
                 done.put((index, e))
 
@@ -137,26 +142,31 @@ class _CallerError(Exception):
 
 
 def _guarded(on_frame: OnFrame | None) -> OnFrame | None:
+    """Return a callback that hands on each frame once, also where the program has to run again."""
     if on_frame is None:
         return None
+    answers: list[bool] = []
 
     def guarded(index: int, frame: Frame) -> bool:
-        try:
-            return on_frame(index, frame)
-        except Exception as e:
-            raise _CallerError(e) from e
+        if index == len(answers):
+            try:
+                answers.append(on_frame(index, frame))
+            except Exception as e:
+                raise _CallerError(e) from e
+        return answers[index]
 
     return guarded
 
 
-def _run_on(slot: Slot, program: Program, on_frame: OnFrame | None) -> Run:
+def _run_on(slot: Slot, program: Program, on_frame: OnFrame | None, keep_values: bool) -> Run:
     """Run on one slot; when the sandbox itself fails, start a new server and try once more."""
     problem = ""
+    guarded = _guarded(on_frame)
     for _ in range(_TRIES):
         try:
             if not slot.running:
                 slot.start()
-            return run_program(slot, program, _guarded(on_frame))
+            return run_program(slot, program, guarded, keep_values=keep_values)
         except _CallerError as e:
             raise e.error from None
         except (ServerFailure, OSError) as e:

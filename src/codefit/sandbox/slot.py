@@ -24,7 +24,7 @@ from codefit.sandbox.types import Limits
 _START_S = 60.0
 _GRACE_S = 15.0  # beyond the wall limit, which the server enforces, before the server counts as dead
 _HEAD = struct.Struct(">I16scd")
-_PROGRESS = struct.Struct("<Qd")
+_PROGRESS = struct.Struct("<Qdd")  # frames, CPU and wall seconds of the test that runs
 _SETUP_FAILED = 0xFFFFFFFF
 _READ_BYTES = 1 << 18
 _TEXT_BYTES = 8192
@@ -47,8 +47,8 @@ class Message:
 class Job:
     """One process to run: the request, its limits, and who is told of messages.
 
-    `on_message` returns False to stop the program. `test_limits_s(frames)` is the CPU limit of the test
-    that runs after `frames` frames. `stdin` is given for programs that read it and print.
+    `on_message` returns False to stop the program. `test_limits_s(frames)` are the CPU and wall limits of
+    the test that runs after `frames` frames. `stdin` is given for programs that read it and print.
     """
 
     request: dict[str, Any]
@@ -56,7 +56,7 @@ class Job:
     cpu_s: float
     wall_s: float
     on_message: Callable[[Message], bool]
-    test_limit_s: Callable[[int], float]
+    test_limits_s: Callable[[int], tuple[float, float]]
     stdin: bytes | None = None
 
 
@@ -216,7 +216,7 @@ class Slot:
             "wall_s": job.wall_s,
             "streams": job.stdin is not None,
         }
-        _PROGRESS.pack_into(self._progress, 0, 0, job.test_limit_s(0))
+        _PROGRESS.pack_into(self._progress, 0, 0, *job.test_limits_s(0))
         try:
             socket.send_fds(self._control, [encode(message)], passed)
         except OSError as e:
@@ -319,7 +319,7 @@ class Slot:
             return
         # the server's clock for a test starts anew before anyone looks at the frames
         reading.frames += len(found)
-        _PROGRESS.pack_into(self._progress, 0, reading.frames, reading.job.test_limit_s(reading.frames))
+        _PROGRESS.pack_into(self._progress, 0, reading.frames, *reading.job.test_limits_s(reading.frames))
         for raw in found:
             message = _message(raw, reading.nonce)
             if message.tag == b"S":

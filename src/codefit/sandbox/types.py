@@ -17,14 +17,18 @@ class Limits:
 
     CPU time is the limit that decides; wall time is a backstop, so that a busy machine does not turn
     a pass into a timeout. `test_cpu_s` is CPU seconds since the last frame, one figure or one a test;
-    loading gets the largest of them, at least two seconds. `wall_s` None means ten times the CPU limit
-    in force, at least ten seconds. `output_bytes` bounds one test's encoded value or captured stdout.
-    `file_mb` bounds one file and, where the sandbox has its own file system, all files together.
+    loading gets the largest of them, at least two seconds. `test_wall_s` is wall seconds since the last
+    frame likewise, so that a program that sleeps costs one such limit; loading gets the largest.
+    `wall_s` and `test_wall_s` None mean ten times the CPU limit in force, at least ten seconds; a test
+    without a CPU limit of its own has then no wall limit of its own either.
+    `output_bytes` bounds one test's encoded value or captured stdout. `file_mb` bounds one file and,
+    where the sandbox has its own file system, all files together.
     """
 
     cpu_s: float = 10.0
     test_cpu_s: tuple[float, ...] | float | None = None
     wall_s: float | None = None
+    test_wall_s: tuple[float, ...] | float | None = None
     memory_mb: int = 1024
     processes: int = 32
     output_bytes: int = 1_000_000
@@ -79,7 +83,8 @@ class Run:
     """What became of one program.
 
     `outcome` is `passed` when every test delivered a frame, whatever its value: rightness is judged by
-    the caller. `frames` may be fewer than the tests. `stopped` says that the caller asked to stop.
+    the caller. `frames` may be fewer than the tests, and hold no values where a caller took each of them
+    as it came (`on_frame`), so that memory stays flat. `stopped` says that the caller asked to stop.
     `peak_mb` is MiB of the whole tree as far as the watcher saw it.
     """
 

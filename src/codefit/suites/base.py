@@ -26,6 +26,10 @@ TEST_CPU_S_MIN = 1.0
 REFERENCE_FACTOR = 4.0
 TEST_CPU_S_FIXED = 3.0
 TASK_CPU_S_MAX = 60.0
+TEST_WALL_FACTOR = 10.0
+TEST_WALL_S_MIN = 5.0
+TASK_WALL_S_MIN = 10.0
+TASK_WALL_FACTOR = 2.0
 MEMORY_MB = 2048
 OUTPUT_BYTES_MIN = 1_000_000
 
@@ -38,10 +42,14 @@ def harness(oracle: str | None) -> str:
     limits = f"cpu per test max({TEST_CPU_S_MIN:g} s, {REFERENCE_FACTOR:g}x reference)"
     if oracle is None:
         limits = f"cpu per test {TEST_CPU_S_FIXED:g} s"
+    wall = (
+        f"wall per test max({TEST_WALL_S_MIN:g} s, {TEST_WALL_FACTOR:g}x its cpu limit), per task "
+        f"{TASK_WALL_S_MIN:g} s + max(largest test, {TASK_WALL_FACTOR:g}x task cpu)"
+    )
     judge = f"oracle evalplus {oracle}" if oracle else "oracle own tests"
     return (
         f"codefit-judge {JUDGE_VERSION}; {judge}; {limits}, per task {TASK_CPU_S_MAX:g} s; "
-        f"memory {MEMORY_MB} MiB; {runtime()}"
+        f"{wall}; memory {MEMORY_MB} MiB; {runtime()}"
     )
 
 
@@ -173,11 +181,10 @@ class TaskSuite:
         """Return the check of one program against the base or plus tests."""
         tests = self._tests(task, phase)
         if self.info.oracle is None:
-            limits = Limits(cpu_s=TASK_CPU_S_MAX, test_cpu_s=TEST_CPU_S_FIXED, memory_mb=MEMORY_MB)
             return Check(
                 source,
                 tests,
-                limits=limits,
+                limits=_limits((TEST_CPU_S_FIXED,) * len(tests)),
                 atol=task.atol,
                 json_values=self.json_values,
                 all_tests=all_tests,
@@ -188,7 +195,7 @@ class TaskSuite:
         return Check(
             source,
             judged,
-            limits=_limits(expected),
+            limits=_limits_beside(expected),
             compare=self._comparer(task, expected),
             all_tests=all_tests,
         )
@@ -220,23 +227,32 @@ class TaskSuite:
         return tests.asserts[index] if tests.kind == "asserts" else tests.inputs[index]
 
 
-def _limits(expected: Expected) -> Limits:
-    per_test = tuple(max(TEST_CPU_S_MIN, REFERENCE_FACTOR * s) for s in expected.cpu_s)
+def _limits_beside(expected: Expected) -> Limits:
+    """Return the limits of a program that is judged beside a reference."""
     size = max((len(v) for v in expected.values if isinstance(v, bytes)), default=0)
     large = any(not isinstance(v, bytes) for v in expected.values)
-    return Limits(
-        cpu_s=min(TASK_CPU_S_MAX, sum(per_test)) + 1.0,
-        wall_s=_wall_s(per_test),
-        test_cpu_s=per_test,
-        memory_mb=MEMORY_MB,
+    return replace(
+        _limits(tuple(max(TEST_CPU_S_MIN, REFERENCE_FACTOR * s) for s in expected.cpu_s)),
         output_bytes=32 * 1024 * 1024 if large else max(OUTPUT_BYTES_MIN, 4 * size),
         total_output_bytes=512 * 1024 * 1024,
     )
 
 
-def _wall_s(per_test: Sequence[float]) -> float:
-    """Return the backstop for programs that wait without using CPU time."""
-    return 10.0 + max(10.0 * max(per_test), 2.0 * min(TASK_CPU_S_MAX, sum(per_test)))
+def _limits(test_cpu_s: tuple[float, ...]) -> Limits:
+    """Return limits with a backstop for programs that wait without using CPU time.
+
+    It is far above the CPU limit, since a machine with many busy processes stretches time; but a
+    program that hangs in one test must not cost what the whole task may take.
+    """
+    task_cpu_s = min(TASK_CPU_S_MAX, sum(test_cpu_s)) + 1.0
+    test_wall_s = tuple(max(TEST_WALL_S_MIN, TEST_WALL_FACTOR * s) for s in test_cpu_s)
+    return Limits(
+        cpu_s=task_cpu_s,
+        wall_s=TASK_WALL_S_MIN + max(max(test_wall_s), TASK_WALL_FACTOR * task_cpu_s),
+        test_cpu_s=test_cpu_s,
+        test_wall_s=test_wall_s,
+        memory_mb=MEMORY_MB,
+    )
 
 
 def _stands_alone(task: Task, text: str) -> bool:

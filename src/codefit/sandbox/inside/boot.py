@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 _ORDER = ("codec", "inside.kernel", "inside.seccomp", "inside.landlock", "inside.isolate", "inside.watcher",
-          "inside.harness", "inside.root", "inside.server")  # fmt: skip
+          "inside.watch", "inside.forking", "inside.harness", "inside.root", "inside.server")  # fmt: skip
 _FIRST_PID = 1
 _PACKAGE = "codefit.sandbox"
 

@@ -79,9 +79,8 @@ class Jail:
         with open("/proc/self/statm") as f:
             self._own_bytes = int(f.read().split()[0]) * resource.getpagesize()
 
-    def enter_namespaces(self) -> None:
-        """Unshare everything; the caller forks afterwards, so that the child is pid 1 of its own."""
-        kernel.unshare(kernel.ALL_NAMESPACES)
+    def map_user(self) -> None:
+        """Give a process in a new user namespace its user and group."""
         kernel.map_user(self.config.uid, self.config.uid, self.config.gid, self.config.gid)
 
     def mount_private(self, file_mb: int) -> None:
@@ -99,6 +98,7 @@ class Jail:
         """Take away everything that the program must not have; returns the request and the reply."""
         scratch = self.config.scratch
         if self.config.namespaces:
+            self.map_user()
             self.mount_private(job.file_mb)
         for name in ("home", "cwd", ".shm"):
             os.makedirs(f"{scratch}/{name}", 0o700, exist_ok=True)

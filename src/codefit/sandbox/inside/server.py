@@ -6,7 +6,6 @@ first process and never waits on an end of file. It never sees a program's text 
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import importlib
 import mmap
@@ -15,22 +14,19 @@ import resource
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
 import time
 from typing import Any, NoReturn
 
 from codefit.sandbox.codec import decode, encode
 from codefit.sandbox.inside import harness, kernel, watcher
+from codefit.sandbox.inside.forking import Forker
 from codefit.sandbox.inside.isolate import Config, Descriptors, Jail, Job
+from codefit.sandbox.inside.watch import ABANDONED, Outside, Watch
 
-_FIRST_TICK_MS, _TICK_MS, _SHARED_TICK_MS = 5, 10, 40
-_PROGRESS = struct.Struct("<Qd")
 _KILL_WAIT_S = 5.0
 _NEW_NEIGHBOURS = 512  # threads that the user may start beside us while we serve
-_LEAST_BACKSTOP_S = 10.0
 _WARM = (
     "bisect", "collections", "copy", "datetime", "functools", "heapq", "itertools", "math", "operator",
     "random", "re", "site", "string", "threading", "typing",
@@ -43,13 +39,15 @@ class Server:
     def __init__(self, config: Config, control: socket.socket, progress_fd: int) -> None:
         self.config = config
         self.control = control
-        self.progress = mmap.mmap(progress_fd, mmap.PAGESIZE, prot=mmap.PROT_READ)
-        self.progress.madvise(mmap.MADV_DONTFORK)  # type: ignore[attr-defined,unused-ignore]
+        progress = mmap.mmap(progress_fd, mmap.PAGESIZE, prot=mmap.PROT_READ)
+        progress.madvise(mmap.MADV_DONTFORK)  # type: ignore[attr-defined,unused-ignore]
         os.close(progress_fd)
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         self.jail = Jail(config)
         self.problem = self._warm()
-        self.ignored = frozenset({*(p.pid for p in watcher.read_all()), os.getpid()})
+        self.forker = Forker(self.jail) if config.namespaces else None
+        ignored = frozenset({*(p.pid for p in watcher.read_all()), os.getpid()})
+        self.outside = Outside(control, progress, ignored, config.namespaces)
 
     def _warm(self) -> str | None:
         sys.path[:] = [p for p in sys.path if p] + list(self.config.import_paths)
@@ -64,8 +62,13 @@ class Server:
 
     def serve(self) -> NoReturn:
         """Answer jobs until the judge closes its end, then end, and with us the namespace."""
-        self.jail.proc = self.config.namespaces and self._can_mount_proc()
-        hello = {"landlock": self.jail.rules.abi, "proc": self.jail.proc, "problem": self.problem}
+        self.jail.proc = self.forker is not None and self.forker.can_mount_proc()
+        hello = {
+            "landlock": self.jail.rules.abi,
+            "proc": self.jail.proc,
+            "one_step": self.forker is not None and self.forker.one_step,
+            "problem": self.problem,
+        }
         self.control.send(encode(hello))
         self.jail.measure(0 if self.config.namespaces else watcher.threads_of_user() + _NEW_NEIGHBOURS)
         gc.collect()
@@ -88,21 +91,6 @@ class Server:
             os.rmdir(self.config.scratch)
         os._exit(0)
 
-    def _can_mount_proc(self) -> bool:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                self.jail.enter_namespaces()
-                child = os.fork()
-                if child == 0:
-                    self.jail.proc = True
-                    self.jail.mount_private(1)
-                    os._exit(0)
-                os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-            except BaseException:
-                os._exit(1)
-        return os.waitpid(pid, 0)[1] == 0
-
     def _serve_one(self, message: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         streams = message.pop("streams")
         job = Job(**message)
@@ -111,42 +99,22 @@ class Server:
             pid = self._fork(job, files)
         except OSError as e:
             return {"reason": "failed", "error": f"fork: {e}", "status": 0, "cpu_s": 0.0, "peak_mb": 0.0}
-        watch = _Watch(self, pid, job, files.reply)
+        watch = Watch(pid, job, files.reply, self.outside)
         try:
             reason = watch.until_end()
         finally:
             status, usage = self._end(pid, watch.pidfd)
+        if reason == ABANDONED:
+            self.leave()
         cpu_s = max(watch.cpu_s, usage.ru_utime + usage.ru_stime)
         peak_mb = max(watch.watcher.peak_mb, usage.ru_maxrss / 1024)
         return {"reason": reason, "error": None, "status": status, "cpu_s": cpu_s, "peak_mb": peak_mb}
 
     def _fork(self, job: Job, files: Descriptors) -> int:
         """Fork the program's process and return its pid as seen from here."""
-        if not self.config.namespaces:
-            pid = os.fork()
-            if pid == 0:
-                self._become_program(job, files)
-            return pid
-        read_end, write_end = os.pipe()
-        middle = os.fork()
-        if middle == 0:
-            try:
-                self.jail.enter_namespaces()
-                pid = os.fork()
-                if pid == 0:
-                    self._become_program(job, files)
-                os.write(write_end, struct.pack("<i", pid))
-                os._exit(0)
-            except BaseException as e:
-                os.write(write_end, b"E" + f"{e}".encode()[:500])
-                os._exit(1)
-        os.close(write_end)
-        answer = os.read(read_end, 512)
-        os.close(read_end)
-        os.waitpid(middle, 0)
-        if len(answer) != 4:
-            raise OSError(answer[1:].decode(errors="replace") or "the forked process died")
-        pid = int(struct.unpack("<i", answer)[0])
+        pid = self.forker.fork() if self.forker else os.fork()
+        if pid == 0:
+            self._become_program(job, files)
         return pid
 
     def _become_program(self, job: Job, files: Descriptors) -> NoReturn:
@@ -184,7 +152,7 @@ class Server:
         return status, usage
 
     def _descendants(self, pid: int) -> list[watcher.Process]:
-        return watcher.Watcher(pid, self.ignored, private=False).processes()
+        return watcher.Watcher(pid, self.outside.ignored, private=False).processes()
 
     @staticmethod
     def _reap() -> None:
@@ -216,72 +184,3 @@ def _wipe(directory: str) -> None:
             os.rmdir(folder)
         except OSError:
             subprocess.run(["rm", "-rf", "--", folder], check=False, stdin=subprocess.DEVNULL)
-
-
-class _Watch:
-    """Watches one running program until it ends or must end."""
-
-    def __init__(self, server: Server, pid: int, job: Job, reply: int) -> None:
-        self.server = server
-        self.job = job
-        self.reply = reply
-        self.pidfd = os.pidfd_open(pid)
-        self.watcher = watcher.Watcher(pid, server.ignored, private=server.config.namespaces)
-        self.cpu_s = 0.0
-        self._frames = -1
-        self._frame_cpu_s = 0.0
-        self._frame_at = self._started = time.monotonic()
-
-    def until_end(self) -> str:
-        """Return why the program ended or must end."""
-        poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
-        poll.register(self.server.control, select.POLLIN | select.POLLHUP)
-        tick = _TICK_MS if self.server.config.namespaces else _SHARED_TICK_MS
-        wait = _FIRST_TICK_MS
-        control = self.server.control.fileno()
-        while True:
-            ready = {fd for fd, _ in poll.poll(wait)}
-            wait = tick
-            if control in ready:
-                if not self.server.control.recv(64):
-                    self._abandon()
-                return "killed"
-            if self.pidfd in ready:
-                return "exited"
-            reason = self._over_limit()
-            if reason:
-                return reason
-
-    def _abandon(self) -> NoReturn:
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        if not self.server.config.namespaces:
-            for p in self.watcher.processes():
-                os.kill(p.pid, signal.SIGKILL)
-        self.server.leave()
-
-    def _over_limit(self) -> str | None:
-        usage = self.watcher.sample(self.job.memory_mb)
-        now = time.monotonic()
-        self.cpu_s = max(self.cpu_s, usage.cpu_s)
-        frames, test_cpu_s = _PROGRESS.unpack_from(self.server.progress)
-        if frames != self._frames:
-            self._frames, self._frame_cpu_s, self._frame_at = frames, self.cpu_s, now
-        if usage.memory_mb > self.job.memory_mb:
-            return "memory"
-        if usage.processes > self.job.processes + 1:
-            return "processes"
-        if self.cpu_s > self.job.cpu_s:
-            return "cpu"
-        if now - self._started > self.job.wall_s:
-            return "wall"
-        if self._unread():
-            return None  # the judge is behind: the frame that would reset the clock may be waiting
-        if self.cpu_s - self._frame_cpu_s > test_cpu_s:
-            return "test_cpu"
-        backstop_s = max(_LEAST_BACKSTOP_S, 10 * test_cpu_s)
-        return "test_wall" if now - self._frame_at > backstop_s else None
-
-    def _unread(self) -> bool:
-        buffer = fcntl.ioctl(self.reply, termios.FIONREAD, b"\0\0\0\0")
-        return any(buffer)
