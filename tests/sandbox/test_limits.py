@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from codefit.core.types import Outcome
 from codefit.sandbox import Limits, Program, Run, Sandbox
+from codefit.sandbox.judge import test_limits_s as limits_after
 
 
 def _run(box: Sandbox, source: str, *, tests: int = 1, **limits: Any) -> Run:
@@ -38,8 +40,9 @@ def test_each_test_has_its_own_cpu_limit(box: Sandbox) -> None:
     assert (own.outcome, len(own.frames)) == (Outcome.TIMEOUT, 1)
 
 
-def test_loading_has_a_limit_too(box: Sandbox) -> None:
-    run = _run(box, "while True: pass\n", cpu_s=30, test_cpu_s=0.1)
+def test_loading_has_a_limit_too() -> None:
+    with Sandbox(jobs=1) as box:
+        run = _run(box, "while True: pass\n", cpu_s=30, test_cpu_s=0.1)
     assert run.outcome is Outcome.TIMEOUT
     assert 2 <= run.cpu_s < 3
 
@@ -49,6 +52,57 @@ def test_sleeping_ends_at_the_backstop(box: Sandbox) -> None:
     run = _run(box, "import time\ndef f(x):\n    time.sleep(60)\n", wall_s=0.4)
     assert run.outcome is Outcome.TIMEOUT
     assert 0.4 <= time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ndef f(x):\n    if x: time.sleep(60)\n",
+        "import threading\ndef f(x):\n    if x: threading.Semaphore(0).acquire()\n",
+        "import time\ntime.sleep(60)\ndef f(x): pass\n",
+        "import os, time\ndef f(x):\n    if x and os.fork() == 0: time.sleep(60)\n    if x: os.wait()\n",
+    ],
+    ids=["sleeps", "deadlocks", "sleeps while loading", "waits for a child"],
+)
+def test_a_program_that_waits_costs_the_wall_limit_of_one_test(box: Sandbox, source: str) -> None:
+    began = time.monotonic()
+    run = _run(box, source, tests=3, test_cpu_s=0.5, test_wall_s=1.0)
+    assert run.outcome is Outcome.TIMEOUT
+    assert 1.0 <= time.monotonic() - began < 1.5
+    assert len(run.frames) == (0 if "time.sleep(60)\ndef" in source else 1)
+
+
+def test_a_script_that_waits_costs_the_wall_limit_of_one_test(box: Sandbox) -> None:
+    limits = Limits(test_cpu_s=0.5, test_wall_s=0.6)
+    program = Program("import time\ntime.sleep(60 * int(input()))\n", "stdin", ("0", "1", "0"), limits=limits)
+    run = box.run(program)
+    assert (run.outcome, len(run.frames)) == (Outcome.TIMEOUT, 1)
+    assert 0.6 <= run.wall_s < 1.2
+
+
+def test_scripts_together_keep_to_the_wall_limit_of_the_program(box: Sandbox) -> None:
+    program = Program("import time\ntime.sleep(.3)\n", "stdin", ("",) * 9, limits=Limits(wall_s=0.8))
+    run = box.run(program)
+    assert run.outcome is Outcome.TIMEOUT
+    assert 1 <= len(run.frames) <= 2
+    assert run.wall_s < 1.4
+
+
+def test_the_wall_clock_of_a_test_starts_anew_with_every_frame(box: Sandbox) -> None:
+    source = "import time\ndef f(x):\n    time.sleep(.25)\n    return x\n"
+    run = _run(box, source, tests=5, test_cpu_s=0.5, test_wall_s=0.9)
+    assert (run.outcome, len(run.frames)) == (Outcome.PASSED, 5)
+    own = _run(box, source, tests=3, test_cpu_s=0.5, test_wall_s=(0.9, 0.1, 0.9))
+    assert (own.outcome, len(own.frames)) == (Outcome.TIMEOUT, 1)
+
+
+def test_the_wall_limit_of_a_test_follows_its_cpu_limit() -> None:
+    started, ready = 1, 2
+    after = limits_after(Limits(test_cpu_s=(0.5, 4.0)))
+    assert [after(n) for n in (0, started, ready, ready + 1)] == [(4, 40), (4, 40), (0.5, 10), (4, 40)]
+    assert limits_after(Limits(test_cpu_s=0.5))(started) == (2, 10)
+    assert limits_after(Limits())(ready) == (math.inf, math.inf)
+    assert limits_after(Limits(test_wall_s=3.0))(ready + 7) == (math.inf, 3)
 
 
 def test_cpu_time_of_children_counts(box: Sandbox) -> None:

@@ -144,6 +144,20 @@ def test_the_caller_sees_frames_as_they_come_and_can_stop(box: Sandbox) -> None:
     assert run.wall_s < 5
 
 
+def test_values_are_not_kept_for_a_caller_that_takes_them(box: Sandbox) -> None:
+    program = _calls("def f(x):\n    return 1 / x\n", (1,), (0,), (4,))
+    seen = []
+    run = box.run(program, lambda index, frame: seen.append(frame.value) is None)
+    assert seen == [1.0, None, 0.25]
+    assert [(f.value, f.error) for f in run.frames] == [
+        (None, None),
+        (None, "ZeroDivisionError: division by zero"),
+        (None, None),
+    ]
+    both = dict(box.map([(program, None), (program, lambda index, frame: True)]))
+    assert [[f.value for f in both[i].frames] for i in (0, 1)] == [[1.0, None, 0.25], [None] * 3]
+
+
 def test_an_error_of_the_callback_reaches_the_caller_and_the_slot_lives_on(box: Sandbox) -> None:
     def on_frame(index: int, frame: Frame) -> bool:
         raise OSError("mine")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from codefit.core.errors import InputError
+
+_FULL_BYTES = 1 << 18
 
 
 def canonical_json(value: Any) -> str:
@@ -56,6 +60,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _fsync(path.parent)
     finally:
         temp.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling_full_disk(folder: Path) -> Iterator[None]:
+    """Turn a library's own error into `OSError` ENOSPC where the disk is full.
+
+    Writers in C++ and Rust report a short write as a fault of theirs.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as e:
+        if shutil.disk_usage(folder).free > _FULL_BYTES:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from e
 
 
 def _fsync(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from codefit.core.errors import InputError
+from codefit.core.files import telling_full_disk
 from codefit.models.load import load_model, model_dtype
 
 
@@ -29,8 +30,9 @@ def export_model(model_path: Path, adapter: Path | None, tokenizer: Any, out: Pa
     out.parent.mkdir(parents=True, exist_ok=True)
     temp = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
-        model.to(saved_dtype).save_pretrained(str(temp))
-        tokenizer.save_pretrained(str(temp))
+        with telling_full_disk(temp):
+            model.to(saved_dtype).save_pretrained(str(temp))
+            tokenizer.save_pretrained(str(temp))
         temp.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)

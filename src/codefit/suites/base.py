@@ -39,18 +39,17 @@ def harness(oracle: str | None) -> str:
 
     Not in it: the machine and its load, which must not decide anything.
     """
-    limits = f"cpu per test max({TEST_CPU_S_MIN:g} s, {REFERENCE_FACTOR:g}x reference)"
+    per_test = f"max({TEST_CPU_S_MIN:g} s, {REFERENCE_FACTOR:g}x reference)"
+    cpu = f"cpu per test {per_test}, per task min({TASK_CPU_S_MAX:g} s, all tests) + 1 s"
+    task_wall = (
+        f"{TASK_WALL_S_MIN:g} s + max(a test, {TASK_WALL_FACTOR:g}x min({TASK_CPU_S_MAX:g} s, all tests))"
+    )
     if oracle is None:
-        limits = f"cpu per test {TEST_CPU_S_FIXED:g} s"
-    wall = (
-        f"wall per test max({TEST_WALL_S_MIN:g} s, {TEST_WALL_FACTOR:g}x its cpu limit), per task "
-        f"{TASK_WALL_S_MIN:g} s + max(largest test, {TASK_WALL_FACTOR:g}x task cpu)"
-    )
+        cpu = f"cpu per test {TEST_CPU_S_FIXED:g} s, per task {TASK_CPU_S_MAX:g} s"
+        task_wall = f"{TEST_WALL_FACTOR * TASK_CPU_S_MAX:g} s"
+    wall = f"wall per test max({TEST_WALL_S_MIN:g} s, {TEST_WALL_FACTOR:g}x its cpu), per task {task_wall}"
     judge = f"oracle evalplus {oracle}" if oracle else "oracle own tests"
-    return (
-        f"codefit-judge {JUDGE_VERSION}; {judge}; {limits}, per task {TASK_CPU_S_MAX:g} s; "
-        f"{wall}; memory {MEMORY_MB} MiB; {runtime()}"
-    )
+    return f"codefit-judge {JUDGE_VERSION}; {judge}; {cpu}; {wall}; memory {MEMORY_MB} MiB; {runtime()}"
 
 
 def runtime() -> str:
@@ -184,7 +183,7 @@ class TaskSuite:
             return Check(
                 source,
                 tests,
-                limits=_limits((TEST_CPU_S_FIXED,) * len(tests)),
+                limits=_fixed_limits(),
                 atol=task.atol,
                 json_values=self.json_values,
                 all_tests=all_tests,
@@ -195,7 +194,7 @@ class TaskSuite:
         return Check(
             source,
             judged,
-            limits=_limits_beside(expected),
+            limits=_limits(expected),
             compare=self._comparer(task, expected),
             all_tests=all_tests,
         )
@@ -227,32 +226,39 @@ class TaskSuite:
         return tests.asserts[index] if tests.kind == "asserts" else tests.inputs[index]
 
 
-def _limits_beside(expected: Expected) -> Limits:
-    """Return the limits of a program that is judged beside a reference."""
+def _fixed_limits() -> Limits:
+    return Limits(
+        cpu_s=TASK_CPU_S_MAX,
+        wall_s=TEST_WALL_FACTOR * TASK_CPU_S_MAX,
+        test_cpu_s=TEST_CPU_S_FIXED,
+        test_wall_s=_test_wall_s(TEST_CPU_S_FIXED),
+        memory_mb=MEMORY_MB,
+    )
+
+
+def _limits(expected: Expected) -> Limits:
+    per_test = tuple(max(TEST_CPU_S_MIN, REFERENCE_FACTOR * s) for s in expected.cpu_s)
+    task_s = min(TASK_CPU_S_MAX, sum(per_test))
     size = max((len(v) for v in expected.values if isinstance(v, bytes)), default=0)
     large = any(not isinstance(v, bytes) for v in expected.values)
-    return replace(
-        _limits(tuple(max(TEST_CPU_S_MIN, REFERENCE_FACTOR * s) for s in expected.cpu_s)),
+    return Limits(
+        cpu_s=task_s + 1.0,
+        wall_s=TASK_WALL_S_MIN + max(_test_wall_s(max(per_test)), TASK_WALL_FACTOR * task_s),
+        test_cpu_s=per_test,
+        test_wall_s=tuple(_test_wall_s(s) for s in per_test),
+        memory_mb=MEMORY_MB,
         output_bytes=32 * 1024 * 1024 if large else max(OUTPUT_BYTES_MIN, 4 * size),
         total_output_bytes=512 * 1024 * 1024,
     )
 
 
-def _limits(test_cpu_s: tuple[float, ...]) -> Limits:
-    """Return limits with a backstop for programs that wait without using CPU time.
+def _test_wall_s(cpu_s: float) -> float:
+    """Return the backstop of one test, for programs that wait without using CPU time.
 
-    It is far above the CPU limit, since a machine with many busy processes stretches time; but a
-    program that hangs in one test must not cost what the whole task may take.
+    Far above the CPU limit, since busy processes beside it stretch time; yet a program that hangs
+    costs one such limit, not what the whole task may take.
     """
-    task_cpu_s = min(TASK_CPU_S_MAX, sum(test_cpu_s)) + 1.0
-    test_wall_s = tuple(max(TEST_WALL_S_MIN, TEST_WALL_FACTOR * s) for s in test_cpu_s)
-    return Limits(
-        cpu_s=task_cpu_s,
-        wall_s=TASK_WALL_S_MIN + max(max(test_wall_s), TASK_WALL_FACTOR * task_cpu_s),
-        test_cpu_s=test_cpu_s,
-        test_wall_s=test_wall_s,
-        memory_mb=MEMORY_MB,
-    )
+    return max(TEST_WALL_S_MIN, TEST_WALL_FACTOR * cpu_s)
 
 
 def _stands_alone(task: Task, text: str) -> bool:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from codefit.core.errors import InputError
-from codefit.core.files import atomic_path
+from codefit.core.files import atomic_path, telling_full_disk
 
 _NAME = re.compile(r"step-(\d{7})\.pt")
 
@@ -42,7 +42,7 @@ def save(
         "weights": {n: p.detach() for n, p in weights.items()},
         "optimizer": optimizer.state_dict(),
     }
-    with atomic_path(folder / f"step-{cursor.step:07d}.pt") as temp:
+    with atomic_path(folder / f"step-{cursor.step:07d}.pt") as temp, telling_full_disk(folder):
         torch.save(state, temp)
     for old in sorted(folder.glob("step-*.pt"))[:-2]:
         old.unlink()

@@ -17,7 +17,15 @@ import torch
 from torch import Tensor
 
 from codefit.core.errors import CodefitError
-from codefit.core.files import Ledger, canonical_json, digest, file_digest, write_json, write_jsonl
+from codefit.core.files import (
+    Ledger,
+    canonical_json,
+    digest,
+    file_digest,
+    telling_full_disk,
+    write_json,
+    write_jsonl,
+)
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
@@ -172,7 +180,8 @@ def _finish(
     trainee: Trainee, job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor
 ) -> dict[str, Any]:
     name = "adapter" if job.settings.method == "lora" else "model"
-    trainee.outer.save_pretrained(str(folder / name))
+    with telling_full_disk(folder):
+        trainee.outer.save_pretrained(str(folder / name))
     parameters = sum(p.numel() for p in trainee.outer.parameters())
     summary = {
         "arm": arm,
