@@ -27,7 +27,7 @@ def cli(cache: Path, tmp_path: Path) -> Cli:
         command = [sys.executable, "-m", "codefit", *map(str, args)]
         full = {**os.environ, "CODEFIT_CACHE": str(cache), "COLUMNS": "160", **env}
         return subprocess.run(
-            command, cwd=tmp_path, env=full, capture_output=True, text=True, timeout=timeout
+            command, cwd=tmp_path, env=full, capture_output=True, text=True, errors="replace", timeout=timeout
         )
 
     return run

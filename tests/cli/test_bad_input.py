@@ -82,7 +82,7 @@ def test_a_run_counts_malformed_rows_in_the_funnel(cli: Cli, tmp_path: Path) -> 
         ("empty.jsonl", b"", "no records"),
         ("rows.parquet", b"PAR1 this is no parquet file PAR1", "parquet"),
         ("cut.jsonl.gz", gzip.compress(b'{"instruction": "a", "output": "b"}\n' * 5000)[:50], "damaged"),
-        ("bytes.jsonl", b"\xff\xfe\x00\x01\n", "no records"),
+        ("bytes.jsonl", b"\xff\xfe\x00\x01\n", "not utf-8"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("verb", ["verify", "curate"])
@@ -198,3 +198,84 @@ def test_decontaminate_finds_a_leak_and_keeps_the_rest(cli: Cli, tmp_path: Path)
     hits = [json.loads(x) for x in (tmp_path / "d" / "hits.jsonl").read_text().splitlines()]
     assert {h["task_id"] for h in hits} == {"own/7"}
     assert {"row_id", "suite", "task_id", "method", "score", "action"} <= set(hits[0])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["plan", "--model", "qwen2.5-coder-1.5b", "--tflops", "nan"], "nan is not a speed"),
+        (["plan", "--model", "qwen2.5-coder-1.5b", "--tflops", "0"], "--tflops"),
+        (
+            ["plan", "--model", "qwen2.5-coder-1.5b", "--memory", "9" * 400 + "MB"],
+            "more than any machine has",
+        ),
+        (["plan", "--model", "~nosuch"], "no home folder"),
+        (["generate", "micro", "--model", "~nosuch", "--out", "o.jsonl"], "no home folder"),
+        (["generate", "micro", "--model", "micro", "--out", "."], "name a file"),
+        (["generate", "micro", "--model", "micro", "--out", "o", "--device", "banana"], "cuda:N"),
+        (
+            ["execute", "micro", "--completions", "c", "--out", "o", "--isolation", "bogus"],
+            "landlock+seccomp",
+        ),
+    ],
+)
+def test_values_that_make_no_sense_are_one_line(
+    cli: Cli, tmp_path: Path, args: list[str], message: str
+) -> None:
+    result = cli(*args)
+    assert result.returncode == 2
+    assert message in one_line(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{}",
+        '{"template_hash": 1, "parity": 5, "previews": []}',
+        '{"template_hash": 1, "parity": {"checked": 1}, "previews": [{"pieces": [1]}]}',
+    ],
+)
+def test_a_preview_of_a_damaged_run_is_one_line(cli: Cli, tmp_path: Path, content: str) -> None:
+    (tmp_path / "format.json").write_text(content)
+    result = cli("data", "preview", ".")
+    assert result.returncode == 2
+    assert one_line(result).startswith("codefit: format.json: not what a run writes")
+
+
+def test_a_report_of_damaged_scores_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "recipe.resolved.yaml").write_text("name: x\n")
+    (tmp_path / "scores.json").write_text('{"scores": [{"suite": "a", "arm": "b", "value": "high"}]}')
+    result = cli("report", ".")
+    assert result.returncode == 2
+    assert one_line(result).startswith("codefit: scores.json: scores.0.value: ")
+    assert not (tmp_path / "report").exists()
+
+
+def test_names_in_a_recipe_are_checked_without_the_data(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nmodel: {name: micro}\nsources:\n  - {kind: taco, path: t.parquet}\n  - {kind: code_alpacca}\n"
+        "evaluate:\n  - {name: mbbp}\n  - {name: humaneval, data: h.jsonl}\n"
+    )
+    wanted = ["r.yaml:5: sources.1: unknown kind of source 'code_alpacca'; did you mean 'code_alpaca'?",
+              "r.yaml:7: evaluate.0: unknown suite 'mbbp'; did you mean 'mbpp'?"]  # fmt: skip
+    for args in (["recipe", "check", "r.yaml"], ["run", "r.yaml", "--dry-run"]):
+        result = cli(*args)
+        lines = result.stderr.splitlines()
+        assert result.returncode == 2
+        assert len(lines) == 2
+        assert all(w in line for w, line in zip(wanted, lines, strict=True)), result.stderr
+
+
+def test_a_dry_run_names_every_input_that_is_missing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nmodel: {name: nomodel}\nsources: [{kind: jsonl, path: rows.jsonl}]\n"
+        "evaluate: [{name: mbpp, data: m.jsonl}]\n"
+    )
+    assert cli("recipe", "check", "r.yaml").returncode == 0
+    result = cli("run", "r.yaml", "--dry-run")
+    assert result.returncode == 2
+    for name, line in zip(("rows.jsonl", "m.jsonl", "nomodel"), result.stderr.splitlines(), strict=True):
+        assert name in line
+    assert not (tmp_path / "runs").exists()

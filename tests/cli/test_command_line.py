@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,9 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from codefit.cli import show
+from codefit.cli.doctor import findings
 from codefit.cli.main import VERBS
 from codefit.cli.recipe import bundled
+from codefit.cli.run import _tell
+from codefit.core.errors import InputError
+from codefit.core.files import write_json
+from codefit.core.recipe import load_recipe
+from codefit.pipeline import RunResult
 from tests.cli.conftest import Cli, one_line
+from tests.report.fixture_run import write_run
 
 
 def test_help_is_quick_and_imports_no_torch(cli: Cli) -> None:
@@ -50,6 +59,55 @@ def test_every_verb_has_help_with_a_sentence(cli: Cli, verb: str) -> None:
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) > 3
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("args", [[], ["recipe"], ["data"], ["export"]])
+def test_a_group_without_a_verb_prints_its_help(cli: Cli, args: list[str]) -> None:
+    result = cli(*args)
+    assert result.returncode == 0
+    assert result.stdout == cli(*args, "--help").stdout
+    assert len(result.stdout.splitlines()) > 5
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_output_that_lacks_a_character_ends_no_verb(cli: Cli, tmp_path: Path, encoding: str) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "recipe.resolved.yaml").write_text("name: x\ntitle: 标题\n", encoding="utf-8")
+    for args in (["report", "run", "--lang", "zh"], ["report", "run", "--json"], ["execute", "--help"]):
+        result = cli(*args, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+        assert result.returncode == 0, result.stderr
+        if "--json" in args:
+            assert json.loads(result.stdout)["run"]["title"] == "标题"
+    rows = [{"task_id": "自/1", "prompt": "Write f().", "entry_point": "f", "tests": ["assert f() == 1"]},
+            {"task_id": "自/1", "solution": "def f():\n    return 1"}]  # fmt: skip
+    for name, row in zip(("自.jsonl", "c.jsonl"), rows, strict=True):
+        (tmp_path / name).write_text(json.dumps(row), encoding="utf-8")
+    judged = cli(
+        "execute",
+        "自.jsonl",
+        "--completions",
+        "c.jsonl",
+        "--out",
+        "o",
+        PYTHONIOENCODING=encoding,
+        PYTHONUTF8="0",
+    )
+    assert judged.returncode == 0, judged.stderr
+
+
+def test_the_cache_needs_no_home_folder_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    monkeypatch.setattr(Path, "home", lambda: homeless(Path("~")))
+    monkeypatch.delenv("CODEFIT_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert show.cache_folder() == Path("/somewhere/codefit")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    with pytest.raises(InputError, match="no home folder"):
+        show.cache_folder()
 
 
 def test_an_unknown_verb_gets_a_hint(cli: Cli) -> None:
@@ -94,6 +152,8 @@ def test_recipes_can_be_listed_shown_copied_and_checked(cli: Cli, tmp_path: Path
     resolved = cli("recipe", "show", "micro-demo", "--resolved").stdout
     (tmp_path / "resolved.yaml").write_text(resolved)
     assert cli("recipe", "check", "resolved.yaml").returncode == 0
+    checked = json.loads(cli("recipe", "check", "micro-demo", "--json").stdout)
+    assert (checked["name"], checked["errors"]) == ("micro-demo", [])
     assert "properties" in json.loads(cli("recipe", "schema").stdout)
 
 
@@ -148,6 +208,37 @@ def test_doctor_names_the_fix_for_what_is_missing(cli: Cli) -> None:
     assert found["Python"]["ok"] is True
     assert any(name.startswith("sandbox") for name in found)
     assert all(f["fix"] for f in found.values() if f["ok"] is False)
+    assert found["hub"]["ok"] is None
+
+
+def test_doctor_does_not_ask_for_what_the_demo_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name)
+    )
+    found = {f.name: f for f in findings()}
+    assert found["matplotlib"].ok is None
+    assert found["matplotlib"].fix == "pip install 'codefit[report]'"
+    assert found["torch"].ok is True
+
+
+def test_a_data_card_is_printed_as_text_or_json(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "card.md").write_text("# Card\n")
+    assert cli("data", "card", ".").stdout == "# Card\n"
+    assert json.loads(cli("data", "card", ".", "--json").stdout) == {"card": "# Card\n"}
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_verb_that_stops_early_tells_whether_the_run_is_complete(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], complete: bool
+) -> None:
+    write_json(tmp_path / "manifest.json", {"complete": complete})
+    recipe = load_recipe(bundled()["micro-demo"])
+    _tell(recipe, RunResult(tmp_path, ("curate",), False), "train", True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["complete"], told["until"], told["ran"]) == (complete, "train", ["curate"])
+    assert (told["report"] is not None) == complete
 
 
 def test_a_folder_that_is_no_run_has_no_report(cli: Cli, tmp_path: Path) -> None:

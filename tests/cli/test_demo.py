@@ -190,6 +190,28 @@ def test_sigkill_anywhere_and_again_gives_the_same_report(small: Path, tmp_path:
     assert not [p for p in out.rglob("*.part") if p.stat().st_size < 0]
 
 
+def test_lost_files_are_made_again_and_nothing_else_changes(small: Path, tmp_path: Path, cache: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(small, out)
+    shutil.rmtree(out / "arms" / "start" / "micro")
+    for name in ("scores.json", "train/model/config.json", "report/report.md", "data/hits.jsonl"):
+        (out / name).unlink()
+    child = demo(out, cache, *SMALL)
+    text, errors = child.communicate(timeout=600)
+    assert child.returncode == 0, errors
+    assert "train:curated" in json.loads(text)["ran"]
+    assert "train:raw" not in json.loads(text)["ran"]
+    assert pages(out) == pages(small)
+
+
+def test_stopping_after_training_trains_every_arm(tmp_path: Path, cli: Cli) -> None:
+    result = cli("train", "micro-demo", "--out", "run", "--set", "sources.0.limit=300", "--set", "train.epochs=0.2",
+                 "--set", "arms=[{name: raw-0, rows: raw}, {name: raw, rows: raw}]", "--json")  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "run" / "arms" / "raw" / "train" / "summary.json").exists()
+    assert not (tmp_path / "run" / "report").exists()
+
+
 def test_ctrl_c_says_how_to_go_on_and_twice_ends_at_once(tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "run"
     child = demo(out, cache, *SMALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,35 @@ def test_a_wrong_key_in_a_list_is_found_by_line(tmp_path: Path) -> None:
         (GOOD + "seed: 1\nseed: 2\n", "given twice"),
         (GOOD + "train: {learning_rate: 1e999}\n", "finite"),
         ("", "not a mapping"),
+        (GOOD + "title: 2024-99-99\n", r"recipe.yaml:7: .*no valid timestamp"),
+        (GOOD + "seed: !!int abc\n", r"recipe.yaml:7: .*no valid int"),
+        (GOOD + "seed: " + "9" * 5000 + "\n", "no valid int"),
+        (GOOD + "title: !!bool perhaps\n", "no valid bool"),
+        (GOOD + "title: !!python/name:os.system x\n", "could not determine a constructor"),
+        (GOOD + "? [a]\n: 1\n", r"recipe.yaml:7: .*a key must be one word"),
+        (GOOD + "train: &t {threads: *t}\n", "an alias to itself"),
+        (GOOD + "<<: {seed: 1}\n", "no merge keys"),
+        (GOOD + "train: {max_grad_norm: .inf}\n", "finite"),
+        ("a: " + "[" * 5000 + "]" * 5000, "not YAML"),
+        ("# " + "x" * 2**20, "longer than"),
     ],
 )
 def test_broken_documents_give_one_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_recipe(write(tmp_path, text))
+
+
+def test_nested_aliases_that_make_a_huge_document_are_refused_at_once(tmp_path: Path) -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    began = time.monotonic()
+    with pytest.raises(InputError, match="more than 20,000 values"):
+        load_recipe(write(tmp_path, "\n".join(["a0: &a0 [1, 1]", *levels])))
+    assert time.monotonic() - began < 5
+
+
+def test_a_plain_alias_is_read(tmp_path: Path) -> None:
+    loaded = load_recipe(write(tmp_path, GOOD + "title: &t hello\nnote: *t\n"))
+    assert loaded.note == "hello"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -87,8 +112,9 @@ def test_overrides_reach_nested_values_and_lists(tmp_path: Path) -> None:
         load_recipe(path, ("train.epoch=2",))
     with pytest.raises(InputError, match="KEY=VALUE"):
         load_recipe(path, ("train",))
-    with pytest.raises(InputError, match="no '4' there"):
-        load_recipe(path, ("sources.4.limit=1",))
+    for index in ("4", "²", "-1", "9" * 5000):
+        with pytest.raises(InputError, match=f"no '{index}' there"):
+            load_recipe(path, (f"sources.{index}.limit=1",))
 
 
 def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
@@ -105,10 +131,29 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         "[]",
         "[{name: a, train: {rank: 3}}]",
         "[{name: a, budget: epochs}]",
+        "[{name: a}, {name: b, train: {epochs: 3}}]",
+        "[{name: a, train: {method: full, dtype: bfloat16}}]",
     ],
 )
 def test_unsound_arms_are_refused(tmp_path: Path, arms: str) -> None:
     assert lines_of(tmp_path, GOOD + f"arms: {arms}\n")
+
+
+def test_a_fault_in_an_arm_names_the_arm(tmp_path: Path) -> None:
+    (line,) = lines_of(tmp_path, GOOD + "arms: [{name: a}, {name: b, train: {rank: 3}}]\n")
+    assert "arms.1.train.rank" in line
+
+
+def test_a_suite_named_twice_is_refused(tmp_path: Path) -> None:
+    (line,) = lines_of(tmp_path, GOOD + "  - {name: micro, limit: 3}\n")
+    assert "'micro' is named twice" in line
+
+
+def test_what_changes_no_result_is_not_in_the_identity(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    same = ("sandbox.jobs=3", "train.save_every=7", "generate.batch_size=2", "data_dir=/elsewhere")
+    assert load_recipe(path, same).identity() == load_recipe(path).identity()
+    assert load_recipe(path, ("train.epochs=3",)).identity() != load_recipe(path).identity()
 
 
 def test_the_schema_is_json_and_describes_every_top_key() -> None:
@@ -145,7 +190,7 @@ def test_sizes_have_explicit_units(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["7000", "7000 mebi", "", "-3GB", "MiB"])
+@pytest.mark.parametrize("text", ["7000", "7000 mebi", "", "-3GB", "MiB", "9" * 400 + "MB"])
 def test_sizes_without_a_unit_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="MiB"):
         parse_bytes(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -37,6 +36,7 @@ def stage(store: Store, runs: list[str], **settings: object) -> bool:
 
 def test_a_finished_stage_is_not_run_again(tmp_path: Path) -> None:
     runs: list[str] = []
+    Store(tmp_path, version="1").close()
     (tmp_path / "in.txt").write_text("1")
     with Store(tmp_path, version="1") as store:
         assert stage(store, runs, a=1)
@@ -47,6 +47,7 @@ def test_a_finished_stage_is_not_run_again(tmp_path: Path) -> None:
 
 def test_new_settings_inputs_or_a_lost_output_run_it_again(tmp_path: Path) -> None:
     runs: list[str] = []
+    Store(tmp_path, version="1").close()
     (tmp_path / "in.txt").write_text("1")
     with Store(tmp_path, version="1") as store:
         stage(store, runs, a=1)
@@ -61,6 +62,7 @@ def test_new_settings_inputs_or_a_lost_output_run_it_again(tmp_path: Path) -> No
 
 
 def test_a_stage_that_fails_is_not_complete(tmp_path: Path) -> None:
+    Store(tmp_path, version="1").close()
     (tmp_path / "in.txt").write_text("1")
 
     def fail() -> None:
@@ -73,25 +75,76 @@ def test_a_stage_that_fails_is_not_complete(tmp_path: Path) -> None:
         assert "make" not in store.manifest["stages"]
 
 
+def done_stage(store: Store, name: str = "make") -> None:
+    (store.path / "data").mkdir(exist_ok=True)
+    store.stage(name, {}, [], ["data/out.txt"], lambda: write_json(store.path / "data" / "out.txt", 1))
+
+
 def test_a_folder_of_another_recipe_is_refused_and_fresh_empties_it(tmp_path: Path) -> None:
     with Store(tmp_path, version="1") as store:
-        store.adopt_recipe("one", "name: one\n")
+        store.adopt_recipe("one", "name: one\n", "one")
+        done_stage(store)
         store.event(stage="x")
     with Store(tmp_path, version="1") as store, pytest.raises(InputError, match=r"another recipe.*--fresh"):
-        store.adopt_recipe("two", "name: two\n")
+        store.adopt_recipe("two", "name: two\n", "two")
     (tmp_path / "mine.txt").write_text("keep")
     with Store(tmp_path, version="1", fresh=True) as store:
-        store.adopt_recipe("two", "name: two\n")
+        store.adopt_recipe("two", "name: two\n", "two")
     assert (tmp_path / "mine.txt").exists()
     assert not (tmp_path / "events.jsonl").exists()
+    assert not (tmp_path / "data").exists()
 
 
-def test_fresh_does_not_empty_a_folder_that_is_no_run(tmp_path: Path) -> None:
+def test_a_run_that_did_nothing_yet_takes_a_corrected_recipe(tmp_path: Path) -> None:
+    for text in ("name: tyop\n", "name: typo\n"):
+        with Store(tmp_path, version="1") as store:
+            store.adopt_recipe("r", text, text)
+    assert (tmp_path / "recipe.resolved.yaml").read_text() == "name: typo\n"
+
+
+def test_settings_that_change_no_result_are_taken(tmp_path: Path) -> None:
+    with Store(tmp_path, version="1") as store:
+        store.adopt_recipe("r", "jobs: 1\n", "same")
+        done_stage(store)
+    with Store(tmp_path, version="1") as store:
+        store.adopt_recipe("r", "jobs: 2\n", "same")
+    assert (tmp_path / "recipe.resolved.yaml").read_text() == "jobs: 2\n"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("manifest", [None, '{"manifest_version": 3, "name": "an extension"}', "[]"])
+def test_a_folder_that_is_no_run_is_never_touched(tmp_path: Path, manifest: str | None, fresh: bool) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "thesis.txt").write_text("precious")
-    with pytest.raises(InputError, match="not a codefit run"):
-        Store(tmp_path, version="1", fresh=True)
-    assert (tmp_path / "data" / "thesis.txt").exists()
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match="no codefit run"):
+        Store(tmp_path, version="1", fresh=fresh)
+    assert (tmp_path / "data" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_kill_while_emptying_leaves_a_folder_that_can_be_emptied(tmp_path: Path) -> None:
+    with Store(tmp_path, version="1") as store:
+        store.adopt_recipe("one", "name: one\n", "one")
+        done_stage(store)
+    (tmp_path / "recipe.resolved.yaml").unlink()
+    with Store(tmp_path, version="1", fresh=True) as store:
+        assert store.manifest["stages"] == {}
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_stage_that_wrote_less_than_it_promised_is_not_complete(tmp_path: Path) -> None:
+    with Store(tmp_path, version="1") as store:
+        with pytest.raises(RuntimeError, match="did not write"):
+            store.stage("make", {}, [], ["out.txt"], lambda: None)
+        assert "make" not in store.manifest["stages"]
+
+
+def test_another_version_of_codefit_does_its_stages_again(tmp_path: Path) -> None:
+    with Store(tmp_path, version="1") as store:
+        done_stage(store)
+    with Store(tmp_path, version="2") as store:
+        assert store.stage("make", {}, [], ["data/out.txt"], lambda: None)
 
 
 def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
@@ -109,7 +162,6 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
     Store(tmp_path, version="1").close()
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="needs /proc to be read-only")
 def test_a_folder_that_cannot_be_written_is_one_line() -> None:
     with pytest.raises(InputError, match="cannot write here"):
         Store(Path("/proc/codefit-run"), version="1")
@@ -136,6 +188,15 @@ with Ledger(Path(sys.argv[1])) as ledger:
     for i in range(len(ledger.entries), 10**9):
         ledger.append({"i": i, "text": "x" * (i % 997)})
 """
+
+
+@pytest.mark.parametrize("text", ["my notes\nof years\n", '{"n": 1}\nnot json\n{"n": 2}\n', "no line end"])
+def test_a_file_that_is_no_ledger_is_left_as_it_is(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(InputError):
+        Ledger(path)
+    assert path.read_text() == text
 
 
 def test_a_ledger_survives_sigkill_again_and_again(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from codefit.core import types
 from codefit.core.errors import MissingPrerequisite
-from codefit.core.types import Row, Task
+from codefit.core.types import Outcome, Row, Task
 from codefit.curate import CurateSettings
 from codefit.curate.step import Context
-from codefit.sandbox import Sandbox
+from codefit.sandbox import Run, Sandbox
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,20 @@ def sandbox() -> Iterator[Sandbox]:
         pytest.skip(str(e))
     with found:
         yield found
+
+
+class GivesOut:
+    """The real sandbox on a machine that gives out whenever a program with the mark is due."""
+
+    def __init__(self, sandbox: Sandbox, mark: str) -> None:
+        self._sandbox, self._mark = sandbox, mark
+
+    def map(self, jobs: Any) -> Iterator[tuple[int, Run]]:
+        for i, (program, on_frame) in enumerate(jobs):
+            if self._mark in program.source:
+                yield i, Run(Outcome.SANDBOX_FAILED, (), "no space left", 0.0, 0.0, None, False)
+            else:
+                yield i, self._sandbox.run(program, on_frame)
 
 
 def row(row_id: str, instruction: str = "Write a thing.", response: str = "x = 1", **more: Any) -> Row:

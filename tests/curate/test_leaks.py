@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from codefit.core import types
-from codefit.core.errors import InputError, MissingPrerequisite
+from codefit.core.errors import CodefitError, InputError, MissingPrerequisite
 from codefit.core.types import Row, Task
 from codefit.curate import DecontaminateSettings, decontaminate
 from codefit.curate.calls import alike
 from codefit.curate.code import functions
 from codefit.curate.leaks.words import altered, opposed, request
 from codefit.sandbox import Sandbox
-from tests.curate.conftest import asserts, row, task
+from tests.curate.conftest import GivesOut, asserts, row, task
 
 RUN = """def longest_run(items):
     best = current = 0
@@ -231,6 +231,24 @@ def test_verdicts_survive_and_give_the_same_hits(sandbox: Sandbox, tmp_path: Pat
     second = decontaminate(rows, TASKS, settings=settings, sandbox=sandbox, cache=tmp_path)
     assert first.hits == second.hits
     assert sizes == {p.name: p.stat().st_size for p in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["for item in items", "import groupby", "longest_run = answer"],
+    ids=["expected", "probe", "tests"],
+)
+def test_sandbox_failure_stops_separation_and_is_tried_again(
+    sandbox: Sandbox, tmp_path: Path, mark: str
+) -> None:
+    bare = types.Tests("calls", "longest_run", inputs=tuple(i for i, _ in CALLS))
+    tasks = {"b": [Task("9", "Write a function to measure beads.", "longest_run", bare, reference=RUN)]}
+    rows, settings = [row("r", "Homework seven", REWRITTEN)], DecontaminateSettings(execution_match="all")
+    broken: Any = GivesOut(sandbox, mark)
+    with pytest.raises(CodefitError, match=r"1 programs could not be judged \(sandbox_failed\)"):
+        decontaminate(rows, tasks, settings=settings, sandbox=broken, cache=tmp_path)
+    found = decontaminate(rows, tasks, settings=settings, sandbox=sandbox, cache=tmp_path)
+    assert [h.method for h in found.hits] == ["execution"]
 
 
 def test_missing_suite_stops_the_run() -> None:

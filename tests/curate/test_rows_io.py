@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 from codefit.core import types
 from codefit.core.errors import InputError
 from codefit.core.types import Dropped, Row
+from codefit.core.values import dump, load
 from codefit.curate.rows_io import read_dropped, read_rows, write_dropped, write_rows
-from codefit.curate.values import dump, load
 
 PLAIN: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -82,6 +84,16 @@ def test_drop_ledger_comes_back(tmp_path: Path) -> None:
     assert list(read_dropped(tmp_path / "dropped.parquet")) == dropped
 
 
+def test_damaged_column_of_a_row_is_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.parquet", [Row("a", "s", "ask", "x")])
+    table = pq.read_table(tmp_path / "a.parquet")
+    for column, value in (("tests", "{}"), ("extra", "nothing"), ("response", None)):
+        record = table.to_pylist()[0] | {column: value}
+        pq.write_table(pa.Table.from_pylist([record], table.schema), tmp_path / "b.parquet")
+        with pytest.raises(InputError, match=f"column '{column}'"):
+            list(read_rows(tmp_path / "b.parquet"))
+
+
 def test_foreign_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(InputError, match="not a readable Parquet file"):
@@ -93,4 +105,4 @@ def test_foreign_file_is_refused(tmp_path: Path) -> None:
 
 def test_text_that_utf8_cannot_hold_is_written_with_a_mark(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.parquet", [Row("a", "s", "ask \ud800", "x")])
-    assert next(read_rows(tmp_path / "a.parquet")).instruction == "ask ?"
+    assert next(read_rows(tmp_path / "a.parquet")).instruction == "ask \ufffd"

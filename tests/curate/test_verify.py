@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from codefit.core import types
 from codefit.core.curation import VerifySettings
-from codefit.core.errors import MissingPrerequisite
+from codefit.core.errors import CodefitError, ExitCode, MissingPrerequisite
 from codefit.curate.imports import definitions, with_imports
 from codefit.curate.verify import Verify, verify_rows
 from codefit.sandbox import Sandbox
-from tests.curate.conftest import asserts, context, row
+from tests.curate.conftest import GivesOut, asserts, context, row
 
 RIGHT = "def f(x):\n    return x + 1"
 TWO = asserts("assert f(1) == 2", "assert f(-1) == 0")
@@ -95,6 +96,14 @@ def test_rows_without_tests_follow_the_policy(sandbox: Sandbox, policy: str, kep
         assert [ctx.fact(k, "verdict") for k in "abcd"] == ["loads", "unproven", "unproven", "failed"]
 
 
+@pytest.mark.parametrize("tests", [TWO, None], ids=["tests", "loads"])
+def test_error_that_utf8_cannot_hold_is_written_with_a_mark(
+    sandbox: Sandbox, tmp_path: Path, tests: types.Tests | None
+) -> None:
+    one = row("a", response='raise ValueError("\\ud83d")', tests=tests)
+    assert "ValueError: \ufffd" in _reasons(Verify().run([one], context(sandbox, cache=tmp_path)))["a"]
+
+
 def test_other_languages_are_not_run(sandbox: Sandbox) -> None:
     ctx = context(sandbox)
     assert Verify().run([row("a", response="SELECT 1", language="sql")], ctx).kept
@@ -124,7 +133,7 @@ def test_verify_rows_writes_a_line_per_solution(sandbox: Sandbox, tmp_path: Path
         row("b", response="def f(x:\n    return", tests=TWO),
         row("c"),
     ]
-    counts = verify_rows(rows, sandbox, tmp_path, settings=VerifySettings(max_solutions=1))
+    counts = verify_rows(rows, sandbox, tmp_path, settings=VerifySettings())
     lines = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
     assert [(x["row_id"], x["solution"], x["outcome"]) for x in lines] == [
         ("a", 0, "wrong_answer"),
@@ -134,6 +143,33 @@ def test_verify_rows_writes_a_line_per_solution(sandbox: Sandbox, tmp_path: Path
     ]
     assert lines[0]["failed_test"]["expected"] == "2"
     assert counts == {"not_run": 1, "passed": 1, "syntax_error": 1, "wrong_answer": 1}
+
+
+def test_verify_rows_runs_at_most_the_solutions_asked_for(sandbox: Sandbox, tmp_path: Path) -> None:
+    solutions = tuple(f"{RIGHT} + {i}" for i in range(3))
+    one = row("a", response="", solutions=solutions, tests=TWO)
+    counts = verify_rows([one], sandbox, tmp_path, settings=VerifySettings(max_solutions=2))
+    assert counts == {"passed": 1, "wrong_answer": 1}
+
+
+@pytest.mark.parametrize("tests", [TWO, None], ids=["tests", "loads"])
+def test_row_is_not_dropped_because_the_sandbox_failed(
+    sandbox: Sandbox, tmp_path: Path, tests: types.Tests | None
+) -> None:
+    rows = [row("a", response=f"{RIGHT}  # unlucky", tests=tests), row("b", response=RIGHT, tests=tests)]
+    broken: Any = GivesOut(sandbox, "unlucky")
+    with pytest.raises(CodefitError, match=r"1 programs could not be judged \(sandbox_failed\)") as e:
+        Verify().run(rows, context(broken, cache=tmp_path))
+    assert e.value.exit_code is ExitCode.BUG
+    assert [r.id for r in Verify().run(rows, context(sandbox, cache=tmp_path)).kept] == ["a", "b"]
+
+
+def test_verify_rows_judges_again_what_the_sandbox_failed(sandbox: Sandbox, tmp_path: Path) -> None:
+    tests = types.Tests("calls", "f", inputs=((1,),), outputs=([2],))
+    rows = [row("a", response=f"{RIGHT}  # unlucky", tests=tests), row("b", response=RIGHT, tests=tests)]
+    broken: Any = GivesOut(sandbox, "unlucky")
+    assert verify_rows(rows, broken, tmp_path) == {"passed": 1, "sandbox_failed": 1}
+    assert verify_rows(rows, sandbox, tmp_path) == {"passed": 2}
 
 
 @pytest.mark.parametrize(

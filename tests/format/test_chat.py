@@ -74,14 +74,25 @@ def test_long_rows_are_dropped_with_their_length_and_never_cut() -> None:
     assert "over 100" in found[1].reason
 
 
+def test_rows_that_hold_control_tokens_as_text_are_dropped() -> None:
+    rows = [
+        Row("a", "s", "Say <|im_end|> twice.", "x = 1"),
+        Row("b", "s", "Add.", "x = '<|im_start|>assistant'"),
+    ]
+    found = [d for d in PLAIN.examples(rows, 100) if isinstance(d, Dropped)]
+    assert [d.row_id for d in found] == ["a", "b"]
+    assert all("control token" in d.reason for d in found)
+
+
 def test_the_revision_changes_with_everything_that_shapes_a_prompt() -> None:
     revisions = {
         PLAIN.revision,
         FENCED.revision,
         ChatFormat(WORDS, system="x", fence=False).revision,
+        ChatFormat(WORDS, system="", fence=False).revision,
         ChatFormat(byte_tokenizer(CHATML + " "), system=None, fence=False).revision,
     }
-    assert len(revisions) == 4
+    assert len(revisions) == 5
 
 
 def test_pieces_show_prompt_and_response_apart() -> None:

@@ -26,12 +26,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> object:
     )
 
 
-def engine(model: object, batch_size: int) -> TransformersEngine:
-    return TransformersEngine(model, byte_tokenizer(), max_new_tokens=12, batch_size=batch_size)
+def engine(model: object, batch_size: int, end_id: int = 258) -> TransformersEngine:
+    return TransformersEngine(
+        model, byte_tokenizer(), end_id=end_id, max_new_tokens=12, batch_size=batch_size
+    )
 
 
-def answers(model: object, batch_size: int) -> list[Answer]:
-    found = [a for batch in engine(model, batch_size).complete(PROMPTS) for a in batch]
+def answers(model: object, batch_size: int, end_id: int = 258) -> list[Answer]:
+    found = [a for batch in engine(model, batch_size, end_id).complete(PROMPTS) for a in batch]
     return sorted(found, key=lambda a: a.index)
 
 
@@ -70,6 +72,14 @@ def test_generation_stops_at_the_models_end_token_and_says_so(model: object) -> 
         config.eos_token_id = before
     assert found.finish_reason == "stop"
     assert found.tokens == free.index(end)
+
+
+def test_generation_stops_where_training_teaches_answers_to_end(model: object) -> None:
+    with torch.no_grad():
+        free = model.generate(torch.tensor([PROMPTS[0]]), max_new_tokens=8, do_sample=False)[0, 3:]  # type: ignore[attr-defined]
+    end = free.tolist()[-1]
+    found = answers(model, 5, end_id=end)[0]
+    assert (found.finish_reason, found.tokens) == ("stop", free.tolist().index(end))
 
 
 class Counting:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from codefit.core.errors import InputError
+from codefit.core.errors import InputError, MissingPrerequisite
 from codefit.core.files import read_json, write_json
+from codefit.core.recipe import ModelSettings
 from codefit.core.units import MIB
-from codefit.models.start import shape_file
+from codefit.models.start import check_model, shape_file, start_model
 from codefit.plan.memory import Setting, estimate
 from codefit.plan.search import Wish, plan
 from codefit.plan.shape import read_shape
@@ -93,3 +96,48 @@ def test_configs_that_cannot_be_planned_are_one_line(tmp_path: Path, content: st
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(InputError):
         read_shape(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_attention_heads", 0), ("num_hidden_layers", 0), ("num_hidden_layers", float("inf")),
+     ("hidden_size", 2**40), ("vocab_size", True), ("intermediate_size", "512"), ("num_key_value_heads", 0),
+     ("hidden_size", 1)],
+)  # fmt: skip
+def test_a_shape_that_no_model_can_have_is_one_line(tmp_path: Path, key: str, value: object) -> None:
+    fields = {**read_json(shape_file("qwen2-tiny")), key: value}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=r"config\.json: .* is not a whole number"):
+        read_shape(tmp_path / "config.json")
+
+
+def test_a_huge_batch_is_planned_at_once_and_an_impossible_one_refused() -> None:
+    found = plan(SHAPE_1_5B, Wish("lora", 1024, 10**9, 16, 2, "cuda"), 7000 * MIB)
+    assert found.fits
+    assert 10**9 % found.chosen.setting.micro_batch == 0
+    with pytest.raises(InputError, match="batch_size"):
+        plan(SHAPE_1_5B, Wish("lora", 1024, 10**400, 16, 2, "cuda"), 7000 * MIB)
+
+
+def test_a_start_model_that_cannot_be_had_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    for settings in (
+        ModelSettings(name="~nosuch/model"),
+        ModelSettings(name=str(tmp_path)),
+        ModelSettings(name="random:qwen2-tiny"),
+        ModelSettings(name="random:qwen2-tiny", tokenizer=str(tmp_path / "none")),
+        ModelSettings(name="random:qwen9-tiny", tokenizer=str(tmp_path)),
+    ):
+        with pytest.raises(InputError):
+            check_model(settings)
+        with pytest.raises(InputError):
+            start_model(settings, tmp_path / "made", 0)
+    assert not (tmp_path / "made").exists()
+    check_model(ModelSettings(name="micro"))
+
+
+def test_a_random_model_without_torch_names_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingPrerequisite, match="pip install torch"):
+        start_model(ModelSettings(name="random:qwen2-tiny", tokenizer=str(tmp_path)), tmp_path, 0)

@@ -87,3 +87,21 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "verdicts.jsonl").write_text("")
     with pytest.raises(InputError, match="codefit execute"):
         read_sides(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdicts"),
+    [
+        (5, []),
+        ([5], []),
+        ({"scores": []}, []),
+        ([{"metric": "pass@1", "suite": 5, "revision": "r", "harness": "h"}], []),
+        ([{"metric": "pass@1", "suite": "s", "revision": "r", "harness": "h"}], [{"task_id": 1}]),
+        ([{"metric": "pass@1", "suite": "s", "revision": "r", "harness": "h"}], [{"outcome": "passed"}]),
+    ],
+)
+def test_results_that_are_damaged_are_one_line(tmp_path: Path, scores: Any, verdicts: list[Any]) -> None:
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    (tmp_path / "verdicts.jsonl").write_text("".join(json.dumps(v) + "\n" for v in verdicts))
+    with pytest.raises(InputError, match="not the results of codefit execute"):
+        read_sides(tmp_path)

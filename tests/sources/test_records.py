@@ -58,6 +58,15 @@ def test_bad_line_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     assert [e.where for e in bad] == [f"{path}:2", f"{path}:3", f"{path}:4"]
 
 
+@pytest.mark.parametrize("form", ["line", "list"])
+def test_lone_surrogate_becomes_the_replacement_character(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "rows"
+    text = r'{"a\ud83d": ["\ud83d\ude00 \uDE00\ud83d", 1, null], "b": {"c": "\\ud83d"}}'
+    path.write_text(text if form == "line" else f"[{text}]")
+    expected = {"a\ufffd": ["\U0001f600 \ufffd\ufffd", 1, None], "b": {"c": r"\ud83d"}}
+    assert [record for _, record in read_records(path)] == [expected]
+
+
 def test_strict_reading_stops_at_the_first_bad_line(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"a": 1}\nnot json\n')

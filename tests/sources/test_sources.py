@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from codefit.core import types
 from codefit.core.errors import InputError, InputErrors
+from codefit.core.rows import record_of
 from codefit.core.types import Row
 from codefit.sources import open_source
 from codefit.sources.asserts import find_asserts
@@ -146,6 +150,46 @@ def test_revision_follows_the_content(tmp_path: Path) -> None:
     assert revisions[0] == revisions[1]
     b.write_text('{"instruction": "a", "output": "c"}')
     assert open_source({"kind": "jsonl", "path": b}).revision != revisions[0]
+
+
+def test_taco_columns_cannot_smuggle_lone_surrogates(tmp_path: Path) -> None:
+    record = {
+        "question": "Q",
+        "solutions": r'["print(1) # \ud83d"]',
+        "input_output": r'{"inputs": ["\ud83d"], "outputs": ["1"]}',
+        "tags": r"['\ud83d']",
+    }
+    (row,) = _rows(tmp_path, "taco", [record])
+    assert row.tests is not None
+    assert (row.solutions, row.tests.inputs, row.tags) == (("print(1) # \ufffd",), ("\ufffd",), ("\ufffd",))
+
+
+OWN = Row(
+    "code_alpaca/7", "code_alpaca", "Ask.", "x = 1", "python",
+    types.Tests("calls", "f", inputs=((1, (2,)),), outputs=({3},)), ("x = 1",), "EASY", ("t",), "MIT", {"n": 0.5},
+)  # fmt: skip
+
+
+def test_rows_that_codefit_wrote_are_read_back_whole(tmp_path: Path) -> None:
+    rows = [OWN, Row("micro/1", "micro", "Ask again.", "y")]
+    path = tmp_path / "kept.parquet"
+    pq.write_table(pa.Table.from_pylist(list(map(record_of, rows))), path)
+    assert list(open_source({"kind": "parquet", "path": path}).rows()) == rows
+
+
+def test_named_source_names_the_rows_that_codefit_wrote(tmp_path: Path) -> None:
+    (row,) = _rows(tmp_path, "jsonl", [record_of(OWN)], name="mine", licence="CC0")
+    assert row == replace(OWN, id="mine/code_alpaca/7", source="mine", licence="CC0")
+
+
+def test_file_of_malformed_lines_names_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"\xff\n[1]\n")
+    bad: list[InputError] = []
+    with pytest.raises(InputError) as e:
+        list(open_source({"kind": "jsonl", "path": path}).rows(bad.append))
+    assert f"none of its 2 records can be used; first: {path}:1: not UTF-8 at byte 0" in e.value.line()
+    assert len(bad) == 2
 
 
 def test_empty_data_set_is_one_error(tmp_path: Path) -> None:

@@ -310,6 +310,12 @@ def test_our_own_failure_is_never_the_programs_fault(tmp_path: Path, sandbox: Sa
     assert (healed.scores[0]["passed"], healed.sandbox_failed) == (2, 0)
 
 
+def test_a_lone_surrogate_in_a_completion_is_judged_like_other_text(tmp_path: Path, sandbox: Sandbox) -> None:
+    done = samples(tmp_path, f"{RIGHT}# \ud83d", 'def twice(x):\n    raise ValueError("\\ud83d")\n')
+    found = execute(a_suite(tmp_path), done, tmp_path / "out", sandbox, pass_figures)
+    assert [v["outcome"] for v in lines(found)] == ["passed", "runtime_error"]
+
+
 def test_every_reference_of_the_micro_world_passes(tmp_path: Path, sandbox: Sandbox) -> None:
     suite = load_suite("micro")
     completions = [Completion(t.task_id, 0, t.reference or "") for t in suite.tasks]

@@ -147,6 +147,13 @@ def test_a_limit_changes_the_revision_and_is_marked(tmp_path: Path) -> None:
     assert part.revision != whole.revision
 
 
+def test_a_limit_keeps_all_tasks_at_hand_for_decontamination(tmp_path: Path) -> None:
+    data = written(tmp_path / "d.jsonl", PLUS, {**PLUS, "task_id": "Mbpp/4"})
+    part = load_suite("mbpp+", data, limit=1)
+    assert [t.task_id for t in part.tasks] == ["Mbpp/3"]
+    assert [t.task_id for t in part.all_tasks] == ["Mbpp/3", "Mbpp/4"]
+
+
 def test_the_oracle_is_part_of_the_harness(tmp_path: Path) -> None:
     data = written(tmp_path / "d.jsonl", PLUS)
     assert load_suite("mbpp+", data).info.harness != load_suite("mbpp+", data, oracle="0.2").info.harness

@@ -21,7 +21,9 @@ from transformers import AutoModelForCausalLM
 from codefit.core.errors import InputError
 from codefit.core.progress import silent
 from codefit.core.recipe import TrainSettings
+from codefit.models.load import resolve_dtype
 from codefit.train import loop
+from codefit.train.checkpoint import discard_foreign
 from codefit.train.loop import Job, train
 from tests.train.tiny import PAD, random_examples, tiny_model
 
@@ -238,3 +240,30 @@ def test_tied_head_and_embedding_stay_one_after_full_tuning(model: Path, tmp_pat
     train(make_job(model), tmp_path / "a", "x", silent)
     tuned = AutoModelForCausalLM.from_pretrained(str(tmp_path / "a" / "model"))
     assert tuned.lm_head.weight.data_ptr() == tuned.model.embed_tokens.weight.data_ptr()
+
+
+def test_full_tuning_never_runs_in_bfloat16_where_updates_would_be_rounded_away() -> None:
+    assert resolve_dtype("auto", "cuda", "full") == "float32"
+    assert resolve_dtype("auto", "cuda", "lora") == "bfloat16"
+    assert resolve_dtype("auto", "cpu", "lora") == "float32"
+
+
+def test_checkpoints_of_rows_that_are_gone_are_discarded(model: Path, tmp_path: Path) -> None:
+    train(make_job(model), tmp_path / "a", "x", silent)
+    other = make_job(model, examples=random_examples(25))
+    assert discard_foreign(tmp_path / "a" / "checkpoints", other.key())
+    assert not discard_foreign(tmp_path / "a" / "checkpoints", other.key())
+    train(other, tmp_path / "a", "x", silent)
+    train(other, tmp_path / "b", "x", silent)
+    assert_same(tmp_path / "a", tmp_path / "b", exact=True)
+
+
+def test_a_lost_log_does_not_lose_a_finished_training(model: Path, tmp_path: Path) -> None:
+    train(make_job(model), tmp_path / "a", "x", silent)
+    (tmp_path / "a" / "log.jsonl").unlink()
+    assert train(make_job(model), tmp_path / "a", "x", silent)["last_loss"] is None
+
+
+def test_the_saved_model_keeps_its_generation_cache_on(model: Path, tmp_path: Path) -> None:
+    train(make_job(model), tmp_path / "a", "x", silent)
+    assert json.loads((tmp_path / "a" / "model" / "config.json").read_text()).get("use_cache", True) is True

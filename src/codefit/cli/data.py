@@ -10,13 +10,14 @@ import click
 from rich.text import Text
 
 from codefit.cli import show
-from codefit.core.errors import InputError
+from codefit.core.errors import CodefitError, InputError
 from codefit.core.files import read_json, write_json, write_jsonl
 from codefit.core.progress import Event, Listener
 
 if TYPE_CHECKING:
     from codefit.core.types import Row, Task
 
+_ALL = 1_000_000  # tests or solutions of a row; the time limit of all of them must fit a C long
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -30,31 +31,47 @@ def data() -> None:
 @_JSON
 def preview(run_folder: Path, as_json: bool) -> None:
     """Show a rendered row per source beside an evaluation prompt; trained tokens are green."""
-    found = read_json(run_folder / "format.json")
+    path = run_folder / "format.json"
+    found = read_json(path)
+    try:
+        head = (
+            f"Template {found['template_hash']}: training and evaluation prefix alike on"
+            f" {found['parity']['checked']} tasks"
+        )
+        previews = [_rendered(p) for p in found["previews"]]
+    except (KeyError, TypeError, AttributeError) as e:
+        raise InputError("not what a run writes", where=str(path), todo="run the recipe again") from e
     if as_json:
         show.print_json(found)
         return
     console = show.console()
-    parity = found["parity"]
-    console.print(
-        f"Template {found['template_hash']}: training and evaluation prefix alike on {parity['checked']} tasks"
-    )
-    for p in found["previews"]:
-        console.rule(f"{p['kind']} {p.get('source') or p.get('suite')}: {p['id']}")
-        text = Text()
-        for piece in p["pieces"]:
-            text.append(piece["text"], style="green" if piece["trained"] else "dim")
+    console.print(head)
+    for title, text in previews:
+        console.rule(title)
         console.print(text)
+
+
+def _rendered(preview: dict[str, Any]) -> tuple[str, Text]:
+    """Return a preview's title and its text, the trained part in green."""
+    text = Text()
+    for piece in preview["pieces"]:
+        text.append(piece["text"], style="green" if piece["trained"] else "dim")
+    return f"{preview['kind']} {preview.get('source') or preview.get('suite')}: {preview['id']}", text
 
 
 @data.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-def card(run_folder: Path) -> None:
+@_JSON
+def card(run_folder: Path, as_json: bool) -> None:
     """Print the data card of a run."""
     path = run_folder / "data" / "card.md"
     if not path.exists():
         raise InputError("no data card there", where=str(path), todo="run codefit curate first")
-    click.echo(path.read_text(encoding="utf-8"), nl=False)
+    text = path.read_text(encoding="utf-8")
+    if as_json:
+        show.print_json({"card": text})
+    else:
+        click.echo(text, nl=False)
 
 
 def _read_rows(path: Path, strict: bool, bad: list[str]) -> list[Row]:
@@ -112,6 +129,12 @@ def decontaminate(
     bad: list[str] = []
     loaded, suites = _read_rows(rows, strict, bad), _suites(against, strict)
     settings = DecontaminateSettings.model_validate({"execution_match": execution, "against": tuple(suites)})
+    if any(
+        (out / name).exists() and (out / name).samefile(rows) for name in ("kept.parquet", "dropped.parquet")
+    ):
+        raise InputError(
+            "would be overwritten by its own result", where=str(rows), todo="choose another --out"
+        )
     with show.Live() as live, Sandbox(jobs=jobs or os.cpu_count() or 1) as sandbox:
         live(Event("sandbox", sandbox.description, finished=True))
         found = separate(loaded, suites, settings=settings, sandbox=sandbox, cache=out / "cache",
@@ -136,17 +159,19 @@ def decontaminate(
 @click.command()
 @click.argument("rows", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-@click.option(
-    "--max-tests", type=click.IntRange(1), default=20, show_default=True, help="Tests per solution."
-)
-@click.option(
-    "--max-solutions", type=click.IntRange(1), default=6, show_default=True, help="Solutions per row."
-)
+@click.option("--max-tests", type=click.IntRange(1, _ALL), help="Tests per solution; default all.")
+@click.option("--max-solutions", type=click.IntRange(1, _ALL), help="Solutions per row; default all.")
 @click.option("--strict", is_flag=True, help="Refuse malformed rows instead of counting them.")
 @click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores.")
 @_JSON
 def verify(
-    rows: Path, out: Path, max_tests: int, max_solutions: int, strict: bool, jobs: int | None, as_json: bool
+    rows: Path,
+    out: Path,
+    max_tests: int | None,
+    max_solutions: int | None,
+    strict: bool,
+    jobs: int | None,
+    as_json: bool,
 ) -> None:
     """Run every solution of every row of ROWS against the row's own tests: verdicts.jsonl."""
     from codefit.curate import VerifySettings, verify_rows
@@ -154,14 +179,17 @@ def verify(
 
     bad: list[str] = []
     loaded = _read_rows(rows, strict, bad)
-    settings = VerifySettings.model_validate({"max_tests": max_tests, "max_solutions": max_solutions})
+    bounds = {"max_tests": max_tests or _ALL, "max_solutions": max_solutions or _ALL}
+    settings = VerifySettings.model_validate(bounds)
     with show.Live() as live, Sandbox(jobs=jobs or os.cpu_count() or 1) as sandbox:
         live(Event("sandbox", sandbox.description, finished=True))
         outcomes = verify_rows(loaded, sandbox, out, settings=settings, on_progress=_told(live, "verify"))
     if as_json:
         show.print_json({"read": len(loaded), "outcomes": outcomes, "malformed": bad, "out": str(out)})
-        return
-    for line in bad:
-        click.echo(f"skipped {line}", err=True)
-    click.echo(f"{len(loaded)} rows: " + ", ".join(f"{name} {n}" for name, n in outcomes.items()))
-    click.echo(f"Results: {out / 'verdicts.jsonl'}")
+    else:
+        for line in bad:
+            click.echo(f"skipped {line}", err=True)
+        click.echo(f"{len(loaded)} rows: " + ", ".join(f"{name} {n}" for name, n in outcomes.items()))
+        click.echo(f"Results: {out / 'verdicts.jsonl'}")
+    if unjudged := outcomes.get("sandbox_failed"):
+        raise CodefitError(f"{unjudged} solutions could not be judged", todo="run the same command again")

@@ -25,9 +25,9 @@ class Finding:
     fix: str | None = None
 
 
-def _extra(module: str, install: str) -> Finding:
+def _extra(module: str, install: str, needed: bool = True) -> Finding:
     if importlib.util.find_spec(module) is None:
-        return Finding(module, False, "not installed", install)
+        return Finding(module, False if needed else None, "not installed", install)
     return Finding(module, True, metadata.version(module))
 
 
@@ -66,8 +66,9 @@ def findings() -> list[Finding]:
         _extra("torch", "pip install torch"),
         _extra("transformers", "pip install 'codefit[train]'"),
         _extra("peft", "pip install 'codefit[train]'"),
-        _extra("matplotlib", "pip install 'codefit[report]'"),
+        _extra("matplotlib", "pip install 'codefit[report]'", needed=False),
         _gpu(),
+        Finding("hub", None, "not used by this version"),
     ]
 
 

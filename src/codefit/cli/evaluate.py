@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,11 +14,14 @@ from codefit.cli import show
 from codefit.core.errors import CodefitError, GateNotPassed, InputError
 from codefit.core.files import write_json
 from codefit.core.progress import Event, Listener
+from codefit.core.settings import expanded
+from codefit.sandbox.launch import LEVELS
 
 if TYPE_CHECKING:
     from codefit.suites.base import Suite
     from codefit.suites.execute import ExecuteResult
 
+DEVICES = r"auto|cpu|cuda(:\d+)?"
 F = TypeVar("F", bound=Callable[..., Any])
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -41,7 +45,11 @@ def _sandbox_options(f: F) -> F:
             "--unsafe-no-isolation", is_flag=True, help="Run programs unprotected; stamps the score."
         ),
         click.option(
-            "--isolation", default="auto", show_default=True, help="Isolation level; see codefit doctor."
+            "--isolation",
+            type=click.Choice(["auto", *LEVELS, "none"]),
+            default="auto",
+            show_default=True,
+            help="Isolation level; see codefit doctor.",
         ),
         click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores."),
     ):
@@ -49,14 +57,26 @@ def _sandbox_options(f: F) -> F:
     return f
 
 
+def _device(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not re.fullmatch(DEVICES, value):
+        raise click.BadParameter("choose auto, cpu, cuda or cuda:N")
+    return value
+
+
+def _model(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    expanded(value, "--model")
+    return value
+
+
 def _model_options(f: F) -> F:
     for option in (
-        click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto."),
+        click.option("--device", default="auto", show_default=True, callback=_device,
+                     help="auto, cpu, cuda or cuda:N."),
         click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Prompts in a batch."),
         click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True,
                      help="Longest answer."),
         click.option("--system", help="System prompt; left to the chat template where not given."),
-        click.option("--model", required=True, help="Model folder, adapter folder, or micro."),
+        click.option("--model", required=True, callback=_model, help="Model folder, adapter folder, or micro."),
     ):  # fmt: skip
         f = option(f)
     return f
@@ -146,8 +166,12 @@ def generate(
     """Let a model answer SUITE, greedily. Killed runs go on where they were."""
     from codefit.pipeline.answer import Asking, answer_suite, find_model, write_completions
 
+    if out.is_dir() or out.name in ("", ".."):
+        raise InputError(
+            "is a folder", where=str(out), todo="name a file to write, such as completions.jsonl"
+        )
     loaded = _load(suite, data, limit, oracle, strict)
-    asking = Asking(system, True, max_new_tokens, batch_size, device)
+    asking = Asking(system, max_new_tokens, batch_size, device)
     with show.Live() as live:
         found = answer_suite(loaded, find_model(model), asking, out.with_name(f"{out.name}.ledger"), live)
     write_completions(found, out)
@@ -173,7 +197,7 @@ def evaluate(
     from codefit.pipeline.answer import Asking, answer_suite, find_model, write_completions
 
     loaded = _load(suite, data, limit, oracle, strict)
-    asking = Asking(system, True, max_new_tokens, batch_size, device)
+    asking = Asking(system, max_new_tokens, batch_size, device)
     with show.Live() as live:
         found = answer_suite(loaded, find_model(model), asking, out / "completions.ledger", live)
         write_completions(found, out / "completions.jsonl")

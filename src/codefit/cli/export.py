@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from codefit.cli import show
 from codefit.core.errors import InputError
 
 
@@ -18,7 +19,8 @@ def export() -> None:
 @click.option("--model", required=True, type=click.Path(path_type=Path), help="Folder of the start model.")
 @click.option("--adapter", required=True, type=click.Path(path_type=Path), help="Folder of the LoRA adapter.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-def merge(model: Path, adapter: Path, out: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def merge(model: Path, adapter: Path, out: Path, as_json: bool) -> None:
     """Merge a LoRA adapter into its model: a folder that plain transformers loads."""
     from codefit.models.load import load_tokenizer, require_torch
 
@@ -26,8 +28,13 @@ def merge(model: Path, adapter: Path, out: Path) -> None:
         raise InputError(
             "no adapter_config.json there", where=str(adapter), todo="name a PEFT adapter folder"
         )
+    if out.exists():
+        raise InputError("exists already", where=str(out), todo="choose another folder")
     require_torch()
-    from codefit.publish.merge import export_model
+    from codefit.publish.merge import export_merged
 
-    export_model(model, adapter, load_tokenizer(model), out)
-    click.echo(f"Model: {out}")
+    export_merged(model, adapter, load_tokenizer(model), out)
+    if as_json:
+        show.print_json({"out": str(out)})
+    else:
+        click.echo(f"Model: {out}")

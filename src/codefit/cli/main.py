@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -94,19 +95,35 @@ def _os_error(error: OSError) -> int:
     return ExitCode.INPUT
 
 
+def _lenient_output() -> None:
+    """Escape what the terminal's encoding lacks; printing must not end a run that is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _usage(error: click.ClickException) -> int:
+    text = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2; before, click prints and exits 0
+        print(text)
+        return ExitCode.OK
+    _say(" ".join(text.split()))
+    return ExitCode.INPUT
+
+
 def entry() -> NoReturn:
     """Run the command line and end the process with the right exit code."""
+    _lenient_output()
     signal.signal(signal.SIGINT, _interrupt)
     # Spinning OpenMP threads make torch ten times slower beside any other busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        code = main.main(standalone_mode=False)
+        code = main.main(prog_name="codefit", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
     except click.exceptions.Exit as e:
         sys.exit(e.exit_code)
     except click.ClickException as e:
-        _say(" ".join(e.format_message().split()))
-        sys.exit(ExitCode.INPUT)
+        sys.exit(_usage(e))
     except InputErrors as e:
         for line in e.lines():
             _say(line)

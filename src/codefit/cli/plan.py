@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -18,6 +19,16 @@ from codefit.plan.search import plan as make_plan
 from codefit.plan.shape import read_shape
 
 
+class _Tflops(click.FloatRange):
+    """A speed that a card can have: a range alone lets NaN pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail("nan is not a speed", param, ctx)
+        return number
+
+
 @click.command()
 @click.argument("recipe", required=False)
 @click.option("--model", help="Model shape: a folder with config.json, or a name such as qwen2.5-coder-1.5b.")
@@ -27,9 +38,13 @@ from codefit.plan.shape import read_shape
 @click.option("--batch-size", type=click.IntRange(1), help="Packed sequences in one optimizer step.")
 @click.option("--rank", type=click.IntRange(1), help="LoRA rank.")
 @click.option(
-    "--tflops", type=float, default=RTX_4060_TFLOPS, show_default=True, help="bf16 peak of the card."
+    "--tflops",
+    type=_Tflops(0.001, 1_000_000),
+    default=RTX_4060_TFLOPS,
+    show_default=True,
+    help="bf16 peak of the card.",
 )
-@click.option("--tokens", type=click.IntRange(1), help="Tokens of the whole run, for the hours.")
+@click.option("--tokens", type=click.IntRange(1, 10**15), help="Tokens of the whole run, for the hours.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def plan(
     recipe: str | None, model: str | None, memory: str | None, method: str | None, max_length: int | None,

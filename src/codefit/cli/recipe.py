@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from codefit.cli import show
-from codefit.core.errors import InputError, did_you_mean
+from codefit.cli.check import recipe_faults
+from codefit.core.errors import InputError, InputErrors, did_you_mean
 from codefit.core.recipe import Recipe, load_recipe, to_yaml
 
 
@@ -71,9 +72,17 @@ def copy_recipe(name: str, target: Path) -> None:
 @recipe.command("check")
 @click.argument("name")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value.")
-def check_recipe(name: str, overrides: tuple[str, ...]) -> None:
-    """Check a recipe; all its errors at once, by file and line."""
-    loaded = load_recipe(resolve_recipe(name), overrides)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check_recipe(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check a recipe; all its errors at once, by file and line. The data files need not be there."""
+    path = resolve_recipe(name)
+    loaded = load_recipe(path, overrides)
+    if found := recipe_faults(loaded, path):
+        raise InputErrors(found)
+    if as_json:
+        arms, suites = [a.name for a in loaded.arms], [s.name for s in loaded.evaluate]
+        show.print_json({"name": loaded.name, "arms": arms, "suites": suites, "errors": []})
+        return
     click.echo(f"{loaded.name}: {len(loaded.arms)} arms, {len(loaded.evaluate)} suites, no errors")
 
 

@@ -8,10 +8,13 @@ from typing import Any
 import click
 
 from codefit.cli import show
+from codefit.cli.check import missing_inputs, recipe_faults
 from codefit.cli.main import VERBS
 from codefit.cli.recipe import resolve_recipe
-from codefit.core.errors import InputError
+from codefit.core.errors import InputError, InputErrors
+from codefit.core.files import read_json
 from codefit.core.recipe import Recipe, load_recipe
+from codefit.core.store import MANIFEST
 from codefit.pipeline import STAGES, RunResult, run_recipe
 from codefit.pipeline.run import plan_of
 
@@ -36,18 +39,19 @@ def _go(
             until=until,
             fresh=fresh,
         )
-    _tell(recipe, result, as_json)
+    _tell(recipe, result, until, as_json)
     return result
 
 
-def _tell(recipe: Recipe, result: RunResult, as_json: bool) -> None:
+def _tell(recipe: Recipe, result: RunResult, until: str | None, as_json: bool) -> None:
     scores = result.scores()
     report = result.out / "report" / "index.html"
     if as_json:
-        done: dict[str, Any] = {"run": str(result.out), "complete": result.complete, "ran": list(result.ran)}
-        show.print_json(
-            {**done, "note": recipe.note, **scores, "report": str(report) if result.complete else None}
-        )
+        # A verb that stops early may find a run that went to its end before.
+        complete = bool(read_json(result.out / MANIFEST)["complete"])
+        done: dict[str, Any] = {"run": str(result.out), "complete": complete, "until": until}
+        done |= {"ran": list(result.ran), "note": recipe.note, **scores}
+        show.print_json({**done, "report": str(report) if complete else None})
         return
     console = show.console()
     if result.complete:
@@ -94,8 +98,11 @@ def run(
     if not dry_run:
         _go(recipe, out, overrides, until, fresh, as_json)
         return
-    loaded = load_recipe(resolve_recipe(recipe), overrides)
+    path = resolve_recipe(recipe)
+    loaded = load_recipe(path, overrides)
     folder = out or Path("runs") / loaded.name
+    if found := recipe_faults(loaded, path) or missing_inputs(loaded):
+        raise InputErrors(found)
     with show.Live(quiet=True) as live:
         stages = plan_of(loaded, folder, show.cache_folder(), live)
     if as_json:
@@ -139,7 +146,7 @@ def report(run_folder: Path, lang: str | None, as_json: bool) -> None:
         raise InputError("not a run folder", where=str(run_folder), todo="name the --out of a run")
     page = write_report(run_folder, frozenset(VERBS))
     if as_json:
-        click.echo((page.parent / "report.json").read_text(encoding="utf-8"), nl=False)
+        show.print_json(read_json(page.parent / "report.json"))
     elif lang:
         name = "report.md" if lang == "en" else "report.zh.md"
         click.echo((page.parent / name).read_text(encoding="utf-8"), nl=False)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from codefit.core.progress import Event
+from codefit.core.settings import expanded
 
 _PLAIN_INTERVAL_S = 5.0
 
@@ -28,12 +29,14 @@ def cache_folder() -> Path:
     base = os.environ.get("CODEFIT_CACHE")
     if base:
         return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "codefit"
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else expanded("~/.cache", "cache")) / "codefit"
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document to standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print one JSON document to standard output, in ASCII where that cannot show all of Unicode."""
+    unicode = sys.stdout.encoding.lower().startswith("utf")
+    print(json.dumps(value, indent=2, ensure_ascii=not unicode, allow_nan=False))
 
 
 class Live:

@@ -7,8 +7,9 @@ import gzip
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import IO, Any
 from codefit.core.errors import InputError
 
 _FULL_BYTES = 1 << 18
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def canonical_json(value: Any) -> str:
@@ -49,12 +52,10 @@ def file_digest(path: Path) -> str:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(fd)
-    temp = Path(name)
+    temp = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part"
+    os.close(os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temp
-        os.chmod(temp, 0o644)
         _fsync(temp)
         os.replace(temp, path)
         _fsync(path.parent)
@@ -113,7 +114,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as e:
         raise InputError(f"cannot read: {e.strerror}", where=str(path)) from e
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise InputError(f"not JSON: {e}", where=str(path)) from e
 
 
@@ -138,7 +139,8 @@ def read_jsonl(path: Path, on_bad: BadLine | None = None) -> Iterator[tuple[int,
     """Yield (line number, object) of a JSON Lines file, gzip accepted.
 
     A line that is not a JSON object goes to `on_bad` with file and line named; without
-    `on_bad` it raises. Raises `InputError` for a missing file or damaged gzip data.
+    `on_bad` it raises. Lone surrogates become U+FFFD. Raises `InputError` for a missing file or
+    damaged gzip data.
     """
     with open_bytes(path) as f:
         number = 0
@@ -164,7 +166,7 @@ def read_jsonl(path: Path, on_bad: BadLine | None = None) -> Iterator[tuple[int,
 
 def _parse_line(raw: bytes, where: str) -> dict[str, Any] | InputError:
     try:
-        value = json.loads(raw.decode("utf-8-sig"))
+        value = parse_json(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as e:
         return InputError(f"not UTF-8 at byte {e.start}", where=where, todo="save the file as UTF-8")
     except (ValueError, RecursionError) as e:
@@ -174,10 +176,32 @@ def _parse_line(raw: bytes, where: str) -> dict[str, Any] | InputError:
     return value
 
 
+def parse_json(text: str, parse_int: Callable[[str], int] | None = None) -> Any:
+    """Return the value of a JSON text from outside, with U+FFFD for lone surrogates.
+
+    JSON can spell them (`\\ud83d`), but no UTF-8 file, tokenizer or Parquet column can hold them.
+    Raises `ValueError` and `RecursionError` as `json.loads` does.
+    """
+    value = json.loads(text, parse_int=parse_int)
+    return without_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
+
+
+def without_surrogates(value: Any) -> Any:
+    """Return a plain value whose texts hold U+FFFD in place of lone surrogates."""
+    if isinstance(value, str):
+        return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [without_surrogates(v) for v in value]
+    if isinstance(value, dict):
+        return {without_surrogates(k): without_surrogates(v) for k, v in value.items()}
+    return value
+
+
 class Ledger:
     """An append-only JSON Lines file that survives kill -9.
 
-    A half-written last line is cut off when the ledger is opened again.
+    A half-written last line is cut off when the ledger is opened again. Raises `InputError` for a
+    file that is no ledger, which is left as it is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -190,16 +214,26 @@ class Ledger:
     def _repair(self) -> None:
         self._file.seek(0)
         good = 0
-        for raw in self._file:
+        for number, raw in enumerate(self._file, start=1):
             if not raw.endswith(b"\n"):
                 break
-            try:
-                self.entries.append(json.loads(raw))
-            except ValueError:
-                break
+            entry = _parse_line(raw, f"{self.path}:{number}")
+            if isinstance(entry, InputError):
+                self._file.close()
+                raise entry
+            self.entries.append(entry)
             good += len(raw)
+        if good == 0 and self._file.seek(0, os.SEEK_END) and not self._starts_like_json():
+            self._file.close()
+            raise InputError(
+                "not a file that codefit wrote", where=str(self.path), todo="choose another name"
+            )
         self._file.truncate(good)
         self._file.seek(good)
+
+    def _starts_like_json(self) -> bool:
+        self._file.seek(0)
+        return self._file.read(1) == b"{"
 
     def append(self, entry: dict[str, Any]) -> None:
         """Append one entry; it is with the kernel when this returns, so kill -9 cannot lose it."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
+from codefit.core.files import canonical_json
 from codefit.core.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
@@ -75,6 +76,14 @@ class TrainSettings(Settings):
     )
     save_every: Positive = Field(50, description="steps between checkpoints")
 
+    @model_validator(mode="after")
+    def _full_needs_precision(self) -> TrainSettings:
+        if self.method == "full" and self.dtype == "bfloat16":
+            raise ValueError(
+                "full tuning in bfloat16 loses most updates to rounding; use dtype auto or float32"
+            )
+        return self
+
 
 class GenerateSettings(Settings):
     """How completions are drawn; greedy."""
@@ -108,7 +117,9 @@ class ArmSettings(Settings):
 class SandboxSettings(Settings):
     """Where programs run."""
 
-    level: str = Field("auto", description="isolation level; auto takes the strongest there is")
+    level: Literal["auto", "bwrap+namespaces", "namespaces", "landlock+seccomp"] = Field(
+        "auto", description="isolation level; auto takes the strongest there is"
+    )
     jobs: Positive | None = Field(None, description="programs at the same time; default the number of cores")
 
 
@@ -146,11 +157,35 @@ class Recipe(Settings):
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names) or "start" in names:
             raise ValueError("arm names must differ, and 'start' is the untouched model")
-        for arm in self.arms:
-            self.train_of(arm)
-        if self.arms[0].budget == "epochs" and len(self.arms) == 1:
-            raise ValueError("arms.0.budget: only a second arm can choose between tokens and epochs")
+        for number, arm in enumerate(self.arms):
+            try:
+                self.train_of(arm)
+            except ValidationError as e:
+                d = e.errors()[0]
+                raise ValueError(f"arms.{number}.train.{'.'.join(map(str, d['loc']))}: {d['msg']}") from e
+            if number and arm.budget == "tokens" and "epochs" in arm.train:
+                raise ValueError(f"arms.{number}.train.epochs changes nothing unless its budget is 'epochs'")
+        if self.arms[0].budget == "epochs":
+            raise ValueError("arms.0.budget: the first arm sets the budget; only another one can choose")
         return self
+
+    @model_validator(mode="after")
+    def _suites_differ(self) -> Recipe:
+        names = [Path(s.name).name.split(".")[0] for s in self.evaluate]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(
+                f"evaluate: suite '{twice[0]}' is named twice; its results would lie on top of each other"
+            )
+        return self
+
+    def identity(self) -> str:
+        """Return a text of everything that a result may depend on; how fast or where is not in it."""
+        data = self.model_dump(mode="json", exclude={"data_dir", "sandbox"})
+        for train in (data["train"], *(arm["train"] for arm in data["arms"])):
+            train.pop("save_every", None)
+        data["generate"].pop("batch_size")
+        return canonical_json(data)
 
     def train_of(self, arm: ArmSettings) -> TrainSettings:
         """Return the training settings of one arm."""

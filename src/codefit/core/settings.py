@@ -23,10 +23,23 @@ class Settings(BaseModel):
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
+_LONGEST = 1 << 20  # characters of a document
+_MOST_NODES = 20_000  # with every alias written out; a recipe has some hundreds
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice and reads 1e-3 as a number."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as e:
+            # The constructors of PyYAML trust that a value fits its tag, such as a date or !!int.
+            kind = node.tag.rsplit(":", 1)[-1]
+            raise yaml.MarkedYAMLError(
+                problem=f"'{str(node.value)[:40]}' is no valid {kind}", problem_mark=node.start_mark
+            ) from e
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -41,29 +54,72 @@ class _Loader(yaml.SafeLoader):
 
 
 def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
-    value = float(str(node.value).replace("_", ""))
+    plain = _EXPONENT.fullmatch(str(node.value).replace("_", ""))
+    value = float(plain[0] if plain else loader.construct_yaml_float(node))
     if not math.isfinite(value):
         raise yaml.MarkedYAMLError(problem="not a finite number", problem_mark=node.start_mark)
     return value
 
 
-_Loader.add_constructor("!exp", _float)
 _EXPONENT = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
 _Loader.add_implicit_resolver("!exp", _EXPONENT, list("-+0123456789"))
+for _tag in ("!exp", "tag:yaml.org,2002:float"):
+    _Loader.add_constructor(_tag, _float)
 
 
 def parse_yaml(text: str, where: str) -> tuple[Any, dict[Location, int]]:
     """Return the document and the line (from 1) of every key in it; raises `InputError`."""
+    if len(text) > _LONGEST:
+        raise InputError(f"longer than {_LONGEST:,} characters", where=where, todo="is it the right file?")
     try:
-        data = yaml.load(text, _Loader)
         node = yaml.compose(text, _Loader)
+        if node is None:
+            return None, {}
+        _size(node, {})
+        return yaml.load(text, _Loader), dict(_lines(node, ()))
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark
         place = f"{where}:{mark.line + 1}" if mark else where
         raise InputError(f"not YAML: {e.problem}", where=place) from e
     except (yaml.YAMLError, RecursionError) as e:
         raise InputError(f"not YAML: {e}", where=where) from e
-    return data, dict(_lines(node, ())) if node else {}
+
+
+def _size(node: yaml.Node, sizes: dict[int, int | None]) -> int:
+    """Return the nodes below `node` with every alias written out; each node is visited once.
+
+    Refuses what cannot be written out: an alias inside its own anchor, and a document that a few
+    nested aliases make huge.
+    """
+    if id(node) in sizes:
+        size = sizes[id(node)]
+        if size is None:
+            raise yaml.MarkedYAMLError(problem="an alias to itself", problem_mark=node.start_mark)
+        return size
+    sizes[id(node)] = None
+    total = 1
+    for child in _children(node):
+        total += _size(child, sizes)
+        if total > _MOST_NODES:
+            raise yaml.MarkedYAMLError(
+                problem=f"more than {_MOST_NODES:,} values", problem_mark=node.start_mark
+            )
+    sizes[id(node)] = total
+    return total
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                raise yaml.MarkedYAMLError(
+                    problem="no merge keys (<<) here; write the keys out", problem_mark=key.start_mark
+                )
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be one word", problem_mark=key.start_mark)
+            yield value
 
 
 def _lines(node: yaml.Node, at: Location) -> Iterator[tuple[Location, int]]:
@@ -152,7 +208,7 @@ def apply_overrides(data: dict[str, Any], overrides: tuple[str, ...]) -> None:
 
 
 def _element(at: Any, key: str, text: str) -> Any:
-    if isinstance(at, list) and key.isdigit() and int(key) < len(at):
+    if isinstance(at, list) and key.isdecimal() and len(key) < 10 and int(key) < len(at):
         return at[int(key)]
     raise InputError(f"'{text}': no '{key}' there", where="--set")
 
@@ -168,3 +224,11 @@ def load(model: type[Model], path: Path, overrides: tuple[str, ...] = ()) -> Mod
     if isinstance(data, dict) and overrides:
         apply_overrides(data, overrides)
     return validate(model, data, str(path), lines)
+
+
+def expanded(path: str | Path, where: str) -> Path:
+    """Return a path with `~` and `~user` replaced; raises `InputError` for a user who isn't there."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as e:
+        raise InputError(f"no home folder for '{path}'", where=where, todo="write the path out") from e

@@ -22,6 +22,8 @@ from codefit.core.files import canonical_json, digest, file_digest, read_json, w
 
 MANIFEST = "manifest.json"
 RECIPE = "recipe.resolved.yaml"
+_PARTS = ("events.jsonl", "data", "train", "arms", "tasks", "completions", "verdicts", "report", "cache", "plan.json",
+          "format.json", "scores.json", "findings.json")  # fmt: skip
 _RECORDED = ("torch", "transformers", "peft", "tokenizers", "numpy", "pyarrow", "pydantic")
 
 
@@ -61,44 +63,65 @@ class Store:
         except OSError as e:
             self._lock.close()
             raise InputError("in use by another codefit process", where=str(path), todo="wait for it") from e
+        self._refuse_foreign()
+        self.manifest: dict[str, Any] = self._read_manifest()
         if fresh:
             self._clear()
-        self.manifest: dict[str, Any] = self._read_manifest()
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a folder with something in it that no run of ours has left."""
+        present = [p.name for p in self.path.iterdir() if p.name != ".lock" and not p.name.endswith(".part")]
+        if present and not self._is_ours():
+            self._lock.close()
+            raise InputError(
+                "is not empty and no codefit run", where=str(self.path), todo="choose another --out"
+            )
+
+    def _is_ours(self) -> bool:
+        path = self.path / MANIFEST
+        manifest = read_json(path) if path.exists() else None
+        return (
+            isinstance(manifest, dict) and "codefit" in manifest and isinstance(manifest.get("stages"), dict)
+        )
 
     def _read_manifest(self) -> dict[str, Any]:
         path = self.path / MANIFEST
         if path.exists():
-            manifest = read_json(path)
-            if isinstance(manifest, dict) and isinstance(manifest.get("stages"), dict):
-                return manifest
-            raise InputError("not a codefit manifest", where=str(path), todo="use --fresh or another --out")
+            manifest: dict[str, Any] = read_json(path)
+            return manifest
+        self.manifest = self._new_manifest()
+        self._save()
+        return self.manifest
+
+    def _new_manifest(self) -> dict[str, Any]:
         return {"codefit": self._version, "recipe": None, "recipe_hash": None, "environment": environment(),
                 "stages": {}, "complete": False}  # fmt: skip
 
     def _clear(self) -> None:
-        """Remove a former run; refuses to touch a folder that is not one."""
-        ours = {MANIFEST, RECIPE, ".lock", "events.jsonl"}
-        present = {p.name for p in self.path.iterdir()}
-        if present - {".lock"} and not present & {MANIFEST, RECIPE}:
-            raise InputError("not a codefit run, so --fresh will not empty it", where=str(self.path))
-        known = ours | {"data", "train", "arms", "completions", "verdicts", "report", "cache", "tasks"}
-        known |= {"plan.json", "format.json", "scores.json", "findings.json"}
-        for name in sorted(present & known - {".lock"}):
+        """Remove a former run; the manifest, which says that the folder is ours, changes first and stays."""
+        self.manifest = self._new_manifest()
+        self._save()
+        for name in (*_PARTS, RECIPE):
             _remove(self.path / name)
 
-    def adopt_recipe(self, name: str, resolved_yaml: str) -> None:
-        """Write the resolved recipe, or check that the folder already belongs to it."""
-        path = self.path / RECIPE
-        key = digest(resolved_yaml)
-        if path.exists() and digest(path.read_text(encoding="utf-8")) != key:
+    def adopt_recipe(self, name: str, resolved_yaml: str, identity: str) -> None:
+        """Write the resolved recipe, or check that the folder's results belong to it.
+
+        `identity` is a text of all that a result may depend on; while no stage is complete, any
+        recipe is taken.
+        """
+        key = digest(identity)
+        if self.manifest["stages"] and self.manifest["recipe_hash"] != key:
             raise InputError(
                 f"holds a run of another recipe or other settings ('{self.manifest.get('recipe')}')",
                 where=str(self.path),
                 todo="choose another --out, or --fresh to start over",
             )
-        self.manifest["recipe"], self.manifest["recipe_hash"] = name, key
-        if not path.exists():
+        path = self.path / RECIPE
+        if not path.exists() or path.read_text(encoding="utf-8") != resolved_yaml:
             write_text(path, resolved_yaml)
+        if self.manifest["recipe_hash"] != key:
+            self.manifest["recipe"], self.manifest["recipe_hash"] = name, key
             self._save()
 
     def stage(
@@ -115,7 +138,7 @@ class Store:
         settings and the content of the inputs.
         """
         found = {i: file_digest(self.path / i) for i in inputs}
-        key = digest(canonical_json(dict(settings)), canonical_json(found))
+        key = digest(self._version, canonical_json(dict(settings)), canonical_json(found))
         if self._is_complete(name, key, outputs):
             return False
         if name in self.manifest["stages"]:
@@ -124,6 +147,9 @@ class Store:
             self._save()
         began = time.monotonic()
         work()
+        missing = [o for o in outputs if _size(self.path / o) < 0]
+        if missing:
+            raise RuntimeError(f"stage {name} did not write {', '.join(missing)}")
         self.manifest["stages"][name] = {
             "key": key,
             "inputs": found,

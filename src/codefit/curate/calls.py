@@ -9,8 +9,8 @@ from typing import Any
 
 from codefit.core.files import digest
 from codefit.core.types import Tests
+from codefit.core.values import dump
 from codefit.curate.code import parse
-from codefit.curate.values import dump
 
 _LONG_CHARS = 400
 _KINDS: tuple[tuple[type, ...], ...] = (

@@ -119,8 +119,8 @@ def decontaminate(
 
     `verified` names rows that passed tests of their own: where such a row's function fails a
     task's tests, words alone do not make it a leak. Raises `InputError` if a suite that the
-    settings name is missing or empty, and `MissingPrerequisite` without a sandbox unless
-    `execution_match` is `off`.
+    settings name is missing or empty, `MissingPrerequisite` without a sandbox unless
+    `execution_match` is `off`, and `CodefitError` if the sandbox itself fails on any program.
     """
     settings = settings or DecontaminateSettings()
     rows, proven = list(rows), frozenset(verified)

@@ -11,32 +11,18 @@ import pyarrow.parquet as pq
 
 from codefit.core.errors import InputError
 from codefit.core.files import atomic_path
+from codefit.core.rows import COLUMNS, TEXT_LISTS, record_of, row_of
 from codefit.core.types import Dropped, Row
-from codefit.curate.values import dump, load, tests_from_json, tests_to_json
 
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
-SCHEMA = pa.schema(
-    [
-        ("id", _TEXT),
-        ("source", _TEXT),
-        ("instruction", _TEXT),
-        ("response", _TEXT),
-        ("language", _TEXT),
-        ("tests", _TEXT),
-        ("solutions", _TEXTS),
-        ("difficulty", _TEXT),
-        ("tags", _TEXTS),
-        ("licence", _TEXT),
-        ("extra", _TEXT),
-    ]
-)
+SCHEMA = pa.schema([(name, _TEXTS if name in TEXT_LISTS else _TEXT) for name in COLUMNS])
 DROPPED_SCHEMA = pa.schema([("row_id", _TEXT), ("step", _TEXT), ("reason", _TEXT)])
 _BATCH_ROWS = 1_000
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> int:
     """Write rows as Parquet, atomically, and return how many; equal rows give equal bytes."""
-    return _write(path, SCHEMA, (_record(row) for row in rows))
+    return _write(path, SCHEMA, map(record_of, rows))
 
 
 def write_dropped(path: Path, dropped: Iterable[Dropped]) -> int:
@@ -54,7 +40,7 @@ def read_rows(path: Path) -> Iterator[Row]:
             if missing:
                 raise InputError(f"has no column '{missing[0]}'", where=str(path), todo="give a file of rows")
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                yield from map(_row, batch.to_pylist())
+                yield from map(row_of, batch.to_pylist())
     except (pa.ArrowException, OSError) as e:
         raise InputError(f"not a readable Parquet file: {e}", where=str(path)) from e
 
@@ -80,38 +66,3 @@ def _write(path: Path, schema: pa.Schema, records: Iterable[dict[str, Any]]) -> 
                 batch = []
         writer.write_table(pa.Table.from_pylist(batch, schema))
     return n
-
-
-def _record(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "source": row.source,
-        "instruction": _utf8(row.instruction),
-        "response": _utf8(row.response),
-        "language": row.language,
-        "tests": tests_to_json(row.tests) if row.tests else None,
-        "solutions": [_utf8(s) for s in row.solutions],
-        "difficulty": row.difficulty,
-        "tags": list(row.tags),
-        "licence": row.licence,
-        "extra": dump(dict(row.extra)),
-    }
-
-
-def _utf8(text: str) -> str:
-    """Replace lone surrogates, which Parquet cannot hold."""
-    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
-
-
-def _row(record: dict[str, Any]) -> Row:
-    tests = record["tests"]
-    return Row(
-        **{
-            k: record[k]
-            for k in ("id", "source", "instruction", "response", "language", "difficulty", "licence")
-        },
-        tests=tests_from_json(tests) if tests else None,
-        solutions=tuple(record["solutions"] or ()),
-        tags=tuple(record["tags"] or ()),
-        extra=load(record["extra"]) if record["extra"] else {},
-    )

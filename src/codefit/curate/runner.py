@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codefit.core.errors import MissingPrerequisite
-from codefit.core.files import Ledger, digest
+from codefit.core.errors import CodefitError, MissingPrerequisite
+from codefit.core.files import Ledger, digest, without_surrogates
 from codefit.core.types import Outcome, Tests
-from codefit.curate.values import tests_to_json
+from codefit.core.values import tests_to_json
 from codefit.sandbox import Limits, OnFrame, Program, Run, Sandbox
 from codefit.suites.check import Check
 
@@ -73,6 +73,10 @@ class Verdicts:
             entry = {"key": key, "outcome": verdict.outcome.value, "error": verdict.error}
             self._ledger.append(entry | {"failed_test": verdict.failed_test, "seconds": verdict.seconds})
 
+    def refuse_unjudged(self) -> None:
+        """Raise `CodefitError` if the sandbox failed any program, since no row may go by such a verdict."""
+        refuse_unjudged(sum(v.outcome is Outcome.SANDBOX_FAILED for v in self._known.values()))
+
     def close(self) -> None:
         """Close the file."""
         if self._ledger:
@@ -96,6 +100,14 @@ def need(sandbox: Sandbox | None, what: str) -> Sandbox:
     if sandbox is None:
         raise MissingPrerequisite(f"{what} runs programs and needs the sandbox", todo="see `codefit doctor`")
     return sandbox
+
+
+def refuse_unjudged(count: int) -> None:
+    """Raise `CodefitError` if there are programs that the sandbox failed also on their second chance."""
+    if count:
+        raise CodefitError(
+            f"{count} programs could not be judged (sandbox_failed)", todo="run the same command again"
+        )
 
 
 def run_trials(
@@ -156,7 +168,7 @@ def _job(trial: Trial, check: Check | None) -> tuple[Program, OnFrame | None]:
 def _judge(run: Run, check: Check | None) -> Judgement:
     if check is None:
         error = run.error or next((f.error for f in run.frames if f.error), None)
-        return Judgement(run.outcome, error, None, round(run.cpu_s, 4))
+        return Judgement(run.outcome, without_surrogates(error), None, round(run.cpu_s, 4))
     result = check.result(run)
     failed = dict(result.failed_test) if result.failed_test else None
     return Judgement(result.outcome, result.error, failed, round(result.cpu_s, 4))

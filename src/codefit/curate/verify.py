@@ -33,7 +33,10 @@ class Verify:
     name = "verify"
 
     def run(self, rows: list[Row], ctx: Context) -> StepResult:
-        """Keep rows with a passing solution as their answer; notes the fact `verdict` on each row."""
+        """Keep rows with a passing solution as their answer; notes the fact `verdict` on each row.
+
+        Raises `CodefitError` if the sandbox itself failed on any program, when all others are done.
+        """
         settings = ctx.settings.verify
         tested = [row for row in rows if row.tests and runnable(row)]
         untested = [row for row in rows if not (row.tests and runnable(row))]
@@ -51,6 +54,7 @@ class Verify:
                     reasons[row.id] = reason
                 else:
                     kept[row.id] = row
+            verdicts.refuse_unjudged()
         shares = Counter(str(ctx.fact(row.id, "verdict", "failed")) for row in rows)
         return StepResult(
             [kept[row.id] for row in rows if row.id in kept],
@@ -91,7 +95,10 @@ class Rounds:
         self._states = [_State(row, list(attempts(row, settings))) for row in rows]
 
     def result(self) -> tuple[dict[str, Row], dict[str, str]]:
-        """Return (row id -> row with its verified answer, row id -> why none passed)."""
+        """Return (row id -> row with its verified answer, row id -> why none passed).
+
+        A row whose program the sandbox failed is in neither.
+        """
         total, waiting = len(self._states), self._states
         while waiting:
             trials = {id(s): self._trial(s) for s in waiting}
@@ -109,7 +116,9 @@ class Rounds:
         return Trial(source, tests, self._limits, self._settings.atol, state.passed_runs)
 
     def _settle(self, state: _State, judgement: Judgement) -> bool:
-        """Return True when the row is decided."""
+        """Return True when nothing is left to try."""
+        if judgement.outcome is Outcome.SANDBOX_FAILED:
+            return True
         if judgement.passed:
             state.passed_runs += 1
             if state.passed_runs < self._settings.runs:
@@ -196,11 +205,12 @@ def verify_rows(
     settings: VerifySettings | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> dict[str, int]:
-    """Run every solution of every row against the row's own tests and write `out/verdicts.jsonl`.
+    """Run rows' solutions, up to `max_solutions` each, against the row's own tests: `out/verdicts.jsonl`.
 
     One line per row and solution: row_id, solution (index), outcome, error, failed_test, seconds.
     Rows without tests are listed as `not_run`. Returns the number of lines per outcome; run it
-    again after a kill and it goes on where it was.
+    again after a kill and it goes on where it was. `sandbox_failed` says nothing about a program,
+    is not remembered, and is tried again by the next call; any of it must end non-zero.
     """
     settings = settings or VerifySettings()
     limits = limits_of(settings)
@@ -220,7 +230,7 @@ def _cases(row: Row, settings: VerifySettings) -> list[tuple[str, list[Tests]]]:
     if row.tests is None or not len(row.tests):
         return [(row.response, [])]
     grouped: list[tuple[str, list[Tests]]] = []
-    for solution in row.solutions or (row.response,):
+    for solution in (row.solutions or (row.response,))[: settings.max_solutions]:
         one = replace(row, solutions=(), response=solution)
         found = list(attempts(one, settings))
         grouped.append((found[0][0], [tests for _, tests in found]))
@@ -231,7 +241,8 @@ def _line(row: Row, index: int, judgements: list[Judgement]) -> dict[str, Any]:
     line: dict[str, Any] = {"row_id": row.id, "solution": index}
     if not judgements:
         return line | {"outcome": "not_run", "error": "no tests", "failed_test": None, "seconds": None}
-    best = next((j for j in judgements if j.passed), judgements[0])
+    telling = (Outcome.PASSED, Outcome.SANDBOX_FAILED)
+    best = next((j for wanted in telling for j in judgements if j.outcome is wanted), judgements[0])
     return line | {
         "outcome": best.outcome.value,
         "error": best.error,

@@ -42,6 +42,7 @@ class ChatFormat:
         self._system = system
         self._fence = fence
         self.end_id = self._end_of_turn()
+        self._control = [t for t in tokenizer.all_special_tokens if t]
 
     def _end_of_turn(self) -> int:
         """Return the token that the template puts after a response."""
@@ -60,7 +61,7 @@ class ChatFormat:
     def revision(self) -> str:
         """Hash over everything that shapes a prompt."""
         template = self._tokenizer.chat_template
-        return digest(str(template), self._system or "", str(self._fence))
+        return digest(str(template), repr(self._system), str(self._fence))
 
     def _render(self, turns: list[dict[str, str]], generate: bool) -> str:
         messages = [{"role": "system", "content": self._system}] if self._system is not None else []
@@ -89,11 +90,16 @@ class ChatFormat:
         return Example(tuple(prefix + response), tuple([IGNORED] * len(prefix) + response), row.id)
 
     def examples(self, rows: Iterable[Row], max_length: int) -> Iterator[Example | Dropped]:
-        """Yield an example per row, or a `Dropped` for one longer than `max_length` tokens.
+        """Yield an example per row, or a `Dropped` for one that cannot be trained on.
 
-        Nothing is ever cut: a truncated answer would teach the model to stop early.
+        Nothing is ever cut: a truncated answer would teach the model to stop early. A row that
+        holds a control token as text would end its own turn, or begin another's.
         """
         for row in rows:
+            control = next((t for t in self._control if t in row.instruction or t in row.response), None)
+            if control:
+                yield Dropped(row.id, "format", f"holds the control token {control}")
+                continue
             example = self.example(row)
             if len(example.token_ids) > max_length:
                 yield Dropped(row.id, "format", f"{len(example.token_ids)} tokens, over {max_length}")

@@ -67,14 +67,17 @@ class TransformersEngine:
 
     Prompts are sorted by length and padded at the left, so that a batch wastes little and the
     answer does not depend on the batch (float32 on a CPU; lower precisions may differ in ties).
+    `end_id` is the end of a turn in the chat template, where training teaches answers to end.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, max_new_tokens: int, batch_size: int) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, *, end_id: int, max_new_tokens: int, batch_size: int
+    ) -> None:
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._max_new_tokens = max_new_tokens
         self._batch_size = batch_size
-        self._ends = _end_ids(model, tokenizer)
+        self._ends = sorted({end_id, *end_ids(model, tokenizer)})
         if tokenizer.pad_token_id is None:
             raise InputError("the tokenizer has no pad token", where=str(tokenizer.name_or_path))
 
@@ -123,7 +126,7 @@ class TransformersEngine:
         return Answer(index, text, kept, None if mean is None else round(mean, 6), reason)
 
 
-def _end_ids(model: Any, tokenizer: Any) -> list[int]:
+def end_ids(model: Any, tokenizer: Any) -> list[int]:
     """Return every token that ends an answer: the generation config's and the tokenizer's."""
     configured = model.generation_config.eos_token_id
     ids = set(configured if isinstance(configured, list) else [configured]) | {tokenizer.eos_token_id}

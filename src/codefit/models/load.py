@@ -14,6 +14,7 @@ from codefit.core.files import open_bytes
 
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _PAD = "<|endoftext|>"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
 
 
 def require_torch() -> None:
@@ -64,6 +65,8 @@ def load_tokenizer(path: Path) -> Any:
     with _one_line("tokenizer", path):
         if path.is_file():
             return _bare_tokenizer(path)
+        if not any((path / name).exists() for name in _TOKENIZER_FILES):
+            raise InputError("no tokenizer there", where=str(path), todo="name a folder with tokenizer.json")
         tokenizer = AutoTokenizer.from_pretrained(str(path))
     if tokenizer.pad_token_id is None:
         raise InputError(
@@ -122,11 +125,15 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def resolve_dtype(dtype: str, device: str) -> str:
-    """Return the weights' dtype for `auto`: bfloat16 on a GPU, float32 on a CPU."""
+def resolve_dtype(dtype: str, device: str, method: str = "lora") -> str:
+    """Return the weights' dtype for `auto`: bfloat16 on a GPU, float32 on a CPU or for full tuning.
+
+    A bfloat16 weight steps by 0.4 %, so without stochastic rounding a full-parameter update at a
+    usual learning rate is rounded away.
+    """
     if dtype != "auto":
         return dtype
-    return "bfloat16" if device.startswith("cuda") else "float32"
+    return "bfloat16" if device.startswith("cuda") and method != "full" else "float32"
 
 
 def model_dtype(path: Path) -> str:

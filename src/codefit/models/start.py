@@ -9,7 +9,8 @@ from pathlib import Path
 from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import read_json
 from codefit.core.recipe import ModelSettings
-from codefit.models.load import load_tokenizer
+from codefit.core.settings import expanded
+from codefit.models.load import load_tokenizer, require_torch
 
 _RANDOM = "random:"
 
@@ -20,7 +21,7 @@ def shape_file(name: str) -> Path:
     bare = name.lower().split("/")[-1].removesuffix("-instruct")
     if bare in known:
         return known[bare]
-    path = Path(name).expanduser()
+    path = expanded(name, "model")
     path = path / "config.json" if path.is_dir() else path
     if path.is_file():
         return path
@@ -43,10 +44,32 @@ def start_model(settings: ModelSettings, folder: Path, seed: int) -> Path:
         return _random_model(
             shape_file(settings.name.removeprefix(_RANDOM)), settings.tokenizer, folder, seed
         )
-    path = Path(settings.name).expanduser()
+    return _model_folder(settings.name)
+
+
+def check_model(settings: ModelSettings) -> None:
+    """Raise `InputError` for a start model that cannot be had; makes nothing."""
+    if settings.name.startswith(_RANDOM):
+        shape_file(settings.name.removeprefix(_RANDOM))
+        _tokenizer_path(settings.tokenizer)
+    elif settings.name != "micro":
+        _model_folder(settings.name)
+
+
+def _tokenizer_path(tokenizer: str | None) -> Path:
+    if tokenizer is None:
+        raise InputError("a random model needs model.tokenizer", where="model.tokenizer")
+    path = expanded(tokenizer, "model.tokenizer")
+    if not path.exists():
+        raise InputError(f"no tokenizer at '{path}'", where="model.tokenizer", todo="name a folder or file")
+    return path
+
+
+def _model_folder(name: str) -> Path:
+    path = expanded(name, "model.name")
     if not (path / "config.json").exists():
         raise InputError(
-            f"no model at '{settings.name}'",
+            f"no model at '{name}'",
             where="model.name",
             todo="name a folder with config.json, or 'micro'; models from a hub come with a later version",
         )
@@ -55,15 +78,14 @@ def start_model(settings: ModelSettings, folder: Path, seed: int) -> Path:
 
 def _random_model(shape: Path, tokenizer: str | None, folder: Path, seed: int) -> Path:
     """Make a model of random weights from a config.json, to try a recipe without the real one."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     out = folder / "random"
     if (out / "config.json").exists():
         return out
-    if tokenizer is None:
-        raise InputError("a random model needs model.tokenizer", where="model.tokenizer")
-    words = load_tokenizer(Path(tokenizer).expanduser())
+    require_torch()
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    words = load_tokenizer(_tokenizer_path(tokenizer))
     fields = read_json(shape)
     config = AutoConfig.for_model(**fields)
     torch.manual_seed(seed)

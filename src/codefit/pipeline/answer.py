@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from codefit.core.errors import InputError
 from codefit.core.files import digest, file_digest, read_json, write_jsonl
 from codefit.core.progress import Listener
+from codefit.core.settings import expanded
 from codefit.core.types import Completion
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def find_model(name: str) -> Model:
     from codefit.core.recipe import ModelSettings
     from codefit.models.start import start_model
 
-    path = Path(name).expanduser()
+    path = expanded(Path(name), "--model")
     if not (path / "adapter_config.json").exists():
         return Model(start_model(ModelSettings(name=name), path, 0), None)
     base = read_json(path / "adapter_config.json").get("base_model_name_or_path")
@@ -44,7 +45,6 @@ class Asking:
     """How a model is asked."""
 
     system: str | None
-    fence: bool
     max_new_tokens: int
     batch_size: int
     device: str
@@ -54,22 +54,27 @@ def answer_suite(
     suite: Suite, model: Model, asking: Asking, ledger: Path, listen: Listener
 ) -> list[Completion]:
     """Return a greedy completion per task; `ledger` keeps them, so that a killed run goes on."""
-    from codefit.format.chat import ChatFormat
-    from codefit.generate.cache import Request, complete
     from codefit.models.load import load_model, load_tokenizer, require_torch, resolve_device, resolve_dtype
 
     require_torch()
+    from codefit.format.chat import ChatFormat
+    from codefit.generate.cache import Request, complete
+
     device = resolve_device(asking.device)
     dtype = resolve_dtype("auto", device)
     tokenizer = load_tokenizer(model.path)
-    chat = ChatFormat(tokenizer, system=asking.system, fence=asking.fence)
+    chat = ChatFormat(tokenizer, system=asking.system, fence=True)  # a fence shapes answers only
 
     def load() -> Any:
         from codefit.generate.engine import TransformersEngine
 
         loaded = load_model(model.path, dtype=dtype, device=device, adapter=model.adapter)
         return TransformersEngine(
-            loaded, tokenizer, max_new_tokens=asking.max_new_tokens, batch_size=asking.batch_size
+            loaded,
+            tokenizer,
+            end_id=chat.end_id,
+            max_new_tokens=asking.max_new_tokens,
+            batch_size=asking.batch_size,
         )
 
     weights = [file_digest(p) for p in (model.path, model.adapter) if p is not None]
@@ -77,7 +82,7 @@ def answer_suite(
         [Request(t.task_id, tuple(chat.prefix(t.prompt))) for t in suite.tasks],
         load,
         ledger,
-        setting=digest(*weights, dtype, str(asking.max_new_tokens)),
+        setting=digest(*weights, dtype, str(asking.max_new_tokens), str(chat.end_id)),
         stage=f"generate {suite.info.name}",
         listen=listen,
     )

@@ -17,6 +17,7 @@ from codefit.core.files import file_digest
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, SourceSettings, SuiteSettings
 from codefit.core.seeds import subseed
+from codefit.core.settings import expanded
 from codefit.core.types import Dropped, Example
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Context:
 
     def located(self, path: Path) -> Path:
         """Return a data file's place: a relative path is below the recipe's data_dir."""
-        return self.recipe.data_dir / path.expanduser()
+        return expanded(self.recipe.data_dir, "data_dir") / expanded(path, "path")
 
     @cached_property
     def suites(self) -> list[tuple[SuiteSettings, Suite]]:
@@ -171,7 +172,10 @@ class Context:
             raise InputError(f"{n} validation rows of {len(examples)} leave none to train on", where="train")
         ranked = sorted(examples, key=lambda e: subseed(self.recipe.seed, "validation", e.row_id))
         held = {e.row_id for e in ranked[:n]}
-        return [e for e in examples if e.row_id not in held], [e for e in examples if e.row_id in held]
+        validation = [e for e in examples if e.row_id in held]
+        # Raw rows hold copies; a copy of a held-out row in training would make its loss meaningless.
+        seen = {e.token_ids for e in validation}
+        return [e for e in examples if e.token_ids not in seen], validation
 
 
 def source_settings(context: Context) -> list[dict[str, Any]]:

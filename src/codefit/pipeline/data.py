@@ -56,7 +56,7 @@ def curate_stage(context: Context) -> None:
         rows,
         context.recipe.curate,
         context.out,
-        tasks={suite.info.name: suite.tasks for _, suite in context.suites},
+        tasks={suite.info.name: suite.all_tasks for _, suite in context.suites},
         sandbox=context.sandbox,
         seed=context.recipe.seed,
         count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
@@ -100,7 +100,8 @@ def format_stage(context: Context) -> None:
         bins = epoch_bins(examples, recipe.format.max_length, recipe.seed, 0)
         arms[arm.name] = {
             "rows": len(examples),
-            "too_long": len(dropped),
+            "too_long": sum("tokens, over" in d.reason for d in dropped),
+            "control": sum("control" in d.reason for d in dropped),
             "tokens": sum(len(e.token_ids) for e in examples),
             "trained_tokens": sum(e.trained_tokens for e in examples),
             "bins": len(bins),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from codefit.core.errors import CodefitError
 from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.types import Completion
@@ -13,6 +13,10 @@ from codefit.pipeline.context import START, Context, suite_settings
 
 if TYPE_CHECKING:
     from codefit.suites.base import SuiteInfo
+
+
+class SandboxFailures(CodefitError):
+    """Some programs could not be judged, by no fault of theirs."""
 
 
 def arm_names(context: Context) -> list[str]:
@@ -41,7 +45,7 @@ def execute_stage(context: Context, index: int) -> None:
     verdicts: list[dict[str, Any]] = []
     for arm, completions in by_arm.items():
         out = context.out / "arms" / arm / name
-        execute(
+        result = execute(
             suite,
             completions,
             out,
@@ -53,6 +57,12 @@ def execute_stage(context: Context, index: int) -> None:
             progress=_judging(context, f"execute {name}, {arm}"),
             prepare_progress=_progress(context, f"reference {name}", "tasks"),
         )
+        if result.sandbox_failed:
+            raise SandboxFailures(
+                f"{result.sandbox_failed} programs could not be judged (sandbox_failed)",
+                where=str(out),
+                todo="run the same command again",
+            )
         verdicts += [{"arm": arm, **line} for _, line in read_jsonl(out / "verdicts.jsonl")]
     write_jsonl(context.out / "verdicts" / f"{name}.jsonl", verdicts)
 
@@ -85,13 +95,6 @@ def score_stage(context: Context) -> None:
                 found = compare(sides[before][name], sides[after][name], seed=context.recipe.seed)
                 comparisons.append({"before_arm": before, "after_arm": after, **found})
     write_json(context.out / "scores.json", {"scores": scores, "comparisons": comparisons})
-
-
-def sandbox_failures(context: Context) -> int:
-    """Return how many verdicts are our own failure, over all suites and arms."""
-    files = [context.out / "verdicts" / f"{suite.info.name}.jsonl" for _, suite in context.suites]
-    lines = itertools.chain.from_iterable(read_jsonl(f) for f in files)
-    return sum(line["outcome"] == "sandbox_failed" for _, line in lines)
 
 
 def analyse_stage(context: Context) -> None:

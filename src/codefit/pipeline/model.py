@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codefit.core.files import digest, file_digest, read_json, write_json, write_jsonl
+from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings, TrainSettings
 from codefit.core.types import Task
 from codefit.core.units import parse_bytes
@@ -41,7 +42,7 @@ def plan_stage(context: Context) -> None:
             max_length=context.recipe.format.max_length,
             batch_size=t.batch_size,
             rank=t.lora_rank,
-            element=2 if resolve_dtype(t.dtype, device) == "bfloat16" else 4,
+            element=2 if resolve_dtype(t.dtype, device, t.method) == "bfloat16" else 4,
             device=device,
             micro_batch=t.micro_batch,
             recompute=t.recompute,
@@ -79,6 +80,7 @@ def _planned(context: Context, arm: ArmSettings) -> TrainSettings:
 
 def train_stage(context: Context, arm: ArmSettings) -> None:
     """Train one arm, or go on from its last checkpoint."""
+    from codefit.train.checkpoint import discard_foreign
     from codefit.train.loop import Job, train
 
     folder = context.arm_folder(arm.name)
@@ -94,6 +96,8 @@ def train_stage(context: Context, arm: ArmSettings) -> None:
         seed=context.recipe.seed if settings.seed is None else settings.seed,
         pad_id=context.tokenizer.pad_token_id,
     )
+    if discard_foreign(folder / "checkpoints", job.key()):
+        context.listen(Event(f"train {arm.name}", "rows or settings changed: starting over"))
     train(job, folder, arm.name, context.listen)
 
 
@@ -103,17 +107,21 @@ def trained_weights(context: Context, arm: ArmSettings) -> Path:
     return context.arm_folder(arm.name) / name
 
 
+def publish_settings(context: Context) -> dict[str, Any]:
+    """Return what decides the published folder, beside the weights."""
+    return {"model": context.start_digest}
+
+
 def publish_stage(context: Context) -> None:
     """Write the main arm as a folder that plain transformers loads."""
-    from codefit.publish.merge import export_model
+    from codefit.publish.merge import complete_model, export_merged
 
     arm = context.main_arm
     weights = trained_weights(context, arm)
-    out = context.arm_folder(arm.name) / "model"
     if weights.name == "adapter":
-        export_model(context.start_model, weights, context.tokenizer, out)
+        export_merged(context.start_model, weights, context.tokenizer, weights.with_name("model"))
     else:
-        context.tokenizer.save_pretrained(str(out))
+        complete_model(weights, context.tokenizer)
 
 
 def _model_of(context: Context, arm: ArmSettings | None) -> tuple[Path, Path | None]:
@@ -151,7 +159,7 @@ def generate_stage(context: Context, index: int) -> None:
         model_path, adapter = _model_of(context, arm)
         t = context.recipe.train_of(arm or context.main_arm)
         device = resolve_device(t.device)
-        dtype = resolve_dtype(t.dtype, device)
+        dtype = resolve_dtype(t.dtype, device, t.method if arm else "lora")
 
         def load(model_path: Path = model_path, adapter: Path | None = adapter, device: str = device,
                  dtype: str = dtype) -> Any:  # fmt: skip
@@ -160,11 +168,19 @@ def generate_stage(context: Context, index: int) -> None:
 
             model = load_model(model_path, dtype=dtype, device=device, adapter=adapter)
             return TransformersEngine(
-                model, context.tokenizer, max_new_tokens=g.max_new_tokens, batch_size=g.batch_size
+                model,
+                context.tokenizer,
+                end_id=context.chat.end_id,
+                max_new_tokens=g.max_new_tokens,
+                batch_size=g.batch_size,
             )
 
         setting = digest(
-            file_digest(model_path), file_digest(adapter) if adapter else "", dtype, str(g.max_new_tokens)
+            file_digest(model_path),
+            file_digest(adapter) if adapter else "",
+            dtype,
+            str(g.max_new_tokens),
+            str(context.chat.end_id),
         )
         found = complete(
             requests, load, context.out / "cache" / "completions.jsonl", setting=setting,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import codefit
-from codefit.core.errors import CodefitError, InputError, did_you_mean
+from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import Recipe, to_yaml
@@ -18,10 +18,6 @@ from codefit.pipeline import data, judge, model
 from codefit.pipeline.context import Context
 
 STAGES = ("curate", "format", "plan", "train", "publish", "generate", "execute", "score", "analyse", "report")
-
-
-class SandboxFailures(CodefitError):
-    """Some programs could not be judged, by no fault of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,7 @@ def run_recipe(
             f"no stage '{until}'", where="--until", todo=did_you_mean(until, STAGES) or ", ".join(STAGES)
         )
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
-        store.adopt_recipe(recipe.name, to_yaml(recipe))
+        store.adopt_recipe(recipe.name, to_yaml(recipe), recipe.identity())
         context = Context(recipe, out, cache, listen, verbs)
         ran: list[str] = []
         try:
@@ -85,15 +81,8 @@ def run_recipe(
                     listen(Event(stage.name, "already done", finished=True))
                 if stage.group == until and _last_of(stage, context):
                     return RunResult(out, tuple(ran), False)
-            failures = judge.sandbox_failures(context)
         finally:
             context.close()
-        if failures:
-            raise SandboxFailures(
-                f"{failures} programs could not be judged (sandbox_failed)",
-                where=str(out),
-                todo="run it again",
-            )
         store.finish()
     return RunResult(out, tuple(ran), True)
 
@@ -105,10 +94,12 @@ def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tu
 
 
 def _last_of(stage: _Stage, context: Context) -> bool:
-    last = {"train": f"train:{context.recipe.arms[-1].name}"}
-    suites = context.recipe.evaluate
-    last |= {g: f"{g}:{len(suites) - 1}" for g in ("generate", "execute")}
-    return stage.name.startswith(last.get(stage.group, stage.name))
+    """Return whether a stage is the last of its group."""
+    if stage.group == "train":
+        return stage.name == f"train:{context.recipe.arms[-1].name}"
+    if stage.group in ("generate", "execute"):
+        return stage.name.startswith(f"{stage.group}:{len(context.recipe.evaluate) - 1}:")
+    return True
 
 
 def _stages(context: Context) -> Iterator[_Stage]:
@@ -138,26 +129,33 @@ def _stages(context: Context) -> Iterator[_Stage]:
             f"train:{arm.name}",
             partial(model.train_settings, context, arm),
             sorted({context.rows_file(arm), context.rows_file(arms[0]), "plan.json"}),
-            [f"{folder}/summary.json", f"{folder}/log.jsonl", f"{weights}/{_weights_file(weights)}"],
+            [f"{folder}/summary.json", f"{folder}/log.jsonl", *_weights_files(weights)],
             partial(model.train_stage, context, arm),
         )
     yield from _after_training(context)
 
 
-def _weights_file(weights: str) -> str:
-    return "adapter_model.safetensors" if weights.endswith("adapter") else "model.safetensors"
+def _weights_files(weights: str) -> list[str]:
+    """Return what a training must leave behind: the adapter's folder, or the model without its tokenizer."""
+    return (
+        [weights]
+        if weights.endswith("adapter")
+        else [f"{weights}/config.json", f"{weights}/model.safetensors"]
+    )
 
 
 def _after_training(context: Context) -> Iterator[_Stage]:
     weights = [
         model.trained_weights(context, arm).relative_to(context.out).as_posix() for arm in context.recipe.arms
     ]
-    trained = [f"{w}/{_weights_file(w)}" for w in weights]
+    trained = [file for w in weights for file in _weights_files(w)]
+    added = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
+    is_adapter = weights[0].endswith("adapter")
     yield _Stage(
         "publish",
-        lambda: {"model": context.start_digest},
-        trained[:1],
-        ["train/model/config.json", "train/model/tokenizer.json"],
+        partial(model.publish_settings, context),
+        _weights_files(weights[0]),
+        ["train/model"] if is_adapter else [f"train/model/{name}" for name in added],
         partial(model.publish_stage, context),
     )
     for index, (_, suite) in enumerate(context.suites):
@@ -175,17 +173,24 @@ def _after_training(context: Context) -> Iterator[_Stage]:
             f"execute:{index}:{name}",
             partial(judge.execute_settings, context, suite.info),
             [f"completions/{name}.jsonl"],
-            [f"verdicts/{name}.jsonl"],
+            [f"verdicts/{name}.jsonl", *_judged(context, name)],
             partial(judge.execute_stage, context, index),
         )
     yield from _evidence(context)
+
+
+def _judged(context: Context, suite: str) -> list[str]:
+    """Return the files per arm that scores are counted from."""
+    arms = judge.arm_names(context)
+    return [f"arms/{arm}/{suite}/{name}" for arm in arms for name in ("verdicts.jsonl", "scores.json")]
 
 
 def _evidence(context: Context) -> Iterator[_Stage]:
     verdicts = [f"verdicts/{suite.info.name}.jsonl" for _, suite in context.suites]
     completions = [f"completions/{suite.info.name}.jsonl" for _, suite in context.suites]
     version = {"codefit": codefit.__version__}
-    yield _Stage("score", lambda: version, verdicts, ["scores.json"], partial(judge.score_stage, context))
+    judged = [file for _, suite in context.suites for file in _judged(context, suite.info.name)]
+    yield _Stage("score", lambda: version, judged, ["scores.json"], partial(judge.score_stage, context))
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
     yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
     summaries = [

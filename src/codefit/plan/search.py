@@ -12,6 +12,8 @@ from codefit.plan.shape import Shape
 
 RTX_4060_TFLOPS = 30.23  # bf16 dense, fp32 accumulate
 _BEST_MFU = 0.45  # assumed; reached by well-fed peers on similar cards
+_MOST = 2**31  # of tokens, sequences or ranks that a plan takes
+_WIDEST = 1024  # packed sequences in a forward pass; more feed no card better
 _HALF_FED_TOKENS = 512  # tokens in a forward pass at which half of it is reached (assumed)
 
 
@@ -87,8 +89,11 @@ def plan(shape: Shape, wish: Wish, budget: int, tflops: float = RTX_4060_TFLOPS)
     """Return the fastest setting whose peak is at most `budget` bytes.
 
     On a CPU the budget is shown and not enforced. Where nothing fits, `fits` is False and the
-    chosen setting is the smallest one.
+    chosen setting is the smallest one. Raises `InputError` for numbers that no run can have.
     """
+    for name in ("max_length", "batch_size", "rank", "micro_batch"):
+        if (getattr(wish, name) or 1) > _MOST:
+            raise InputError(f"{name} is more than {_MOST}", where="plan", todo="choose a smaller one")
     sizes = [wish.micro_batch] if wish.micro_batch else _divisors(wish.batch_size)
     recompute = [wish.recompute] if wish.recompute is not None else [False, True]
     options = [
@@ -123,7 +128,8 @@ def _why(shape: Shape, option: Estimate, chosen: Estimate, budget: int, tflops: 
 
 
 def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]
+    """Return the micro-batches worth a look: divisors of the batch."""
+    return [d for d in range(1, min(n, _WIDEST) + 1) if n % d == 0]
 
 
 def refuse(p: Plan, where: str) -> InputError:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from codefit.core.errors import InputError
 from codefit.core.files import read_json
+
+_MOST = 2**31  # of anything countable in a config
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,26 @@ def read_shape(path: Path) -> Shape:
         raise InputError(
             f"cannot plan a '{family}' model", where=str(path), todo="use a Qwen2 or Llama model"
         )
-    try:
-        heads = int(config["num_attention_heads"])
-        return Shape(
-            hidden=int(config["hidden_size"]),
-            layers=int(config["num_hidden_layers"]),
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
-            ffn=int(config["intermediate_size"]),
-            vocab=int(config["vocab_size"]),
-            tied=bool(config.get("tie_word_embeddings", family == "qwen2")),
-            attention_bias=family == "qwen2" or bool(config.get("attention_bias", False)),
-        )
-    except (KeyError, TypeError, ValueError) as e:
-        raise InputError(f"incomplete model config: {e}", where=str(path)) from e
+    hidden, heads = _count(config, "hidden_size", path), _count(config, "num_attention_heads", path)
+    return Shape(
+        hidden=hidden,
+        layers=_count(config, "num_hidden_layers", path),
+        heads=heads,
+        kv_heads=_count(config, "num_key_value_heads", path, heads),
+        head_dim=_count(config, "head_dim", path, hidden // heads),
+        ffn=_count(config, "intermediate_size", path),
+        vocab=_count(config, "vocab_size", path),
+        tied=bool(config.get("tie_word_embeddings", family == "qwen2")),
+        attention_bias=family == "qwen2" or bool(config.get("attention_bias", False)),
+    )
+
+
+def _count(config: dict[str, Any], key: str, path: Path, default: int | None = None) -> int:
+    """Return a whole number of a config that is at least 1; raises `InputError`."""
+    value = config.get(key)
+    value = default if value is None else value
+    if value is None:
+        raise InputError(f"incomplete model config: no '{key}'", where=str(path))
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
+        raise InputError(f"'{key}' is not a whole number from 1 to {_MOST}", where=str(path))
+    return value

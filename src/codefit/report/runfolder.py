@@ -5,14 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from codefit.core.errors import InputError
 from codefit.core.files import read_json, read_jsonl
 
 Record = dict[str, Any]
+Interval = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+
+
+class _Score(BaseModel):
+    suite: str
+    arm: str
+    value: FiniteFloat | None = None
+    ci95: Interval | None = None
+
+
+class _Comparison(BaseModel):
+    suite: str
+    before_arm: str
+    after_arm: str
+    before: FiniteFloat | _Score | None = None
+    after: FiniteFloat | _Score | None = None
+    points: FiniteFloat | None = None
+    relative_percent: FiniteFloat | None = None
+    ci95: Interval | None = None
+    p_value: FiniteFloat | None = None
+    fixed: int | None = None
+    broken: int | None = None
+    minimum_detectable_points: FiniteFloat | None = None
+
+
+class _Scores(BaseModel):
+    """What the report takes for granted in scores.json; more may stand there."""
+
+    model_config = ConfigDict(strict=True)
+    scores: list[_Score] = []
+    comparisons: list[_Comparison] = []
 
 
 @dataclass(frozen=True)
@@ -47,7 +79,7 @@ def read(run: Path) -> RunFiles:
         plan=_object(run / "plan.json"),
         training={a: s for a, f in folders.items() if (s := _object(f / "summary.json")) is not None},
         curves={a: log for a, f in folders.items() if (log := _lines(f / "log.jsonl")) is not None},
-        scores=_object(run / "scores.json"),
+        scores=_scores(run / "scores.json"),
         findings=_object(run / "findings.json"),
     )
 
@@ -66,6 +98,19 @@ def _object(path: Path) -> Record | None:
     value = read_json(path)
     if not isinstance(value, dict):
         raise InputError(f"not a JSON object but {type(value).__name__}", where=str(path))
+    return value
+
+
+def _scores(path: Path) -> Record | None:
+    value = _object(path)
+    if value is not None:
+        try:
+            _Scores.model_validate(value)
+        except ValidationError as e:
+            fault = e.errors()[0]
+            place = ".".join(str(part) for part in fault["loc"])
+            message = fault["msg"].lower().split(" or instance")[0]
+            raise InputError(f"{place}: {message}", where=str(path), todo="score it again") from e
     return value
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from codefit.core.files import without_surrogates
 from codefit.core.types import Outcome
 from codefit.sandbox.codec import encode
 from codefit.sandbox.slot import Job, JobEnd, Message, ProgramFault, ServerFailure, Slot, Tampering
@@ -195,7 +196,10 @@ def _frame(message: Message) -> Frame:
 
 
 def _text(value: Any) -> str:
-    return value[:_ERROR_CHARS] if type(value) is str else "error without a message"
+    if type(value) is not str:
+        return "error without a message"
+    # A lone surrogate in a program's message could not be written to any file.
+    return str(without_surrogates(value[:_ERROR_CHARS]))
 
 
 def _told(message: Message) -> tuple[Outcome, str]:

@@ -46,6 +46,8 @@ def side(score: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]], *, nam
     passed: dict[str, list[bool]] = {}
     unjudged = []
     for v in verdicts:
+        if not isinstance(v["task_id"], str):
+            raise TypeError("task_id is not text")
         passed.setdefault(v["task_id"], []).append(v[key] == Outcome.PASSED.value)
         if v[key] == Outcome.SANDBOX_FAILED.value:
             unjudged.append(v["task_id"])
@@ -58,7 +60,7 @@ def read_sides(folder: Path) -> dict[str, Side]:
     verdicts = [row for _, row in read_jsonl(folder / "verdicts.jsonl")]
     try:
         return {s["suite"]: side(s, verdicts, name=str(folder)) for s in scores if s["metric"] == "pass@1"}
-    except (KeyError, TypeError) as e:
+    except (KeyError, TypeError, AttributeError) as e:
         raise InputError("not the results of codefit execute", where=str(folder)) from e
 
 

@@ -14,7 +14,10 @@ from codefit.core.types import Row
 from codefit.sources.records import Record, read_records, reject
 
 Convert = Callable[[dict[str, Any]], Row]
-"""Turns a raw record into a row without a final id; raises `InputError` (no place) if it cannot."""
+"""Turns a raw record into a row; raises `InputError` (no place) if it cannot.
+
+Id and source are left empty, for the source to set, unless the record is a row of ours already.
+"""
 
 
 class Source(Protocol):
@@ -43,7 +46,7 @@ class Source(Protocol):
 class RecordSource:
     """A source made of raw records and a function that turns one into a row.
 
-    Every row gets a stable id: the record's own (`id`, `row_id`, `task_id`) behind the source's
+    Every row gets a stable id, unless it has one: the record's own (`id`, `row_id`, `task_id`) behind the source's
     name, else a hash of source name, prompt and answers. Repeated ids get `#2`, `#3` in reading order.
     """
 
@@ -65,21 +68,30 @@ class RecordSource:
     def rows(self, on_bad: BadLine | None = None) -> Iterator[Row]:
         """Yield rows with final ids; raises `InputError` where there is not one usable row."""
         seen: dict[str, int] = {}
-        taken = refused = 0
-        for where, record in self.records(on_bad):
+        faults: list[InputError] = []
+        taken = 0
+
+        def refuse(error: InputError) -> None:
+            reject(error, on_bad)
+            faults.append(error)
+
+        for where, record in self.records(refuse):
             if taken == self.limit:
                 break
             try:
                 row = self.convert(record)
             except InputError as e:
-                reject(InputError(e.what, where=where, todo=e.todo), on_bad)
-                refused += 1
+                refuse(InputError(e.what, where=where, todo=e.todo))
                 continue
             taken += 1
-            row_id = self._unique(self._id(record, row), seen)
-            yield replace(row, id=row_id, source=self.name, licence=self.licence)
+            row_id = self._unique(row.id or self._id(record, row), seen)
+            source, licence = row.source or self.name, self.licence or row.licence
+            yield replace(row, id=row_id, source=source, licence=licence)
         if not seen:
-            what = f"none of its {refused} records can be used" if refused else "holds no records"
+            what = "holds no records"
+            if faults:
+                first = f"{faults[0].where}: {faults[0].what}"
+                what = f"none of its {len(faults)} records can be used; first: {first}"
             raise InputError(what, where=self.place, todo=f"expected the columns of kind '{self.kind}'")
 
     def _id(self, record: dict[str, Any], row: Row) -> str:

@@ -1,4 +1,4 @@
-"""The user's own rows: JSON Lines or Parquet with instruction/input/output, or TACO's columns."""
+"""The user's own rows: instruction/input/output, TACO's columns, or the files of rows that codefit writes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codefit.core.errors import InputError
+from codefit.core.rows import is_record, row_of
 from codefit.core.types import Row, Tests
 from codefit.sources import taco
 from codefit.sources.asserts import asserted_call, find_asserts, parse
@@ -27,10 +28,18 @@ def open_local(
     licence: str | None = None,
     limit: int | None = None,
 ) -> RecordSource:
-    """Return the source over the user's file; its name is the file's own where none is given."""
+    """Return the source over the user's file; its name is the file's own where none is given.
+
+    Rows that codefit wrote keep their ids, sources and licences; a given name or licence goes first.
+    """
+
+    def convert(record: dict[str, Any]) -> Row:
+        row = to_row(record)
+        return replace(row, id="", source="") if name else row
+
     own = name or path.name.split(".")[0] or "local"
     return file_source(
-        name=own, kind=kind, path=path, licence=licence, about=ABOUT, convert=to_row, limit=limit
+        name=own, kind=kind, path=path, licence=licence, about=ABOUT, convert=convert, limit=limit
     )
 
 
@@ -38,8 +47,11 @@ def to_row(record: dict[str, Any]) -> Row:
     """Turn a record into a row by the columns it has.
 
     Columns: instruction (or prompt, question, text), input, output (or response, answer, solution,
-    completion, code), and optionally tests or asserts, language, difficulty. TACO's columns work too.
+    completion, code), and optionally tests or asserts, language, difficulty. TACO's columns work too,
+    and so do those of kept.parquet.
     """
+    if is_record(record):
+        return row_of(record)
     if "question" in record and "solutions" in record:
         return taco.to_row(record)
     instruction = text_of(record, _column(record, _PROMPT), required=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from codefit.core.errors import InputError
-from codefit.core.files import BadLine, open_bytes, read_jsonl
+from codefit.core.files import BadLine, open_bytes, parse_json, read_jsonl
 
 Record = tuple[str, dict[str, Any]]
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".arrow")
@@ -66,7 +65,7 @@ def _json_lines(path: Path, on_bad: BadLine | None) -> Iterator[Record]:
 def _json_list(path: Path, on_bad: BadLine | None) -> Iterator[Record]:
     try:
         with open_bytes(path) as f:
-            values = json.loads(f.read().decode("utf-8-sig"))
+            values = parse_json(f.read().decode("utf-8-sig"))
     except (OSError, EOFError, ValueError, RecursionError) as e:
         raise InputError(f"not a readable JSON list: {e}", where=str(path)) from e
     for number, value in enumerate(values, start=1):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import json
 from pathlib import Path
 from typing import Any
 
 from codefit.core.errors import InputError
+from codefit.core.files import parse_json, without_surrogates
 from codefit.core.types import Row, Tests
 from codefit.sources.base import RecordSource, file_source, text_of
 
@@ -78,7 +78,7 @@ def _instruction(question: str, starter: str, tests: Tests | None) -> str:
 def _solutions(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         try:
-            value = json.loads(value) if value.strip() else []
+            value = parse_json(value) if value.strip() else []
         except (ValueError, RecursionError) as e:
             raise InputError(f"column 'solutions' is not JSON: {e}") from e
     if value is None:
@@ -91,7 +91,7 @@ def _solutions(value: Any) -> tuple[str, ...]:
 def _tags(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         try:
-            value = ast.literal_eval(value[:10_000])
+            value = without_surrogates(ast.literal_eval(value[:10_000]))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return ()
     return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list) else ()
@@ -104,7 +104,7 @@ def read_tests(text: Any, solutions: tuple[str, ...]) -> tuple[Tests | None, str
     value = text
     if isinstance(text, str):
         try:
-            value = json.loads(text, parse_int=parse_int)
+            value = parse_json(text, parse_int=parse_int)
         except (ValueError, RecursionError) as e:
             return None, f"input_output is not JSON: {e}"
     if not isinstance(value, dict):

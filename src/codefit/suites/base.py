@@ -80,10 +80,15 @@ class SuiteInfo:
 
 
 class Suite(Protocol):
-    """A benchmark: an extension point."""
+    """A benchmark: an extension point.
+
+    `tasks` are those that are judged; `all_tasks` are also those that a limit leaves out, which
+    training rows must be separate from all the same.
+    """
 
     info: SuiteInfo
     tasks: tuple[Task, ...]
+    all_tasks: tuple[Task, ...]
     problems: list[str]
     excluded: dict[str, str]
 
@@ -118,7 +123,11 @@ class TaskSuite:
     problems: list[str] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
     json_values: bool = False
+    all_tasks: tuple[Task, ...] = ()
     _expected: Mapping[tuple[str, str], Expected] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.all_tasks = self.all_tasks or self.tasks
 
     def prepare(
         self, sandbox: Sandbox, cache: Path | None, progress: Callable[[int, int], None] | None = None

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from codefit.core.files import without_surrogates
 from codefit.core.types import Outcome, Tests
 from codefit.sandbox.types import Frame, Limits, Program, Run
 from codefit.suites.asserts import Split, split_assert
@@ -114,7 +115,7 @@ class Check:
         if frame.error is not None:
             wrong = frame.error.startswith("AssertionError") and self.tests.kind == "asserts"
             outcome = Outcome.WRONG_ANSWER if wrong else Outcome.RUNTIME_ERROR
-            return _Failure(index, outcome, frame.error, None)
+            return _Failure(index, outcome, without_surrogates(frame.error), None)
         try:
             right = self._right(index, frame.value)
         except _COMPARE_FAULTS:
@@ -133,7 +134,7 @@ class Check:
         """Return the judgement of a finished run."""
         common = CheckResult(
             run.outcome,
-            error=run.error,
+            error=without_surrogates(run.error),
             ran=self._ran,
             tests=len(self.tests),
             failed=tuple(f.index for f in self._failures),

@@ -187,7 +187,13 @@ def _suite(shown: str, family: str, found: _Found, data: Path | None, limit: int
         data_hash=_md5(data) if data else None,
         limit=limit if n < len(found.tasks) else None,
     )
-    return TaskSuite(info, tuple(found.tasks[:n]), found.problems, json_values=family == "own")
+    return TaskSuite(
+        info,
+        tuple(found.tasks[:n]),
+        found.problems,
+        json_values=family == "own",
+        all_tasks=tuple(found.tasks),
+    )
 
 
 def _md5(path: Path) -> str:

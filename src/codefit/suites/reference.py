@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from codefit.core.errors import CodefitError, InputError
-from codefit.core.files import atomic_path, digest, read_jsonl
+from codefit.core.files import atomic_path, digest, read_jsonl, without_surrogates
 from codefit.core.types import Outcome
 from codefit.sandbox.codec import decode, encode
 from codefit.sandbox.sandbox import Sandbox
@@ -140,7 +140,7 @@ class _Collector:
 
     def expected(self) -> Expected:
         if self.failure is not None:
-            return Expected(failure=self.failure)
+            return Expected(failure=without_surrogates(self.failure))
         numbers = [n for n in range(len(self.source.inputs)) if n in self.values]
         return Expected(
             tuple(self.values[n] for n in numbers),

@@ -52,10 +52,7 @@ def restore(
     path: Path, job: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> Cursor:
     """Load a checkpoint into parameters and optimizer; raises `InputError` for another job's."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as e:
-        raise InputError(f"damaged checkpoint: {e}", where=str(path), todo="delete the file") from e
+    state = _read(path)
     if state["job"] != job:
         raise InputError(
             "the checkpoint belongs to other rows, settings or start model",
@@ -67,3 +64,21 @@ def restore(
             parameter.copy_(state["weights"][name])
     optimizer.load_state_dict(state["optimizer"])
     return Cursor(*state["cursor"])
+
+
+def discard_foreign(folder: Path, job: str) -> bool:
+    """Remove the checkpoints of another job, whose rows or settings are gone; return whether there were any."""
+    newest = latest(folder)
+    if newest is None or _read(newest)["job"] == job:
+        return False
+    for path in folder.glob("step-*.pt"):
+        path.unlink()
+    return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as e:
+        raise InputError(f"damaged checkpoint: {e}", where=str(path), todo="delete the file") from e
+    return state

@@ -29,6 +29,7 @@ from codefit.core.files import (
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
+from codefit.models.load import resolve_device, resolve_dtype
 from codefit.train import checkpoint, schedule
 from codefit.train.batch import collate
 from codefit.train.checkpoint import Cursor
@@ -55,7 +56,11 @@ class Job:
         """Hash over model, rows and settings; a checkpoint belongs to one key."""
         kept = self.settings.model_dump(exclude={"save_every"})
         rows = digest(*(repr((e.token_ids, e.labels)) for e in (*self.examples, *self.validation)))
-        numbers = f"{self.capacity} {self.budget} {self.seed} {self.pad_id}"
+        device = resolve_device(self.settings.device)
+        precision = resolve_dtype(self.settings.dtype, device, self.settings.method)
+        numbers = (
+            f"{self.capacity} {self.budget} {self.seed} {self.pad_id} {device.split(':')[0]} {precision}"
+        )
         return digest(file_digest(self.model), canonical_json(kept), rows, numbers)
 
 
@@ -148,7 +153,7 @@ def evaluate_loss(trainee: Trainee, job: Job) -> float:
     """Return the mean loss per trained token of the held-out rows."""
     trainee.outer.eval()
     total, tokens = 0.0, 0
-    size = job.settings.batch_size
+    size = job.settings.micro_batch or job.settings.batch_size
     for at in range(0, len(job.validation), size):
         bins = [[i] for i in range(at, min(at + size, len(job.validation)))]
         total += float(_loss(trainee, job, job.validation, bins))
@@ -193,9 +198,9 @@ def _finish(
         "trained_tokens": cursor.trained_tokens,
         "parameters": parameters,
         "trainable_parameters": sum(p.numel() for p in trainee.trainable.values()),
-        "first_loss": log[0]["loss"],
-        "last_loss": log[-1]["loss"],
-        "val_loss": log[-1].get("val_loss"),
+        "first_loss": log[0]["loss"] if log else None,
+        "last_loss": log[-1]["loss"] if log else None,
+        "val_loss": log[-1].get("val_loss") if log else None,
         "seed": job.seed,
         "peak_mb": _peak_mb(str(trainee.head_VD.device)),
         "weights": name,

@@ -38,8 +38,7 @@ def prepare(path: Path, settings: TrainSettings, seed: int) -> Trainee:
     learn less at the same size; its initialisation depends on `seed` only.
     """
     device = resolve_device(settings.device)
-    model = load_model(path, dtype=resolve_dtype(settings.dtype, device), device=device)
-    model.config.use_cache = False
+    model = load_model(path, dtype=resolve_dtype(settings.dtype, device, settings.method), device=device)
     if settings.recompute:
         model.activation_checkpointing_enable({"use_reentrant": False})
     torch.manual_seed(seed)

@@ -104,10 +104,14 @@ class ExecutionMatch:
     def passing(
         self, wanted: Sequence[Pair], evidence: Iterable[Evidence]
     ) -> dict[tuple[str, int], Judgement]:
-        """Return (row id, target) -> verdict of the pairs that came through their probe."""
+        """Return (row id, target) -> verdict of the pairs that came through their probe.
+
+        Raises `CodefitError` if the sandbox itself failed on any program.
+        """
         alive = self._probed_by_tasks(wanted) + self._probed_by_rows(wanted, {e.row.id: e for e in evidence})
         trials = {pair: self._trial(pair) for pair in alive}
         found = run_trials(trials.values(), self._sandbox, self._verdicts, self._progress)
+        self._verdicts.refuse_unjudged()
         best: dict[tuple[str, int], Judgement] = {}
         for pair, trial in trials.items():
             place = (pair.row_id, pair.target)

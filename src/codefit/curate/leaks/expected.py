@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from codefit.core.types import Outcome, Task, Tests
+from codefit.curate.runner import refuse_unjudged
 from codefit.sandbox import Limits, Opaque, Program, Run, Sandbox
 
 _LIMITS = Limits(cpu_s=20.0, memory_mb=1024)
@@ -22,18 +23,21 @@ def with_expected(tasks: Mapping[str, Sequence[Task]], sandbox: Sandbox) -> dict
     """Return the tasks with the reference's values of up to ten base inputs where values are missing.
 
     The reference runs in the sandbox. A task whose reference fails or returns no plain data stays
-    as it is, and is then found by words and code only.
+    as it is, and is then found by words and code only. Raises `CodefitError` if the sandbox itself fails.
     """
     found = {suite: list(items) for suite, items in tasks.items()}
     places = [
         (suite, i) for suite, items in found.items() for i, task in enumerate(items) if lacks_outputs(task)
     ]
     jobs = ((_program(found[suite][i]), None) for suite, i in places)
+    failed = 0
     for number, run in sandbox.map(jobs):
+        failed += run.outcome is Outcome.SANDBOX_FAILED
         suite, i = places[number]
         tests = _tests(found[suite][i].tests, run)
         if tests is not None:
             found[suite][i] = replace(found[suite][i], tests=tests)
+    refuse_unjudged(failed)
     return found
 
 

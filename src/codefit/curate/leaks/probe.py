@@ -8,7 +8,7 @@ from pathlib import Path
 from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome
 from codefit.curate.calls import Call, fingerprint
-from codefit.curate.runner import HARNESS
+from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.curate.step import Progress
 from codefit.sandbox import Limits, Program, Run, Sandbox
 from codefit.suites.compare import json_equal
@@ -62,7 +62,10 @@ class Prober:
         self._known: dict[str, list[bool]] = {e["key"]: e["right"] for e in entries if "key" in e}
 
     def right(self, probes: Iterable[Probe]) -> set[tuple[str, str, Hashable]]:
-        """Return (source, entry point, label) of the calls that gave the expected value."""
+        """Return (source, entry point, label) of the calls that gave the expected value.
+
+        Raises `CodefitError` if the sandbox itself failed on any of them, when all others are done.
+        """
         probes = list(probes)
         self._run({p.key: p for p in probes if p.key not in self._known})
         return {
@@ -80,20 +83,27 @@ class Prober:
     def _run(self, new: dict[str, Probe]) -> None:
         waiting = list(new.values())
         done, total = 0, len(waiting)
+        failed: set[str] = set()
         for _ in range(_MAX_RESTARTS):
             left: list[Probe] = []
             for i, run in self._sandbox.map((p.program(), None) for p in waiting):
+                if run.outcome is Outcome.SANDBOX_FAILED:
+                    failed.add(waiting[i].key)
+                    left.append(waiting[i])
+                    continue
                 if not waiting[i].take(run):
                     left.append(waiting[i])
                     continue
-                self._settle(waiting[i], run.outcome)
+                self._settle(waiting[i])
                 done += 1
                 self._progress(done, total)
             waiting = left
         for probe in waiting:
-            self._settle(probe, Outcome.TIMEOUT)
+            if probe.key not in failed:
+                self._settle(probe)
+        refuse_unjudged(sum(probe.key in failed for probe in waiting))
 
-    def _settle(self, probe: Probe, outcome: Outcome) -> None:
+    def _settle(self, probe: Probe) -> None:
         self._known[probe.key] = probe.outcome()
-        if self._ledger and outcome is not Outcome.SANDBOX_FAILED:
+        if self._ledger:
             self._ledger.append({"key": probe.key, "right": probe.outcome()})

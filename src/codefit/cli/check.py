@@ -1,0 +1,90 @@
+"""Faults of a recipe that its layout cannot show: names that don't exist, inputs that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from codefit.core.errors import InputError, InputErrors, did_you_mean
+from codefit.core.recipe import Recipe, SourceSettings, SuiteSettings
+from codefit.core.settings import expanded, parse_yaml
+
+
+def recipe_faults(recipe: Recipe, path: Path) -> list[InputError]:
+    """Return the faults of kinds of sources and names of suites, by line; no data file is needed."""
+    _, lines = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    faults = [("sources", i, _source_fault(source)) for i, source in enumerate(recipe.sources)]
+    faults += [("evaluate", i, _suite_fault(suite)) for i, suite in enumerate(recipe.evaluate)]
+    found: list[InputError] = []
+    for section, i, fault in faults:
+        if fault:
+            line = lines.get((section, i))
+            place = f"{path}:{line}" if line else str(path)
+            found.append(InputError(f"{section}.{i}: {fault[0]}", where=place, todo=fault[1]))
+    return found
+
+
+def _source_fault(source: SourceSettings) -> tuple[str, str] | None:
+    from codefit.sources.registry import KINDS
+
+    if source.kind not in KINDS:
+        hint = did_you_mean(source.kind, KINDS) or f"known: {', '.join(KINDS)}"
+        return f"unknown kind of source '{source.kind}'", hint
+    if source.kind == "micro" and source.path is not None:
+        return "kind 'micro' is built in and takes no path", "remove 'path'"
+    if source.kind != "micro" and source.path is None:
+        return f"kind '{source.kind}' needs a path", "set 'path' to the data file"
+    return None
+
+
+def _suite_fault(suite: SuiteSettings) -> tuple[str, str] | None:
+    from codefit.suites.load import LATER, SUPPORTED
+
+    name, known = suite.name, f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
+    if name in LATER:
+        return f"suite '{name}' is not supported yet", known
+    if name in SUPPORTED:
+        lacking = suite.data is None and not name.startswith("micro")
+        return (f"suite '{name}' needs its data", "set 'data' to the published JSONL") if lacking else None
+    if "/" in name or Path(name).suffix in (".jsonl", ".gz", ".json") or Path(name).is_file():
+        return None
+    hint = did_you_mean(name.lower(), SUPPORTED)
+    return f"unknown suite '{name}'", f"{hint} {known}" if hint else known
+
+
+def missing_inputs(recipe: Recipe) -> list[InputError]:
+    """Return what a run would not find: source files, benchmark files, the start model."""
+    return [error for check in _checks(recipe) for error in _errors_of(check)]
+
+
+def _errors_of(check: Callable[[], object]) -> list[InputError]:
+    try:
+        check()
+    except InputErrors as e:
+        return e.errors
+    except InputError as e:
+        return [e]
+    return []
+
+
+def _checks(recipe: Recipe) -> Iterator[Callable[[], object]]:
+    from codefit.models.start import check_model
+    from codefit.sources.registry import open_source
+
+    base = expanded(recipe.data_dir, "data_dir")
+    for source in recipe.sources:
+        spec = {**source.model_dump(), "path": source.path and base / expanded(source.path, "sources")}
+        yield partial(open_source, spec)
+    for suite in recipe.evaluate:
+        data = suite.data and base / expanded(suite.data, "evaluate")
+        yield partial(_check_file, data)
+    model = recipe.model
+    if model.tokenizer:
+        model = model.model_copy(update={"tokenizer": str(base / expanded(model.tokenizer, "model"))})
+    yield partial(check_model, model)
+
+
+def _check_file(path: Path | None) -> None:
+    if path is not None and not path.is_file():
+        raise InputError("no such file", where=str(path), todo="check 'data' and data_dir")
