@@ -1,0 +1,35 @@
+"""Probes give the same answer whichever limit a runaway call meets first."""
+
+from __future__ import annotations
+
+import pytest
+
+from codefit.core.types import Outcome
+from codefit.curate.calls import Call
+from codefit.curate.leaks.probe import Probe, Prober
+from codefit.sandbox import Frame, Run, Sandbox
+
+SOURCE = "def solve(n):\n    return [x * x for x in range(n)][:2]"
+CALLS: list[tuple[int, Call]] = [(0, ((10**9,), [0])), (1, ((2,), [0, 1])), (2, ((1,), [7]))]
+
+
+def ended(outcome: Outcome, *values: object) -> Run:
+    return Run(outcome, tuple(Frame(v) for v in values), None, 0.1, 0.1, 1.0, False)
+
+
+@pytest.mark.parametrize("end", [Outcome.TIMEOUT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT])
+def test_calls_behind_a_runaway_one_are_made_whichever_limit_it_met(end: Outcome) -> None:
+    probe = Probe(SOURCE, "solve", CALLS)
+    assert not probe.take(ended(end))
+    assert probe.take(ended(Outcome.PASSED, [0, 1], [0]))
+    assert probe.outcome() == [False, True, False]
+
+
+def test_a_program_that_does_not_load_is_not_tried_again() -> None:
+    assert Probe(SOURCE, "solve", CALLS).take(ended(Outcome.RUNTIME_ERROR))
+
+
+def test_a_runaway_call_in_the_sandbox_hides_no_other(sandbox: Sandbox) -> None:
+    prober = Prober(sandbox, None, lambda done, total: None)
+    assert prober.right([Probe(SOURCE, "solve", CALLS)]) == {(SOURCE, "solve", 1)}
+    prober.close()
