@@ -183,6 +183,13 @@ def test_plan_prints_what_fits_the_card(cli: Cli) -> None:
     assert "not yet seen on a GPU" in human
 
 
+def test_full_tuning_is_planned_in_the_precision_it_runs_in(cli: Cli) -> None:
+    result = cli("plan", "--model", "qwen2.5-coder-1.5b", "--memory", "80GB", "--method", "full", "--json")
+    plan = json.loads(result.stdout)
+    assert plan["settings"]["weights"] == "float32"
+    assert plan["components_mb"]["weights"] == pytest.approx(4 * 1_543_714_304 / 2**20, rel=1e-3)
+
+
 def test_an_impossible_budget_ends_with_2_and_names_what_would_fit(cli: Cli) -> None:
     result = cli("plan", "--model", "qwen2.5-coder-7b", "--memory", "4GB")
     assert result.returncode == 2

@@ -50,7 +50,7 @@ def plan(
     recipe: str | None, model: str | None, memory: str | None, method: str | None, max_length: int | None,
     batch_size: int | None, rank: int | None, tflops: float, tokens: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Predict the peak memory of RECIPE, or of --model, on a GPU in bfloat16.
+    """Predict the peak memory of RECIPE, or of --model, on a GPU: bfloat16 weights for LoRA, float32 for full tuning.
 
     Prints the components, the phase that sets the peak, and why other settings were not chosen.
     Predicted, not yet seen on a GPU. Exit 2 where nothing fits.
@@ -64,12 +64,14 @@ def plan(
 
         name = str(model_path())
     t = base.train if base else None
+    chosen = method or (t.method if t else "lora")
+    # Full tuning keeps float32 weights: in bfloat16 most updates are rounded away.
     wish = Wish(
-        method=method or (t.method if t else "lora"),
+        method=chosen,
         max_length=max_length or (base.format.max_length if base else 1024),
         batch_size=batch_size or (t.batch_size if t else 16),
         rank=rank or (t.lora_rank if t else 16),
-        element=2,
+        element=2 if chosen == "lora" else 4,
         device="cuda",
         micro_batch=t.micro_batch if t else None,
         recompute=t.recompute if t else None,
