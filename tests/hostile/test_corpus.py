@@ -104,7 +104,7 @@ def test_machine_is_as_before_after_the_corpus(
     level: str, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CODEFIT_TEST_SECRET", "canary")
-    before = (_ours(), sorted(os.listdir("/tmp")), sorted(os.listdir("/dev/shm")))
+    before = _machine()
     try:
         sandbox = Sandbox(level=level, jobs=1)
     except MissingPrerequisite as e:
@@ -114,7 +114,13 @@ def test_machine_is_as_before_after_the_corpus(
             run = sandbox.run(case.program(places))
             if level != LANDLOCK or case.name not in WEAKER:
                 assert not any(f.value in (4, 42) for f in run.frames), case.name
-    assert (_ours(), sorted(os.listdir("/tmp")), sorted(os.listdir("/dev/shm"))) == before
+    assert _machine() == before
+
+
+def _machine() -> tuple[set[str], ...]:
+    """Our processes, and files where programs may write, but for the folders of sandboxes beside this one."""
+    folders = (set(os.listdir(p)) for p in ("/tmp", "/dev/shm"))
+    return (_ours(), *({n for n in names if not n.startswith("codefit-sandbox-")} for names in folders))
 
 
 def _ours() -> set[str]:

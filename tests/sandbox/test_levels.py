@@ -17,7 +17,7 @@ import pytest
 import codefit
 from codefit.core.errors import ExitCode, MissingPrerequisite
 from codefit.core.types import Outcome
-from codefit.sandbox import Frame, Limits, Program, Sandbox, probe
+from codefit.sandbox import Frame, Limits, Program, Runtime, Sandbox, probe
 from codefit.sandbox.slot import Slot
 
 INCREMENT = Program("def f(x):\n    return x + 1\n", "calls", ((1,),), "f")
@@ -113,11 +113,11 @@ def test_a_broken_bwrap_is_a_missing_prerequisite(tmp_path: Path, monkeypatch: p
 
 def test_preloaded_modules_are_there_and_an_unknown_one_is_told() -> None:
     _available("bwrap+namespaces")
-    with Sandbox(jobs=1, preload=("json", "decimal")) as box:
+    with Sandbox(jobs=1, runtime=Runtime(preload=("json", "decimal"))) as box:
         source = "import sys\nwas = 'decimal' in sys.modules\ndef f(x):\n    return was\n"
         assert box.run(Program(source, "calls", ((1,),), "f")).frames[0].value is True
     with pytest.raises(MissingPrerequisite, match="no_such_module"):
-        Sandbox(jobs=1, preload=("no_such_module",))
+        Sandbox(jobs=1, runtime=Runtime(preload=("no_such_module",)))
 
 
 def test_map_runs_side_by_side_lazily_and_yields_everything() -> None:

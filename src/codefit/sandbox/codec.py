@@ -52,6 +52,23 @@ class Opaque:
         return hash(self.type_name)
 
 
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Stands for a value too long to send: equal values have equal digests, "" equals nothing.
+
+    `size` is the number of scalars in the value, for people.
+    """
+
+    hex: str
+    size: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Digest) and bool(self.hex) and self.hex == other.hex
+
+    def __hash__(self) -> int:
+        return hash(self.hex)
+
+
 def encode(value: Any, max_bytes: int = 1 << 30) -> bytes:
     """Return the bytes of a value; raises `TooLarge` once they exceed `max_bytes`."""
     out = bytearray()
@@ -81,6 +98,9 @@ def _put(out: bytearray, value: Any, cap: int, depth: int) -> None:
         out += _TAG_C128.pack(b"C", value.real, value.imag)
     elif kind is Opaque:
         _put_opaque(out, value.type_name)
+    elif kind is Digest:
+        raw = value.hex.encode()
+        out += _TAG_U32.pack(b"X", len(raw)) + raw + _I64.pack(value.size)
     else:
         _put_opaque(out, _TYPE_NAME(kind))
 
@@ -198,6 +218,11 @@ class _Reader:
         value: float = _F64.unpack_from(self.data, self.at - 8)[0]
         return value
 
+    def digest(self) -> Digest:
+        found = Digest(self.raw().decode("ascii"), _I64.unpack_from(self.data, self.at)[0])
+        self.at += 8
+        return found
+
     def complex128(self) -> complex:
         self.at += 16
         return complex(*_C128.unpack_from(self.data, self.at - 16))
@@ -225,4 +250,5 @@ _READERS: dict[int, Callable[[_Reader, int], Any]] = {
     ord("E"): lambda r, depth: set(r.hashable(depth)),
     ord("Z"): lambda r, depth: frozenset(r.hashable(depth)),
     ord("M"): lambda r, depth: r.mapping(depth),
+    ord("X"): lambda r, depth: r.digest(),
 }

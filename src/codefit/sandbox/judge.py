@@ -13,6 +13,7 @@ from typing import Any
 from codefit.core.files import without_surrogates
 from codefit.core.types import Outcome
 from codefit.sandbox.codec import encode
+from codefit.sandbox.inside import guard
 from codefit.sandbox.slot import Job, JobEnd, Message, ProgramFault, ServerFailure, Slot, Tampering
 from codefit.sandbox.types import Frame, Limits, OnFrame, Program, Run
 
@@ -124,7 +125,14 @@ def _request(program: Program) -> dict[str, Any]:
         "setup": program.setup,
         "entry_point": program.entry_point or "",
         "tests": [] if program.kind == "stdin" else tests,
+        "guard": _guarded(program),
+        "stub": program.stub,
+        "over": list(program.digest_over),
     }
+
+
+def _guarded(program: Program) -> bool:
+    return program.guard or program.kind in ("asserts", "unittest")
 
 
 def _run_tests(slot: Slot, progress: _Progress) -> None:
@@ -141,7 +149,7 @@ def _run_tests(slot: Slot, progress: _Progress) -> None:
     end = slot.run(Job(_request(program), limits, limits.cpu_s, _wall_s(limits), on_message, limits_s))
     _account(progress, end)
     if not (progress.stopped or progress.failure or progress.complete):
-        progress.failure = _explain(end, limits)
+        progress.failure = _explain(end, program)
 
 
 def _run_stdin(slot: Slot, progress: _Progress) -> None:
@@ -162,7 +170,7 @@ def _run_stdin(slot: Slot, progress: _Progress) -> None:
         stdin = text.encode("utf-8", "surrogatepass")
         end = slot.run(Job(request, limits, cpu_s, wall_s, on_message, _no_test_limits, stdin))
         _account(progress, end)
-        progress.failure = _stdin_failure(told, end, limits)
+        progress.failure = _stdin_failure(told, end, program)
         if progress.failure or not progress.deliver(_stdin_frame(told, end)):
             return
 
@@ -172,11 +180,11 @@ def _no_test_limits(frames: int) -> tuple[float, float]:
     return math.inf, math.inf
 
 
-def _stdin_failure(told: list[Message], end: JobEnd, limits: Limits) -> tuple[Outcome, str] | None:
+def _stdin_failure(told: list[Message], end: JobEnd, program: Program) -> tuple[Outcome, str] | None:
     for message in told:
         if message.tag == b"Y":
             return _told(message)
-    return None if end.reason == "exited" else _explain(end, limits)
+    return None if end.reason == "exited" else _explain(end, program)
 
 
 def _stdin_frame(told: list[Message], end: JobEnd) -> Frame:
@@ -212,6 +220,8 @@ def _told(message: Message) -> tuple[Outcome, str]:
 def _account(progress: _Progress, end: JobEnd) -> None:
     if not end.started and end.reason == "exited":
         raise ServerFailure(end.error or "the program's process could not be set up")
+    if end.reason == "starved":
+        raise ServerFailure("the machine ran out of memory")
     if end.reason == "failed":
         raise ServerFailure(end.error or "the program's process could not be forked")
     _add_usage(progress, end)
@@ -222,9 +232,12 @@ def _add_usage(progress: _Progress, end: JobEnd) -> None:
     progress.peak_mb = max(progress.peak_mb or 0.0, end.peak_mb)
 
 
-def _explain(end: JobEnd, limits: Limits) -> tuple[Outcome, str]:
+def _explain(end: JobEnd, program: Program) -> tuple[Outcome, str]:
     """Return the outcome of a program that ended, or was ended, before its last frame."""
+    limits = program.limits
     code = os.waitstatus_to_exitcode(end.status)
+    if end.reason == "exited" and code in guard.REASONS and _guarded(program):
+        return Outcome.TAMPERING, guard.REASONS[code]
     killed = end.reason == "exited" and code in (-signal.SIGXCPU, -signal.SIGKILL)
     if end.reason in ("cpu", "test_cpu") or (killed and end.cpu_s > limits.cpu_s):
         return Outcome.TIMEOUT, f"CPU time over the limit after {end.cpu_s:.2f} s"

@@ -1,32 +1,34 @@
-"""Starts a server of a given isolation level: what it sees of the machine, and the command line."""
+"""Starts a server of a given isolation level: its command line, and what it is told."""
 
 from __future__ import annotations
 
 import json
 import os
-import site
 import subprocess
-import sys
-import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from codefit.sandbox.types import Runtime
+from codefit.sandbox.view import USER, View, machine_view, without
 
 BWRAP, NAMESPACES, LANDLOCK, NONE = "bwrap+namespaces", "namespaces", "landlock+seccomp", "none (unsafe)"
 LEVELS = (BWRAP, NAMESPACES, LANDLOCK)
 
 _HERE = Path(__file__).resolve().parent
-_INNER_USER = 1000
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_SCRATCH = "/tmp"  # inside the sandbox: a tmpfs of the program's own
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+SCRATCH = "/tmp"  # inside the sandbox: a tmpfs of the program's own
+SERVER_BYTES = 8 << 20  # what the server itself may write there, before a program's covers it
+LINKS = ((f"{SCRATCH}/.shm", "/dev/shm"), ("/proc/self/fd", "/dev/fd"), (SCRATCH, "/var/tmp"))
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONNOUSERSITE": "1",
     "TZ": "UTC",
     "LC_ALL": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
-    "HOME": _SCRATCH,
+    "HOME": SCRATCH,
     "MPLBACKEND": "Agg",
     # threads of a numerical library do not survive a fork and would count as processes
     "OPENBLAS_NUM_THREADS": "1",
@@ -34,129 +36,135 @@ _ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True)
-class View:
-    """What of the machine a sandbox shows, read-only: the interpreter and libraries."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a server is started: its level, what programs find there, and bubblewrap's path."""
 
-    interpreter: str
-    binds: tuple[str, ...]
-    symlinks: tuple[tuple[str, str], ...]
-    masks: tuple[str, ...]
-    import_paths: tuple[str, ...]
+    level: str
+    runtime: Runtime
+    bwrap: str | None = None
 
-
-@cache
-def machine_view() -> View:
-    """Return the view of this machine for the interpreter that runs us."""
-    interpreter = os.path.realpath(sys.executable)
-    imports = tuple(dict.fromkeys(p for p in _library_paths() if os.path.isdir(p)))
-    wanted = [f"{prefix}/lib" for prefix in (sys.base_prefix, sys.prefix)]
-    wanted += [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *imports]
-    wanted += ["/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/share/zoneinfo", "/etc/ld.so.cache", interpreter]
-    links = []
-    for name in ("lib", "lib64", "lib32"):
-        if os.path.islink(f"/{name}"):
-            links.append((os.readlink(f"/{name}"), f"/{name}"))
-        else:
-            wanted.append(f"/{name}")
-    binds: list[str] = []
-    for path in sorted({os.path.realpath(p) for p in wanted if os.path.exists(p)}, key=len):
-        if not any(_below(path, bound) for bound in binds):
-            binds.append(path)
-    package = str(_HERE.parent)  # ours holds tasks and oracles, which a program must not read
-    masks = tuple(package for bound in binds if _below(package, bound))
-    return View(interpreter, tuple(binds), tuple(links), masks, imports)
+    @property
+    def private(self) -> bool:
+        """Whether programs have namespaces of their own."""
+        return self.level in (BWRAP, NAMESPACES)
 
 
-def _library_paths() -> list[str]:
-    paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
-    return paths + [p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages")]
-
-
-def _below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _without(paths: tuple[str, ...], masks: tuple[str, ...]) -> tuple[str, ...]:
-    """Return paths that together show what `paths` do except what lies under a mask."""
-    shown: list[str] = []
-    for path in paths:
-        hidden = [m for m in masks if _below(m, path)]
-        if not hidden:
-            shown.append(path)
-        elif path not in masks:
-            children = tuple(f"{path}/{name}" for name in sorted(os.listdir(path)))
-            shown += _without(children, tuple(hidden))
-    return tuple(shown)
-
-
-def payload(level: str, preload: tuple[str, ...], scratch: str | None) -> bytes:
+def payload(start: Start, scratch: str) -> bytes:
     """Return what the far side reads at its start: the texts of its modules and its settings."""
-    view = machine_view()
+    runtime, level = start.runtime, start.level
+    view = machine_view(runtime)
+    made = [path for path, _ in view.files]
     inside = {f"inside.{p.stem}": p.read_text() for p in (_HERE / "inside").glob("*.py")}
-    own_root = level == NAMESPACES
-    private = level in (BWRAP, NAMESPACES)
-    links = (*view.symlinks, *_LINKS)
     config: dict[str, Any] = {
         "level": level,
-        "namespaces": private,
+        "namespaces": start.private,
         "filters": level != NONE,
-        "uid": _INNER_USER,
-        "gid": _INNER_USER,
-        "scratch": _SCRATCH if private else scratch,
-        "readable": view.binds if private else _without(view.binds, view.masks),
-        "devices": _DEVICES,
+        "loopback": runtime.loopback,
+        "uid": USER,
+        "gid": USER,
+        "scratch": scratch,
+        "readable": (*view.binds, *made) if start.private else without(view.binds, view.masks),
+        "devices": DEVICES,
         "import_paths": view.import_paths,
-        "preload": preload,
-        "root": {"binds": view.binds, "devices": _DEVICES, "symlinks": links, "masks": view.masks}
-        if own_root
-        else None,
+        "preload": runtime.preload,
+        "copies": [(source, _placed(target, scratch)) for source, target in runtime.copies],
+        "root": _root(view) if level == NAMESPACES else None,
     }
     texts = {**inside, "codec": (_HERE / "codec.py").read_text()}
     return json.dumps({"texts": texts, "config": config}).encode()
 
 
-_LINKS = ((f"{_SCRATCH}/.shm", "/dev/shm"), ("/proc/self/fd", "/dev/fd"), (_SCRATCH, "/var/tmp"))
+def _root(view: View) -> dict[str, Any]:
+    return {
+        "binds": view.binds,
+        "devices": DEVICES,
+        "symlinks": (*view.symlinks, *LINKS),
+        "masks": view.masks,
+        "files": view.files,
+        "scratch_bytes": SERVER_BYTES,
+    }
 
 
-def start(
-    level: str, bwrap: str | None, descriptors: tuple[int, int, int], errors: int
+def environment(runtime: Runtime, scratch: str = SCRATCH) -> dict[str, str]:
+    """Return the whole environment of a server."""
+    return {
+        name: _placed(value, scratch) for name, value in (_ENVIRONMENT | dict(runtime.environment)).items()
+    }
+
+
+def _placed(path: str, scratch: str) -> str:
+    """Return a path below the scratch directory as it is where that one lies elsewhere."""
+    return scratch + path.removeprefix(SCRATCH) if path == SCRATCH or path.startswith(f"{SCRATCH}/") else path
+
+
+def python_command(view: View, descriptors: Sequence[int]) -> list[str]:
+    """Return the command that becomes a server on three descriptors: control, payload, progress page."""
+    text = (_HERE / "inside" / "boot.py").read_text()
+    call = f"{text}\nmain({', '.join(map(str, descriptors))})\n"
+    return [view.interpreter, "-s", "-S", "-P", "-B", "-c", call]
+
+
+def spawn(
+    start: Start, descriptors: tuple[int, int, int], errors: int, scratch: str, prefix: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
     """Start a server; `descriptors` are its control socket, its payload and the progress page.
 
-    Raises `OSError` when the command cannot be started.
+    `prefix` is a command to start it with. Raises `OSError` when the command cannot be started.
     """
-    view = machine_view()
-    text = (_HERE / "inside" / "boot.py").read_text()
-    call = f"{text}\nmain({', '.join(map(str, descriptors))})\n"
-    python = [view.interpreter, "-s", "-S", "-P", "-B", "-c", call]
-    command = [*_bwrap_arguments(bwrap, view), *python] if level == BWRAP and bwrap else python
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        pass_fds=descriptors,
-        env=dict(_ENVIRONMENT),
-        cwd="/",
-        start_new_session=True,
-    )
+    view = machine_view(start.runtime)
+    python = python_command(view, descriptors)
+    inherited = [*descriptors]
+    files: list[tuple[int, str]] = []
+    try:
+        if start.level == BWRAP and start.bwrap:
+            files = [(_text_fd(text), path) for path, text in view.files]
+            inherited += [fd for fd, _ in files]
+            python = [*_bwrap_arguments(start.bwrap, view, start.runtime, files), *python]
+        return subprocess.Popen(
+            [*prefix, *python],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            pass_fds=inherited,
+            env=environment(start.runtime, scratch) | _for_prefix(prefix),
+            cwd="/",
+            start_new_session=True,
+        )
+    finally:
+        for fd, _ in files:
+            os.close(fd)
 
 
-def _bwrap_arguments(bwrap: str, view: View) -> list[str]:
+def _for_prefix(prefix: Sequence[str]) -> dict[str, str]:
+    """Return what a prefix command needs of our environment; bubblewrap clears it again."""
+    names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS") if prefix else ()
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _text_fd(text: str) -> int:
+    fd = os.memfd_create("file", os.MFD_CLOEXEC)
+    os.write(fd, text.encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _bwrap_arguments(bwrap: str, view: View, runtime: Runtime, files: Sequence[tuple[int, str]]) -> list[str]:
     arguments = [bwrap, "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    arguments += ["--uid", str(_INNER_USER), "--gid", str(_INNER_USER), "--hostname", "sandbox"]
+    arguments += ["--uid", str(USER), "--gid", str(USER)]
     # tracing rights over its own children only, to read their proportional share of memory
     arguments += ["--cap-drop", "ALL", "--cap-add", "CAP_SYS_PTRACE"]
-    for name, value in _ENVIRONMENT.items():
+    for name, value in environment(runtime).items():
         arguments += ["--setenv", name, value]
     for path in view.binds:
         arguments += ["--ro-bind", path, path]
     for path in view.masks:
         arguments += ["--tmpfs", path, "--remount-ro", path]
-    arguments += ["--proc", "/proc", "--dir", _SCRATCH]
-    for path in _DEVICES:
+    arguments += ["--proc", "/proc", "--size", str(SERVER_BYTES), "--tmpfs", SCRATCH]
+    for path in DEVICES:
         arguments += ["--dev-bind", path, path]
-    for target, link in (*view.symlinks, *_LINKS):
+    for target, link in (*view.symlinks, *LINKS):
         arguments += ["--symlink", target, link]
+    for fd, path in files:
+        arguments += ["--ro-bind-data", str(fd), path]
     return [*arguments, "--remount-ro", "/", "--chdir", "/"]

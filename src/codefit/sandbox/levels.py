@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codefit.core.errors import MissingPrerequisite
@@ -15,7 +15,7 @@ from codefit.core.types import Outcome
 from codefit.sandbox import launch
 from codefit.sandbox.judge import run_program
 from codefit.sandbox.slot import ServerFailure, Slot
-from codefit.sandbox.types import Program
+from codefit.sandbox.types import Program, Runtime
 
 _INSTALL = "sudo apt install bubblewrap"
 _SYSCTLS = (
@@ -38,14 +38,14 @@ class Attempt:
     fix: str | None
 
 
-def try_level(level: str, preload: tuple[str, ...], spawner: Executor) -> Attempt:
+def try_level(level: str, runtime: Runtime, spawner: Executor) -> Attempt:
     """Start a server of a level and run one program in it."""
     if sys.platform != "linux":
         return Attempt(level, None, f"isolation needs Linux, this is {sys.platform}", _ELSEWHERE)
     bwrap = shutil.which("bwrap")
     if level == launch.BWRAP and bwrap is None:
         return Attempt(level, None, "bwrap is not installed", _INSTALL)
-    slot = Slot(level, bwrap, preload, spawner)
+    slot = Slot(launch.Start(level, runtime, bwrap), spawner)
     try:
         slot.start()
         run = run_program(slot, _CHECK, None)
@@ -63,16 +63,17 @@ def describe(level: str, slot: Slot) -> str:
     """Return the printed line for a level that works."""
     abi = slot.hello["landlock"]
     second = [f"landlock {abi}"] if abi else ["no landlock"]
+    memory = "memory: cgroup" if slot.grouped else "memory: watcher"
     if level == launch.NONE:
-        return "isolation: none (unsafe), limits: rlimits and watcher"
+        return f"isolation: none (unsafe), limits: rlimits, {memory}"
     if level == launch.LANDLOCK:
         return (
             f"isolation: landlock {abi} + seccomp + rlimits only (no namespaces: processes and "
-            "names of files outside can be seen, disk use is limited by file), memory: watcher"
+            f"names of files outside can be seen, disk use is limited by file), {memory}"
         )
     first = ["bwrap", "namespaces"] if level == launch.BWRAP else ["namespaces"]
     proc = "" if slot.hello["proc"] else " (without /proc)"
-    return f"isolation: {' + '.join([*first, *second, 'seccomp'])}{proc}, memory: watcher"
+    return f"isolation: {' + '.join([*first, *second, 'seccomp'])}{proc}, {memory}"
 
 
 def fix_for(level: str) -> str | None:
@@ -88,7 +89,7 @@ def fix_for(level: str) -> str | None:
     return None
 
 
-def choose(level: str, preload: tuple[str, ...], unsafe: bool, spawner: Executor) -> Attempt:
+def choose(level: str, runtime: Runtime, unsafe: bool, spawner: Executor) -> Attempt:
     """Return the running slot of the level asked for; `auto` takes the strongest that works.
 
     Raises `MissingPrerequisite` when it cannot be had, `ValueError` for a level that does not exist.
@@ -104,12 +105,20 @@ def choose(level: str, preload: tuple[str, ...], unsafe: bool, spawner: Executor
         wanted = (level,)
     else:
         raise ValueError(f"unknown isolation level {level!r}: one of auto, none, {', '.join(launch.LEVELS)}")
-    failed = []
+    failed: list[Attempt] = []
     for name in wanted:
-        attempt = try_level(name, preload, spawner)
+        attempt = try_level(name, runtime, spawner)
         if attempt.slot:
-            return attempt
+            return _told_why(attempt, failed)
         failed.append(attempt)
     reasons = ", ".join(f"{a.level}: {a.detail}" for a in failed)
     fixes = [a.fix for a in failed if a.fix]
     raise MissingPrerequisite(f"no isolation for hostile code ({reasons})", todo=fixes[0] if fixes else None)
+
+
+def _told_why(attempt: Attempt, stronger: list[Attempt]) -> Attempt:
+    """Say in the printed line why no stronger level was taken: a fall-back is never silent."""
+    if not stronger:
+        return attempt
+    reasons = "; ".join(f"no {a.level}: {a.detail}" + (f" ({a.fix})" if a.fix else "") for a in stronger)
+    return replace(attempt, detail=f"{attempt.detail} [{reasons}]")

@@ -14,7 +14,7 @@ from codefit.sandbox import launch
 from codefit.sandbox.judge import run_program
 from codefit.sandbox.levels import choose, try_level
 from codefit.sandbox.slot import ServerFailure, Slot
-from codefit.sandbox.types import Frame, OnFrame, ProbeResult, Program, Run
+from codefit.sandbox.types import Frame, OnFrame, ProbeResult, Program, Run, Runtime
 
 _LOOK_AHEAD = 2  # programs waiting for each slot
 _TRIES = 2
@@ -25,10 +25,11 @@ class Sandbox:
 
     `level` is `auto` (the strongest that works here) or one of `bwrap+namespaces`, `namespaces`,
     `landlock+seccomp`, `none`; a level that cannot be had raises `MissingPrerequisite`, and `none` needs
-    `unsafe_no_isolation`. `preload` names modules that every program finds imported; programs are forks
-    of a process that has them. One server is started here, the others when they are first needed.
-    Not covered: limits that need a cgroup (kernel memory of pipes and sockets, CPU time of processes
-    that live less than a tick and are never waited for); the wall-clock backstop bounds both.
+    `unsafe_no_isolation`. `runtime` says what programs find around them. One server is started here, the
+    others when they are first needed.
+    Not covered where no control group can be had (`description` says so): kernel memory of pipes and
+    sockets, and CPU time of processes that live less than a tick and are never waited for; the wall-clock
+    backstop bounds both.
     """
 
     level: str
@@ -39,15 +40,16 @@ class Sandbox:
         *,
         level: str = "auto",
         jobs: int = 2,
-        preload: tuple[str, ...] = (),
+        runtime: Runtime | None = None,
         unsafe_no_isolation: bool = False,
     ) -> None:
         if jobs < 1:
             raise ValueError("jobs must be at least 1")
         self.jobs = jobs
+        self.runtime = runtime or Runtime()
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="sandbox-spawner")
         try:
-            chosen = choose(level, preload, unsafe_no_isolation, self._spawner)
+            chosen = choose(level, self.runtime, unsafe_no_isolation, self._spawner)
         except BaseException:
             self._spawner.shutdown()
             raise
@@ -55,7 +57,8 @@ class Sandbox:
         bwrap = shutil.which("bwrap") if chosen.level == launch.BWRAP else None
         assert chosen.slot is not None
         self._slots = [chosen.slot]
-        self._slots += [Slot(self.level, bwrap, preload, self._spawner) for _ in range(jobs - 1)]
+        start = launch.Start(self.level, self.runtime, bwrap)
+        self._slots += [Slot(start, self._spawner) for _ in range(jobs - 1)]
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free.put(slot)
@@ -180,7 +183,7 @@ def probe() -> list[ProbeResult]:
     found = []
     with ThreadPoolExecutor(1) as spawner:
         for level in launch.LEVELS:
-            attempt = try_level(level, (), spawner)
+            attempt = try_level(level, Runtime(), spawner)
             found.append(ProbeResult(level, attempt.slot is not None, attempt.detail, attempt.fix))
             if attempt.slot:
                 attempt.slot.close()

@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from codefit.sandbox import launch
+from codefit.sandbox import cgroups, launch
 from codefit.sandbox.codec import DecodeError, decode, encode
 from codefit.sandbox.types import Limits
 
@@ -109,31 +109,38 @@ class _Reading:
 class Slot:
     """Owns one server; restarted by the caller after `ServerFailure`."""
 
-    def __init__(self, level: str, bwrap: str | None, preload: tuple[str, ...], spawner: Executor) -> None:
-        self._level = level
-        self._bwrap = bwrap
-        self._preload = preload
+    def __init__(self, start: launch.Start, spawner: Executor) -> None:
+        self._start = start
         # the kernel ties the server's life to the thread that started it, so that one must last
         self._spawner = spawner
         self._process: subprocess.Popen[bytes] | None = None
+        self._group: cgroups.ControlGroup | None = None
         self.hello: dict[str, Any] = {}
 
     def start(self) -> None:
         """Start the server and wait for its greeting; raises `ServerFailure` with what it said."""
         self.close()
-        self._scratch = None
-        if self._level in (launch.LANDLOCK, launch.NONE):
-            self._scratch = tempfile.mkdtemp(prefix="codefit-sandbox-")
+        self._own_folder = None
+        if not self._start.private:
+            try:
+                self._own_folder = tempfile.mkdtemp(prefix="codefit-sandbox-")
+            except OSError as e:
+                raise ServerFailure(f"no scratch directory: {e.strerror}") from e
+        scratch = self._own_folder or launch.SCRATCH
+        where = cgroups.mounted()
+        self._group = cgroups.in_own_group(where)
+        prefix = [] if self._group else cgroups.scope_prefix(where)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         page = os.memfd_create("progress")
         os.ftruncate(page, mmap.PAGESIZE)
         self._progress = mmap.mmap(page, mmap.PAGESIZE)
-        text = _memfd(launch.payload(self._level, self._preload, self._scratch))
+        text = _memfd(launch.payload(self._start, scratch))
         self._errors = os.memfd_create("errors")
         self._control = ours
         try:
+            descriptors = (theirs.fileno(), text, page)
             started = self._spawner.submit(
-                launch.start, self._level, self._bwrap, (theirs.fileno(), text, page), self._errors
+                launch.spawn, self._start, descriptors, self._errors, scratch, prefix
             )
             self._process = started.result()
         except OSError as e:
@@ -155,6 +162,26 @@ class Slot:
         if self.hello["problem"]:
             self.close()
             raise ServerFailure(self.hello["problem"])
+        self._account_in_group()
+
+    def _account_in_group(self) -> None:
+        """Count what the server's programs use in a control group, where one can be had."""
+        assert self._process is not None
+        pid = self._process.pid
+        group = self._group or cgroups.in_scope_of(pid)
+        if group is not None and not group.adopt(pid):
+            group.close()
+            group = None
+        self._group = group
+        if group is not None:
+            message = encode({"version": group.version, "files": [*group.files]})
+            socket.send_fds(self._control, [b"group" + message], [*group.files.values()])
+            group.close_files()
+
+    @property
+    def grouped(self) -> bool:
+        """Whether a control group counts what programs use."""
+        return self._group is not None
 
     @property
     def running(self) -> bool:
@@ -171,7 +198,7 @@ class Slot:
         if self._process is None:
             return
         self._control.close()
-        if self._level in (launch.LANDLOCK, launch.NONE):
+        if not self._start.private:
             try:  # it kills the program's tree and removes the scratch directory
                 self._process.wait(timeout=_GRACE_S)
             except subprocess.TimeoutExpired:
@@ -181,8 +208,11 @@ class Slot:
         self._process = None
         self._progress.close()
         os.close(self._errors)
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        if self._own_folder:
+            shutil.rmtree(self._own_folder, ignore_errors=True)
+        if self._group:
+            self._group.close()
+            self._group = None
 
     def run(self, job: Job) -> JobEnd:
         """Run one process to its end.
@@ -344,11 +374,12 @@ def _job_end(reading: _Reading) -> JobEnd:
 
 def _split(reading: _Reading) -> list[bytes]:
     """Return the whole frames in the buffer and keep the rest."""
-    buffer, at, found = reading.buffer, 0, []
+    buffer, at = reading.buffer, 0
+    found: list[bytes] = []
     cap = max(reading.job.limits.output_bytes, _TEXT_BYTES) + _HEAD.size
     while len(buffer) - at >= 4:
         size = int.from_bytes(buffer[at : at + 4], "big")
-        if size == _SETUP_FAILED and not reading.started and not reading.frames:
+        if size == _SETUP_FAILED and not reading.started and not reading.frames and not found:
             reading.setup_error = buffer[at + 4 :].decode(errors="replace")
             return []
         if not _HEAD.size - 4 < size <= cap:

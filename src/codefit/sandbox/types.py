@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from codefit.core.types import Outcome
 
-Kind = Literal["calls", "exprs", "stdin", "asserts"]
+Kind = Literal["calls", "exprs", "stdin", "asserts", "unittest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Runtime:
+    """What programs find around them; everything else of the machine is out of their sight.
+
+    `python` is another interpreter, such as that of an environment with libraries (None: the one that
+    runs us). `preload` names modules that every program finds imported: programs are forks of a process
+    that has them. `userland` shows the machine's `/usr/bin` read-only, and an `/etc` of our making.
+    `loopback` gives 127.0.0.1 of the program's own network, where nothing else listens. `environment`
+    adds variables, `copies` pairs of a file and where the process that imports the modules finds it.
+    """
+
+    python: str | None = None
+    preload: tuple[str, ...] = ()
+    userland: bool = False
+    loopback: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One hostile program and the tests to run it on, as data.
 
@@ -44,6 +63,12 @@ class Program:
     `Solution.method` makes a new `Solution()` for every call. `exprs`: each test is an expression,
     `asserts`: each is a text of statements, both evaluated in the module after `setup`.
     `stdin`: each test is the text on standard input of a fresh run as `__main__`.
+    `unittest`: the one test is the text of a module with a class `TestCases`; its one frame is described
+    in `codefit.sandbox.inside.unittests`.
+    `guard` watches tests that are decided beside the program (always so for `asserts` and `unittest`).
+    `stub` replaces the entry point: a run in which tests still pass shows that they were tampered with.
+    `digest_over`: for each test, the bytes of an encoded value above which a digest of it leaves instead
+    (None: never; never for values made of floats, which are compared with a tolerance).
     Raises `ValueError` for a program without tests, calls without entry point, or another hash seed than 0.
     """
 
@@ -54,14 +79,17 @@ class Program:
     setup: str = ""
     limits: Limits = field(default_factory=Limits)
     hash_seed: int = 0
+    guard: bool = False
+    stub: bool = False
+    digest_over: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in ("calls", "exprs", "stdin", "asserts"):
+        if self.kind not in get_args(Kind):
             raise ValueError(f"unknown kind of program {self.kind!r}")
         if not self.tests:
             raise ValueError("a program without tests cannot be judged")
-        if self.kind == "calls" and not self.entry_point:
-            raise ValueError("a program of kind 'calls' needs an entry point")
+        if self.kind in ("calls", "unittest") and not self.entry_point:
+            raise ValueError(f"a program of kind {self.kind!r} needs an entry point")
         if self.hash_seed != 0:
             raise ValueError("the sandbox runs with hash seed 0 only")
 
@@ -70,6 +98,7 @@ class Program:
 class Frame:
     """What one finished test delivered: a decoded value, or an error `ExceptionType: message`.
 
+    A value that was too long to send is a `Digest`, where the program asked for one.
     `cpu_s` is the program's own figure, for information; limits are enforced outside.
     """
 

@@ -9,6 +9,7 @@ import ctypes
 import os
 import platform
 import signal
+import socket
 import struct
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x00020000, 0x02000000, 0x04000000
@@ -31,12 +32,14 @@ _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _AT_RECURSIVE, _AT_FDCWD = 0x8000, -100
 _CAPABILITY_VERSION_3 = 0x20080522
 
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _CLONE3, _CLONE_CHILD_CLEARTID, _CLONE_CHILD_SETTID = 435, 0x00200000, 0x01000000
 _PR_GET_TID_ADDRESS = 40
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc_holding_the_gil = ctypes.PyDLL(None, use_errno=True)
 _libc_holding_the_gil.syscall.restype = ctypes.c_long
+_libc.ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
 _libc.syscall.restype = ctypes.c_long
@@ -93,6 +96,18 @@ def map_user(inner_uid: int, outer_uid: int, inner_gid: int, outer_gid: int) -> 
             os.write(fd, text.encode())
         finally:
             os.close(fd)
+
+
+def set_host_name(name: str) -> None:
+    """Set the host name of this UTS namespace, where the kernel lets us."""
+    _libc.sethostname(name.encode(), len(name))
+
+
+def bring_up_loopback() -> None:
+    """Bring up `lo` of this network namespace."""
+    request = ctypes.create_string_buffer(struct.pack("16sh22x", b"lo", _IFF_UP))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        _check("bring up lo", _libc.ioctl(s.fileno(), _SIOCSIFFLAGS, request))
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:

@@ -35,12 +35,15 @@ class Rules:
         for path in devices:
             self._paths.append((os.open(path, os.O_PATH | os.O_CLOEXEC), _READ_FILE | _WRITE_FILE))
 
-    def enforce(self, writable: str, extra_readable: Iterable[str] = ()) -> None:
-        """Restrict this process to the rules, plus one directory that is the program's own."""
+    def enforce(self, writable: str, extra_readable: Iterable[str] = (), network: bool = False) -> None:
+        """Restrict this process to the rules, plus one directory that is the program's own.
+
+        `network` leaves connections alone, where the network is the program's own.
+        """
         if not self.abi:
             return
         handled = _handled(self.abi)
-        ruleset = kernel.landlock_create(handled, _NET, _SCOPE, self.abi)
+        ruleset = kernel.landlock_create(handled, 0 if network else _NET, _SCOPE, self.abi)
         for fd, access in self._paths:
             kernel.landlock_allow(ruleset, fd, access)
         own = handled & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV)

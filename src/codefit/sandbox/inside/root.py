@@ -52,8 +52,14 @@ def _fill(config: Config) -> None:
     for target, link in layout["symlinks"]:
         os.makedirs(os.path.dirname(f"/new{link}"), exist_ok=True)
         os.symlink(target, f"/new{link}")
+    for path, text in layout["files"]:
+        os.makedirs(os.path.dirname(f"/new{path}"), exist_ok=True)
+        with open(f"/new{path}", "w") as f:
+            f.write(text)
     for path in ("/proc", config.scratch):
         os.makedirs(f"/new{path}", exist_ok=True)
+    size = f"size={layout['scratch_bytes']},mode=0755"
+    kernel.mount("tmpfs", f"/new{config.scratch}", "tmpfs", _TMPFS_FLAGS, size)
     for path in layout["masks"]:
         kernel.mount("tmpfs", f"/new{path}", "tmpfs", _TMPFS_FLAGS | kernel.MS_RDONLY, "size=4k")
     kernel.mount("proc", "/new/proc", "proc", _TMPFS_FLAGS | kernel.MS_NOEXEC)

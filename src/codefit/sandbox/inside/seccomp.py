@@ -53,6 +53,7 @@ _CLONE3 = 435
 _NAMESPACE_FLAGS = 0x7E020080  # every CLONE_NEW* bit, the time namespace included
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_UNIX = 1
+_OWN_NETWORK = (2, 10, 16)  # IPv4, IPv6, netlink (which lists interfaces)
 
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -65,11 +66,11 @@ def _op(code: int, k: int, if_true: int = 0, if_false: int = 0) -> _OP:
     return code, if_true, if_false, k
 
 
-def build(machine: str, *, own_pid: int | None = None) -> bytes:
+def build(machine: str, *, own_pid: int | None = None, loopback: bool = False) -> bytes:
     """Return the packed filter for a machine; raises `KeyError` for one that is not known.
 
     `own_pid` is given where the program shares its pid namespace with others: then it may signal
-    itself only, and may use no sockets but pairs.
+    itself only, and may use no sockets but pairs. `loopback` allows the sockets of a network of its own.
     """
     column = 0 if machine == "x86_64" else 1
     ops = [
@@ -91,7 +92,9 @@ def build(machine: str, *, own_pid: int | None = None) -> bytes:
         _IOCTL[machine], 1, [_op(_JUMP_EQUAL, _TIOCSTI, 1, 0), _op(_JUMP_EQUAL, _TIOCLINUX, 0, 1)]
     )
     if own_pid is None:
-        ops += _argument_rule(_SOCKET[machine], 0, [_op(_JUMP_EQUAL, _AF_UNIX, 1, 0)])
+        families = (_AF_UNIX, *(_OWN_NETWORK if loopback else ()))
+        jumps = [_op(_JUMP_EQUAL, family, len(families) - n, 0) for n, family in enumerate(families)]
+        ops += _argument_rule(_SOCKET[machine], 0, jumps)
     else:
         ops += [_op(_JUMP_EQUAL, _SOCKET[machine], 0, 1), _op(_RETURN, _ERRNO | _EPERM)]
         for call in (_KILL[machine], _TGKILL[machine]):

@@ -12,6 +12,7 @@ import mmap
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,11 +21,13 @@ import time
 from typing import Any, NoReturn
 
 from codefit.sandbox.codec import decode, encode
-from codefit.sandbox.inside import harness, kernel, watcher
+from codefit.sandbox.inside import guarded, harness, kernel, watcher
 from codefit.sandbox.inside.forking import Forker
+from codefit.sandbox.inside.group import Files, Group
 from codefit.sandbox.inside.isolate import Config, Descriptors, Jail, Job
 from codefit.sandbox.inside.watch import ABANDONED, Outside, Watch
 
+_GROUP = b"group"
 _KILL_WAIT_S = 5.0
 _NEW_NEIGHBOURS = 512  # threads that the user may start beside us while we serve
 _WARM = (
@@ -44,6 +47,7 @@ class Server:
         os.close(progress_fd)
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         self.jail = Jail(config)
+        self.group: Group | None = None
         self.problem = self._warm()
         self.forker = Forker(self.jail) if config.namespaces else None
         ignored = frozenset({*(p.pid for p in watcher.read_all()), os.getpid()})
@@ -51,6 +55,9 @@ class Server:
 
     def _warm(self) -> str | None:
         sys.path[:] = [p for p in sys.path if p] + list(self.config.import_paths)
+        for source, target in self.config.copies:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(source, target)
         for name in _WARM:
             importlib.import_module(name)
         for name in self.config.preload:
@@ -58,6 +65,7 @@ class Server:
                 importlib.import_module(name)
             except Exception as e:
                 return f"preload {name}: {type(e).__name__}: {e}"
+        guarded.warm()
         return None
 
     def serve(self) -> NoReturn:
@@ -74,15 +82,24 @@ class Server:
         gc.collect()
         gc.freeze()
         while True:
-            message, fds, _, _ = socket.recv_fds(self.control, 1 << 16, 4)
+            message, fds, _, _ = socket.recv_fds(self.control, 1 << 16, 8)
             if not message:
                 self.leave()
             if message == b"kill":
                 continue  # it crossed with the end of its program
+            if message.startswith(_GROUP):
+                self._join_group(decode(message.removeprefix(_GROUP)), fds)
+                continue
             result = self._serve_one(decode(message), fds)
             for fd in fds:
                 os.close(fd)
             self.control.send(encode(result))
+
+    def _join_group(self, told: dict[str, Any], fds: list[int]) -> None:
+        """Measure by the control group that the judge put us in."""
+        names = [n for n in Files.__dataclass_fields__ if n != "version"]
+        found = dict(zip(told["files"], fds, strict=True))
+        self.group = Group(Files(told["version"], *(found.get(n, -1) for n in names)))
 
     def leave(self) -> NoReturn:
         """End the server; without namespaces the scratch directory is the machine's, so it goes too."""
@@ -95,11 +112,14 @@ class Server:
         streams = message.pop("streams")
         job = Job(**message)
         files = Descriptors(fds[0], fds[1], fds[2] if streams else None, fds[3] if streams else None)
+        group = self.group
+        if group:
+            group.begin(job.memory_mb, job.processes)
         try:
             pid = self._fork(job, files)
         except OSError as e:
             return {"reason": "failed", "error": f"fork: {e}", "status": 0, "cpu_s": 0.0, "peak_mb": 0.0}
-        watch = Watch(pid, job, files.reply, self.outside)
+        watch = Watch(pid, job, files.reply, self.outside, group)
         try:
             reason = watch.until_end()
         finally:
@@ -107,7 +127,12 @@ class Server:
         if reason == ABANDONED:
             self.leave()
         cpu_s = max(watch.cpu_s, usage.ru_utime + usage.ru_stime)
-        peak_mb = max(watch.watcher.peak_mb, usage.ru_maxrss / 1024)
+        peak_mb = max(watch.peak_mb, 0.0 if group else usage.ru_maxrss / 1024)
+        if group:
+            reason = (watch.ran_out_of_memory() or reason) if reason == "exited" else reason
+            cpu_s = max(cpu_s, group.cpu_s())
+            group.end()
+            peak_mb = group.peak_mb
         return {"reason": reason, "error": None, "status": status, "cpu_s": cpu_s, "peak_mb": peak_mb}
 
     def _fork(self, job: Job, files: Descriptors) -> int:

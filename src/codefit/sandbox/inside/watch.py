@@ -12,8 +12,9 @@ import termios
 import time
 from dataclasses import dataclass
 
+from codefit.sandbox.inside.group import Group
 from codefit.sandbox.inside.isolate import Job
-from codefit.sandbox.inside.watcher import Watcher
+from codefit.sandbox.inside.watcher import Usage, Watcher
 
 ABANDONED = "abandoned"
 _FIRST_TICK_MS, _TICK_MS, _SHARED_TICK_MS = 5, 10, 40
@@ -35,13 +36,14 @@ class Outside:
 
 
 class Watch:
-    """The limits of one program and what it has used of them."""
+    """The limits of one program and what it has used of them, by its control group if there is one."""
 
-    def __init__(self, pid: int, job: Job, reply: int, outside: Outside) -> None:
+    def __init__(self, pid: int, job: Job, reply: int, outside: Outside, group: Group | None) -> None:
         self.job = job
         self.reply = reply
         self.outside = outside
         self.pidfd = os.pidfd_open(pid)
+        self.group = group
         self.watcher = Watcher(pid, outside.ignored, private=outside.private)
         self.cpu_s = 0.0
         self._frames = -1
@@ -67,15 +69,35 @@ class Watch:
             if reason:
                 return reason
 
+    @property
+    def peak_mb(self) -> float:
+        """The most MiB seen in use."""
+        return self.group.peak_mb if self.group else self.watcher.peak_mb
+
+    def ran_out_of_memory(self) -> str | None:
+        """Return `memory` where the kernel stopped a process at the program's limit.
+
+        `starved` means that the machine had no memory left, which is no fault of the program.
+        """
+        if self.group is None or not self.group.ran_out():
+            return None
+        return "memory" if self.group.reached_limit() else "starved"
+
+    def _usage(self) -> Usage:
+        if self.group is None:
+            return self.watcher.sample(self.job.memory_mb)
+        return Usage(self.group.cpu_s(), self.group.memory_mb(self.job.memory_mb), self.group.processes())
+
     def _over_limit(self) -> str | None:
-        usage = self.watcher.sample(self.job.memory_mb)
+        usage = self._usage()
         now = time.monotonic()
         self.cpu_s = max(self.cpu_s, usage.cpu_s)
         frames, test_cpu_s, test_wall_s = _PROGRESS.unpack_from(self.outside.progress)
         if frames != self._frames:
             self._frames, self._frame_cpu_s, self._frame_at = frames, self.cpu_s, now
-        if usage.memory_mb > self.job.memory_mb:
-            return "memory"
+        out = self.ran_out_of_memory()
+        if out or usage.memory_mb > self.job.memory_mb:
+            return out or "memory"
         if usage.processes > self.job.processes + 1:
             return "processes"
         if self.cpu_s > self.job.cpu_s:
