@@ -1,4 +1,4 @@
-"""Agreement of `codefit execute` with published verdicts in evalplus' layout, task by task.
+"""Agreement of `codefit execute` with published verdicts in evalplus' or bigcodebench's layout, task by task.
 
 Usage: python benchmarks/agreement.py EXECUTE_DIR PUBLISHED.json[.gz]
 """
@@ -24,15 +24,18 @@ def ours(folder: Path) -> dict[str, tuple[bool, bool | None]]:
     }
 
 
-def published(path: Path) -> dict[str, tuple[bool, bool]]:
-    """Return (base passed, base and plus passed) by task."""
+def published(path: Path) -> dict[str, tuple[bool, bool | None]]:
+    """Return (base passed, base and plus passed) by task, of its first sample."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as f:
         results = json.load(f)["eval"]
-    return {
-        task: (s[0]["base_status"] == "pass", s[0]["base_status"] == s[0]["plus_status"] == "pass")
-        for task, s in results.items()
-    }
+    return {task: _passed(samples[0]) for task, samples in results.items() if samples}
+
+
+def _passed(sample: dict[str, str]) -> tuple[bool, bool | None]:
+    if "status" in sample:  # bigcodebench
+        return sample["status"] == "pass", None
+    return sample["base_status"] == "pass", sample["base_status"] == sample["plus_status"] == "pass"
 
 
 def main() -> None:

@@ -39,11 +39,9 @@ def _source_fault(source: SourceSettings) -> tuple[str, str] | None:
 
 
 def _suite_fault(suite: SuiteSettings) -> tuple[str, str] | None:
-    from codefit.suites.load import LATER, SUPPORTED
+    from codefit.suites.load import SUPPORTED
 
     name, known = suite.name, f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
-    if name in LATER:
-        return f"suite '{name}' is not supported yet", known
     if name in SUPPORTED:
         lacking = suite.data is None and not name.startswith("micro")
         return (f"suite '{name}' needs its data", "set 'data' to the published JSONL") if lacking else None

@@ -91,7 +91,7 @@ def _suites(against: tuple[str, ...], strict: bool) -> dict[str, tuple[Task, ...
     found: dict[str, tuple[Task, ...]] = {}
     for text in against:
         name, _, file = text.partition("=")
-        suite = load_suite(name, Path(file) if file else None, strict=strict)
+        suite = load_suite(name, Path(file) if file else None, strict=strict, judging=False)
         found[suite.info.name] = suite.tasks
     return found
 

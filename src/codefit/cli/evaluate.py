@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
     from codefit.suites.execute import ExecuteResult
 
 DEVICES = r"auto|cpu|cuda(:\d+)?"
+Split = Literal["complete", "instruct"] | None
 F = TypeVar("F", bound=Callable[..., Any])
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def _suite_options(f: F) -> F:
     for option in (
+        click.option("--env", metavar="NAME|DIR", help="BigCodeBench: folder of its libraries, or `current`."),
+        click.option("--uncalibrated", is_flag=True,
+                     help="BigCodeBench: don't put imports and signature before each answer."),
+        click.option("--split", type=click.Choice(["complete", "instruct"]),
+                     help="BigCodeBench: which prompt was, or is to be, asked."),
         click.option("--strict", is_flag=True, help="Refuse malformed lines instead of counting them."),
         click.option("--oracle", type=click.Choice(["0.2", "0.3"]), default="0.3", show_default=True,
                      help="Comparison rules of MBPP(+): evalplus 0.2 or 0.3."),
@@ -82,10 +88,15 @@ def _model_options(f: F) -> F:
     return f
 
 
-def _load(suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool) -> Suite:
+def _load(
+    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool,
+    split: Split, uncalibrated: bool, env: str | None,
+) -> Suite:  # fmt: skip
+    from codefit.suites.bigcodebench import Options
     from codefit.suites.load import load_suite
 
-    return load_suite(suite, data, oracle=oracle, limit=limit, strict=strict)
+    options = Options(split, not uncalibrated, env, show.cache_folder())
+    return load_suite(suite, data, oracle=oracle, limit=limit, strict=strict, options=options)
 
 
 def _judge(
@@ -97,7 +108,8 @@ def _judge(
     from codefit.suites.execute import execute as run_execute
 
     level = "none" if unsafe and isolation == "auto" else isolation
-    with Sandbox(level=level, jobs=jobs or os.cpu_count() or 1, unsafe_no_isolation=unsafe) as sandbox:
+    at_once = jobs or os.cpu_count() or 1
+    with Sandbox(level=level, jobs=at_once, runtime=suite.runtime, unsafe_no_isolation=unsafe) as sandbox:
         live(Event("sandbox", sandbox.description, finished=True))
         return run_execute(
             suite, completions, out, sandbox, pass_figures, cache=show.cache_folder(), only=only or None,
@@ -138,7 +150,8 @@ def _tell(result: ExecuteResult, as_json: bool) -> None:
 @_sandbox_options
 @_JSON
 def execute(
-    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, completions: Path, out: Path,
+    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
+    env: str | None, completions: Path, out: Path,
     only: tuple[str, ...], all_tests: bool, fresh: bool, jobs: int | None, isolation: str,
     unsafe_no_isolation: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -147,7 +160,7 @@ def execute(
     Writes verdicts.jsonl, scores.json and eval_results.json (evalplus' layout). Run it again to
     resume; a finished folder is left as it is.
     """
-    loaded = _load(suite, data, limit, oracle, strict)
+    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     with show.Live() as live:
         result = _judge(loaded, completions, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
                         strict=strict, only=only, all_tests=all_tests, fresh=fresh)  # fmt: skip
@@ -160,7 +173,8 @@ def execute(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 @_JSON
 def generate(
-    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, model: str, system: str | None,
+    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
+    env: str | None, model: str, system: str | None,
     max_new_tokens: int, batch_size: int, device: str, out: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Let a model answer SUITE, greedily. Killed runs go on where they were."""
@@ -170,7 +184,7 @@ def generate(
         raise InputError(
             "is a folder", where=str(out), todo="name a file to write, such as completions.jsonl"
         )
-    loaded = _load(suite, data, limit, oracle, strict)
+    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     asking = Asking(system, max_new_tokens, batch_size, device)
     with show.Live() as live:
         found = answer_suite(loaded, find_model(model), asking, out.with_name(f"{out.name}.ledger"), live)
@@ -189,14 +203,15 @@ def generate(
 @_sandbox_options
 @_JSON
 def evaluate(
-    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, model: str, system: str | None,
+    suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
+    env: str | None, model: str, system: str | None,
     max_new_tokens: int, batch_size: int, device: str, out: Path, fresh: bool, jobs: int | None, isolation: str,
     unsafe_no_isolation: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Let a model answer SUITE and judge the answers."""
     from codefit.pipeline.answer import Asking, answer_suite, find_model, write_completions
 
-    loaded = _load(suite, data, limit, oracle, strict)
+    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     asking = Asking(system, max_new_tokens, batch_size, device)
     with show.Live() as live:
         found = answer_suite(loaded, find_model(model), asking, out / "completions.ledger", live)

@@ -95,12 +95,19 @@ class GenerateSettings(Settings):
 class SuiteSettings(Settings):
     """One benchmark."""
 
-    name: str = Field(description="mbpp, mbpp+, humaneval, micro or a path to your own JSONL")
+    name: str = Field(description="mbpp, mbpp+, humaneval, bigcodebench, micro or a path to your own JSONL")
     data: Path | None = Field(
         None, description="file in its published layout; a relative one is below data_dir"
     )
     limit: Positive | None = Field(None, description="first N tasks only; marked on every figure")
     oracle: Literal["0.2", "0.3"] = Field("0.3", description="version of the comparison rules of MBPP(+)")
+    split: Literal["complete", "instruct"] = Field(
+        "instruct", description="which prompt of BigCodeBench is asked"
+    )
+    calibrated: bool = Field(True, description="put BigCodeBench's imports and signature before each answer")
+    environment: str | None = Field(
+        None, description="folder of BigCodeBench's libraries; default where `codefit env create` puts them"
+    )
 
 
 class ArmSettings(Settings):

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     SANDBOX_FAILED = "sandbox_failed"
 
 
-TestKind = Literal["asserts", "calls", "stdin"]
+TestKind = Literal["asserts", "calls", "stdin", "unittest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Tests:
     `asserts`: `asserts` holds single-line `assert …` statements, run after `setup`.
     `calls`: `entry_point(*inputs[i])` must equal `outputs[i]`.
     `stdin`: the program reads `inputs[i]` and must print `outputs[i]`.
+    `unittest`: `asserts` holds the text of one module with a class `TestCases` about `entry_point`.
     """
 
     kind: TestKind
@@ -48,7 +49,7 @@ class Tests:
     setup: str = ""
 
     def __len__(self) -> int:
-        return len(self.asserts) if self.kind == "asserts" else len(self.inputs)
+        return len(self.asserts) if self.kind in ("asserts", "unittest") else len(self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from codefit.core.types import Dropped, Example
 
 if TYPE_CHECKING:
     from codefit.format.chat import ChatFormat
-    from codefit.sandbox import Sandbox
+    from codefit.sandbox import Runtime, Sandbox
     from codefit.sources.base import Source
     from codefit.suites.base import Suite, SuiteInfo
 
@@ -37,6 +37,7 @@ class Context:
     ) -> None:
         self.recipe, self.out, self.cache, self.listen, self.verbs = recipe, out, cache, listen, verbs
         self._closing = ExitStack()
+        self._boxes: dict[Runtime, Sandbox] = {}
         self._examples: dict[str, tuple[list[Example], list[Dropped]]] = {}
 
     def close(self) -> None:
@@ -62,6 +63,7 @@ class Context:
     @cached_property
     def suites(self) -> list[tuple[SuiteSettings, Suite]]:
         """The benchmarks of the recipe."""
+        from codefit.suites.bigcodebench import Options
         from codefit.suites.load import load_suite
 
         return [
@@ -73,20 +75,29 @@ class Context:
                     oracle=s.oracle,
                     limit=s.limit,
                     strict=self.recipe.strict,
+                    options=Options(s.split, s.calibrated, s.environment, self.cache),
                 ),
             )
             for s in self.recipe.evaluate
         ]
 
-    @cached_property
+    @property
     def sandbox(self) -> Sandbox:
-        """The sandbox; raises `MissingPrerequisite` where none can be had."""
+        """The sandbox of programs that need no libraries."""
+        from codefit.sandbox import Runtime
+
+        return self.sandbox_of(Runtime())
+
+    def sandbox_of(self, runtime: Runtime) -> Sandbox:
+        """Return the sandbox of a runtime; raises `MissingPrerequisite` where none can be had."""
         from codefit.sandbox import Sandbox
 
-        settings = self.recipe.sandbox
-        box = Sandbox(level=settings.level, jobs=settings.jobs or os.cpu_count() or 1)
-        self.listen(Event("sandbox", box.description, finished=True))
-        return self._closing.enter_context(box)
+        if runtime not in self._boxes:
+            settings = self.recipe.sandbox
+            box = Sandbox(level=settings.level, jobs=settings.jobs or os.cpu_count() or 1, runtime=runtime)
+            self.listen(Event("sandbox", box.description, finished=True))
+            self._boxes[runtime] = self._closing.enter_context(box)
+        return self._boxes[runtime]
 
     @cached_property
     def start_model(self) -> Path:

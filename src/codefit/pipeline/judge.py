@@ -49,7 +49,7 @@ def execute_stage(context: Context, index: int) -> None:
             suite,
             completions,
             out,
-            context.sandbox,
+            context.sandbox_of(suite.runtime),
             pass_figures,
             cache=context.cache,
             strict=context.recipe.strict,

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from codefit.core.types import Outcome, Task, Tests
 from codefit.sandbox.sandbox import Sandbox
-from codefit.sandbox.types import Limits
-from codefit.suites.check import Check
+from codefit.sandbox.types import Limits, Runtime
+from codefit.suites.check import Check, Judgement
 from codefit.suites.compare import Comparer
 from codefit.suites.extract import Extraction, extract
 from codefit.suites.oracles import ORACLES, EvalplusComparer, special_rule, tolerances
 from codefit.suites.prefix import parse
 from codefit.suites.reference import Expected, Source, expectations
+from codefit.suites.speed import reference_work_s
 
 Phase = Literal["base", "plus"]
 Field = Literal["text", "completion", "solution"]
 
-JUDGE_VERSION = "1"
+JUDGE_VERSION = "2"
+EXTRACTION_VERSION = "2"
 TEST_CPU_S_MIN = 1.0
 REFERENCE_FACTOR = 4.0
 TEST_CPU_S_FIXED = 3.0
 TASK_CPU_S_MAX = 60.0
+TASK_REFERENCE_FACTOR = 2.0
 TEST_WALL_FACTOR = 10.0
 TEST_WALL_S_MIN = 5.0
 TASK_WALL_S_MIN = 10.0
@@ -40,16 +43,20 @@ def harness(oracle: str | None) -> str:
     Not in it: the machine and its load, which must not decide anything.
     """
     per_test = f"max({TEST_CPU_S_MIN:g} s, {REFERENCE_FACTOR:g}x reference)"
-    cpu = f"cpu per test {per_test}, per task min({TASK_CPU_S_MAX:g} s, all tests) + 1 s"
-    task_wall = (
-        f"{TASK_WALL_S_MIN:g} s + max(a test, {TASK_WALL_FACTOR:g}x min({TASK_CPU_S_MAX:g} s, all tests))"
-    )
+    per_task = f"max(min({TASK_CPU_S_MAX:g} s, all tests), {TASK_REFERENCE_FACTOR:g}x reference)"
+    cpu = f"cpu per test {per_test}, per task {per_task} + 1 s"
+    task_wall = f"{TASK_WALL_S_MIN:g} s + max(a test, {TASK_WALL_FACTOR:g}x its cpu)"
     if oracle is None:
         cpu = f"cpu per test {TEST_CPU_S_FIXED:g} s, per task {TASK_CPU_S_MAX:g} s"
         task_wall = f"{TEST_WALL_FACTOR * TASK_CPU_S_MAX:g} s"
     wall = f"wall per test max({TEST_WALL_S_MIN:g} s, {TEST_WALL_FACTOR:g}x its cpu), per task {task_wall}"
     judge = f"oracle evalplus {oracle}" if oracle else "oracle own tests"
-    return f"codefit-judge {JUDGE_VERSION}; {judge}; {cpu}; {wall}; memory {MEMORY_MB} MiB; {runtime()}"
+    return f"{judge_line()}; {judge}; {cpu}; {wall}; memory {MEMORY_MB} MiB; {runtime()}"
+
+
+def judge_line() -> str:
+    """Return the versions of judge and extraction, which begin every harness line."""
+    return f"codefit-judge {JUDGE_VERSION}, extraction {EXTRACTION_VERSION}"
 
 
 def runtime() -> str:
@@ -83,7 +90,8 @@ class Suite(Protocol):
     """A benchmark: an extension point.
 
     `tasks` are those that are judged; `all_tasks` are also those that a limit leaves out, which
-    training rows must be separate from all the same.
+    training rows must be separate from all the same. `runtime` is what programs must find in the sandbox,
+    `work_s` how fast this machine was when the limits were derived (see `speed`).
     """
 
     info: SuiteInfo
@@ -91,16 +99,25 @@ class Suite(Protocol):
     all_tasks: tuple[Task, ...]
     problems: list[str]
     excluded: dict[str, str]
+    runtime: Runtime
+    work_s: float
 
     def prepare(
-        self, sandbox: Sandbox, cache: Path | None, progress: Callable[[int, int], None] | None = None
+        self,
+        sandbox: Sandbox,
+        cache: Path | None,
+        progress: Callable[[int, int], None] | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
-        """Compute or load what judging needs; names tasks that cannot be judged in `excluded`."""
+        """Compute or load what judging needs, of the tasks in `only` where it is given.
+
+        Names tasks that cannot be judged in `excluded`.
+        """
 
     def program(self, task: Task, text: str, kind: Field) -> Extraction:
         """Return the program that a completion stands for."""
 
-    def check(self, task: Task, source: str, phase: Phase, *, all_tests: bool = False) -> Check:
+    def check(self, task: Task, source: str, phase: Phase, *, all_tests: bool = False) -> Judgement:
         """Return the check of one program against the base or plus tests."""
 
     def cost_s(self, task: Task, phase: Phase) -> float:
@@ -124,25 +141,33 @@ class TaskSuite:
     excluded: dict[str, str] = field(default_factory=dict)
     json_values: bool = False
     all_tasks: tuple[Task, ...] = ()
+    runtime: Runtime = Runtime()  # noqa: RUF009 (frozen)
+    work_s: float = 0.0
     _expected: Mapping[tuple[str, str], Expected] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.all_tasks = self.all_tasks or self.tasks
 
     def prepare(
-        self, sandbox: Sandbox, cache: Path | None, progress: Callable[[int, int], None] | None = None
+        self,
+        sandbox: Sandbox,
+        cache: Path | None,
+        progress: Callable[[int, int], None] | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
-        """Compute the reference's values, or load them; without an oracle there is nothing to do."""
+        """Compute the reference's values, or load them; without an oracle there are none."""
+        self.work_s = reference_work_s(sandbox, cache, runtime())
         if self.info.oracle is None:
             return
-        sources = [s for task in self.tasks for s in self._sources(task)]
+        wanted = (t for t in self.tasks if only is None or t.task_id in only)
+        sources = [s for task in wanted for s in self._sources(task)]
         self._expected = expectations(sources, sandbox, cache, runtime=runtime(), progress=progress)
         for (task_id, phase), expected in self._expected.items():
             if expected.failure:
                 self.excluded.setdefault(task_id, f"{phase} tests: {expected.failure}")
             for number in expected.skipped:
                 self.problems.append(
-                    f"{task_id}: {phase} test {number} left out: the reference's output is over 16 MiB"
+                    f"{task_id}: {phase} test {number} left out: a reference output over 16 MiB with a tolerance"
                 )
             if not expected.failure and not expected.values:
                 self.excluded.setdefault(task_id, f"{phase} tests: none left")
@@ -247,7 +272,8 @@ def _fixed_limits() -> Limits:
 
 def _limits(expected: Expected) -> Limits:
     per_test = tuple(max(TEST_CPU_S_MIN, REFERENCE_FACTOR * s) for s in expected.cpu_s)
-    task_s = min(TASK_CPU_S_MAX, sum(per_test))
+    reference_s = TASK_REFERENCE_FACTOR * sum(expected.cpu_s)
+    task_s = max(min(TASK_CPU_S_MAX, sum(per_test)), reference_s)
     size = max((len(v) for v in expected.values if isinstance(v, bytes)), default=0)
     large = any(not isinstance(v, bytes) for v in expected.values)
     return Limits(

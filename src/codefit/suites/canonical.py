@@ -9,15 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from dataclasses import dataclass
 from typing import Any
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """SHA-256 of a value too large to keep."""
-
-    hex: str
 
 
 class NotDigestible(Exception):

@@ -9,18 +9,22 @@ the grader's process, on decoded data. A `Check` is used for one run:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 from codefit.core.files import without_surrogates
 from codefit.core.types import Outcome, Tests
+from codefit.sandbox.codec import Digest
 from codefit.sandbox.types import Frame, Limits, Program, Run
 from codefit.suites.asserts import Split, split_assert
 from codefit.suites.compare import Comparer, PlainComparer
 from codefit.suites.show import short
 from codefit.suites.stdio import as_text, same_output
 
+KEEP_BYTES = 64 * 1024  # an encoded value above this is kept and sent as a digest, where equality decides
 _COMPARE_FAULTS = (ArithmeticError, RecursionError, TypeError, ValueError, MemoryError)
 
 
@@ -28,7 +32,8 @@ _COMPARE_FAULTS = (ArithmeticError, RecursionError, TypeError, ValueError, Memor
 class CheckResult:
     """What one run was worth. `failed_index` and `failed_test` describe the first failed test.
 
-    `failed` holds the indices of all failed tests that ran; `ran` counts the tests that ran.
+    `failed` holds the indices of all failed tests that ran, `failed_names` their names where they have
+    some; `ran` counts the tests that ran.
     """
 
     outcome: Outcome
@@ -36,6 +41,7 @@ class CheckResult:
     failed_index: int | None = None
     failed_test: Mapping[str, str | None] | None = None
     failed: tuple[int, ...] = ()
+    failed_names: tuple[str, ...] = ()
     ran: int = 0
     tests: int = 0
     cpu_s: float = 0.0
@@ -46,6 +52,25 @@ class CheckResult:
     def passed(self) -> bool:
         """Return True only if every test ran and was right."""
         return self.outcome is Outcome.PASSED
+
+
+class Judgement(Protocol):
+    """One program's check: what to run, and what its frames are worth. Used for one run.
+
+    `probe` is run after a pass where tests are decided beside the program; `tampered` then says what
+    shows that they were tampered with, if anything does.
+    """
+
+    program: Program
+
+    def on_frame(self, index: int, frame: Frame) -> bool: ...
+
+    def result(self, run: Run) -> CheckResult: ...
+
+    @property
+    def probe(self) -> Program | None: ...
+
+    def tampered(self, run: Run) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +89,8 @@ class Check:
     `all_tests` goes on after the first failure. Raises `ValueError` for zero tests, because an
     empty set of tests would pass everything.
 
-    Not covered: assert tests that cannot be split into expression and expectation
-    (`trusting` is True then) are decided beside the program.
+    Assert tests that cannot be split into expression and expectation (`trusting` is True then) are decided
+    beside the program, which is watched and, after a pass, run again with its entry point replaced.
     """
 
     def __init__(
@@ -92,7 +117,11 @@ class Check:
         self._failures: list[_Failure] = []
         self._ran = 0
         self.program = replace(
-            _program(source, tests, self._splits), limits=limits or Limits(), hash_seed=hash_seed
+            _program(source, tests, self._splits),
+            limits=limits or Limits(),
+            hash_seed=hash_seed,
+            guard=self.trusting,
+            digest_over=_digests(tests),
         )
 
     @property
@@ -101,6 +130,34 @@ class Check:
         if self.tests.kind != "asserts":
             return False
         return self._splits is None or any(s.trusting for s in self._splits)
+
+    @property
+    def probe(self) -> Program | None:
+        """The program to run once more after a pass: its trusting tests must fail with a stub in it."""
+        if not self.trusting or not self.tests.entry_point or not self._stubbed:
+            return None
+        texts = tuple(self.program.tests[i] for i in self._stubbed)
+        return replace(self.program, tests=texts, stub=True)
+
+    @cached_property
+    def _stubbed(self) -> tuple[int, ...]:
+        """The trusting tests that speak of the entry point: others say nothing about the program."""
+        head = (self.tests.entry_point or "").partition(".")[0]
+        trusting = range(len(self.tests)) if self._splits is None else self._trusting(self._splits)
+        return tuple(i for i in trusting if head in _words(self.tests.asserts[i]))
+
+    @staticmethod
+    def _trusting(splits: tuple[Split, ...]) -> list[int]:
+        return [i for i, split in enumerate(splits) if split.trusting]
+
+    def tampered(self, run: Run) -> str | None:
+        """Return what shows, by the run of the probe, that a test was tampered with."""
+        if run.outcome is Outcome.TAMPERING:
+            return run.error
+        for number, frame in zip(self._stubbed, run.frames, strict=False):
+            if frame.error is None and self._right(number, frame.value):
+                return f"passes without the program: {self.tests.asserts[number][:200]}"
+        return None
 
     def on_frame(self, index: int, frame: Frame) -> bool:
         """Judge the frame of one test; False asks the sandbox to stop."""
@@ -168,6 +225,17 @@ class Check:
             "expected": short(self.tests.outputs[index]),
             "got": failure.got,
         }
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
+def _digests(tests: Tests) -> tuple[int | None, ...]:
+    """Return how long a value may be sent, by test: one that should equal a digest leaves as a digest."""
+    if tests.kind != "calls" or not any(isinstance(o, Digest) for o in tests.outputs):
+        return ()
+    return tuple(KEEP_BYTES if isinstance(o, Digest) else None for o in tests.outputs)
 
 
 def _splits(tests: Tests) -> tuple[Split, ...] | None:

@@ -17,7 +17,8 @@ from codefit.suites.base import Suite
 from codefit.suites.extract import Extraction
 from codefit.suites.judge import Finding, Judge, Progress
 from codefit.suites.judged import Judged
-from codefit.suites.results import evalplus_results, verdict_row
+from codefit.suites.machine import machine_now
+from codefit.suites.results import published_results, verdict_row
 from codefit.suites.samples import Sample, Samples, from_completions, from_file
 from codefit.suites.score_rows import Figures, score_rows
 
@@ -76,13 +77,14 @@ def execute(
         done = _done_before(out, inputs)
         if done is not None:
             return done
-    suite.prepare(sandbox, cache, prepare_progress)
+    before = machine_now()
+    suite.prepare(sandbox, cache, prepare_progress, samples.tasks)
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
     with Ledger(out / LEDGER) as ledger:
         judge = Judge(suite, sandbox, ledger, all_tests=all_tests)
         judged = _judge(suite, samples.samples, tasks, judge, progress, all_tests)
-    return _write(suite, tasks, samples, judged, out, sandbox, figures, inputs, clock)
+    return _write(suite, tasks, samples, judged, out, sandbox, figures, inputs, clock, judge, before)
 
 
 def _tasks(suite: Suite, only: Iterable[str] | None) -> dict[str, Task]:
@@ -186,6 +188,8 @@ def _write(
     figures: Figures,
     inputs: str,
     clock: Callable[[], datetime],
+    judge: Judge,
+    machine: dict[str, Any],
 ) -> ExecuteResult:
     have = {s.task_id for s in samples.samples}
     missing = tuple(t for t in tasks if t not in have)
@@ -193,10 +197,14 @@ def _write(
     flakes = sum(f.flaky for j in judged for f in (j.base, j.plus) if f is not None)
     outcomes = dict(sorted(Counter(j.outcome.value for j in judged).items()))
     notes = _notes(suite, samples, missing, failed, flakes)
+    if judge.slowdown > 1:
+        notes.append(
+            f"time limits were stretched by {judge.slowdown:.2f} for programs that were run again alone"
+        )
     scores = score_rows(suite, judged, missing, figures, isolation=sandbox.level, flakes=flakes, notes=notes)
     write_jsonl(out / "verdicts.jsonl", (verdict_row(j.verdict()) for j in judged))
     write_json(out / "scores.json", scores)
-    write_json(out / "eval_results.json", evalplus_results(suite, judged, clock()))
+    write_json(out / "eval_results.json", published_results(suite, judged, clock()))
     manifest = {
         "kind": "execute",
         "complete": failed == 0,
@@ -204,6 +212,7 @@ def _write(
         "inputs": inputs,
         "files": {n: file_digest(out / n) for n in FILES},
         "isolation": sandbox.description,
+        "machine": machine,
         "outcomes": outcomes,
         "extraction_rules": dict(sorted(Counter(j.extraction.rule for j in judged).items())),
         "missing": list(missing),
@@ -217,7 +226,7 @@ def _write(
 
 def _notes(suite: Suite, samples: Samples, missing: tuple[str, ...], failed: int, flakes: int) -> list[str]:
     notes = list(suite.problems) + list(samples.problems)
-    notes += [f"{task}: not judged: {why}" for task, why in suite.excluded.items()]
+    notes += [f"{task}: not judged: {why}" for task, why in suite.excluded.items() if task in samples.tasks]
     if samples.unknown:
         notes.append(f"{samples.unknown} completions are of tasks that are not judged here")
     if missing:

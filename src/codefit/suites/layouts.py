@@ -15,9 +15,9 @@ MBPP_TEST_SPLIT = range(11, 511)
 
 def evalplus_task(row: dict[str, Any], family: str, *, plus: bool) -> Task:
     """Return a task of evalplus' layout (MBPP+ or HumanEval+): inputs, and a reference for outputs."""
-    task_id = _text(row, "task_id")
-    entry_point = _text(row, "entry_point")
-    prompt, solution = _text(row, "prompt"), _text(row, "canonical_solution")
+    task_id = text_field(row, "task_id")
+    entry_point = text_field(row, "entry_point")
+    prompt, solution = text_field(row, "prompt"), text_field(row, "canonical_solution")
     extra: dict[str, Any] = {"base_input": row["base_input"]}
     more = None
     if plus and row["plus_input"]:
@@ -87,14 +87,14 @@ def _called(text: str) -> list[str]:
 
 def humaneval_task(row: dict[str, Any]) -> Task:
     """Return a task of HumanEval's own layout: the body of `check` as assertions where it can be."""
-    entry_point = _text(row, "entry_point")
-    prompt = _text(row, "prompt")
+    entry_point = text_field(row, "entry_point")
+    prompt = text_field(row, "prompt")
     return Task(
-        task_id=_text(row, "task_id"),
+        task_id=text_field(row, "task_id"),
         prompt=prompt,
         entry_point=entry_point,
-        tests=_check_tests(_text(row, "test"), entry_point),
-        reference=prompt + _text(row, "canonical_solution"),
+        tests=_check_tests(text_field(row, "test"), entry_point),
+        reference=prompt + text_field(row, "canonical_solution"),
     )
 
 
@@ -146,7 +146,7 @@ def own_task(row: dict[str, Any]) -> Task:
         tests = Tests("asserts", entry_point, asserts, setup=setup)
     return Task(
         task_id=task_id,
-        prompt=_text(row, "prompt"),
+        prompt=text_field(row, "prompt"),
         entry_point=entry_point,
         tests=tests,
         reference=reference,
@@ -172,7 +172,8 @@ def _own_calls(row: dict[str, Any], entry_point: str | None) -> Tests:
     )
 
 
-def _text(row: dict[str, Any], name: str) -> str:
+def text_field(row: dict[str, Any], name: str) -> str:
+    """Return a field that must be a text; raises `KeyError` or `ValueError`."""
     value = row[name]
     if not isinstance(value, str):
         raise ValueError(f"field '{name}' is not a text but {type(value).__name__}")

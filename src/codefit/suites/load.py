@@ -12,13 +12,13 @@ from typing import Any
 from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import digest, open_bytes
 from codefit.core.types import Task, Tests
-from codefit.suites.base import SuiteInfo, TaskSuite, harness
+from codefit.suites import bigcodebench
+from codefit.suites.base import Suite, SuiteInfo, TaskSuite, harness
 from codefit.suites.layouts import evalplus_task, humaneval_task, mbpp_task, own_task
 from codefit.suites.lines import parsed_lines
 from codefit.suites.oracles import ORACLES
 
-SUPPORTED = ("micro", "micro-dev", "mbpp", "mbpp+", "humaneval", "humaneval+")
-LATER = ("bigcodebench", "bigcodebench-hard")
+SUPPORTED = ("micro", "micro-dev", "mbpp", "mbpp+", "humaneval", "humaneval+", *bigcodebench.SUITES)
 
 
 @dataclass
@@ -39,17 +39,27 @@ def load_suite(
     oracle: str = "0.3",
     limit: int | None = None,
     strict: bool = False,
-) -> TaskSuite:
+    options: bigcodebench.Options | None = None,
+    judging: bool = True,
+) -> Suite:
     """Return the suite `name` (or the user's own JSONL file of that path), read from `data`.
 
     `oracle` chooses evalplus' rules of version 0.2 or 0.3 where its layout is read; `limit`
-    takes the first tasks only; `strict` refuses malformed lines instead of counting them.
-    Raises `InputError` for an unknown name, missing or unusable data.
+    takes the first tasks only; `strict` refuses malformed lines instead of counting them; `options` are
+    BigCodeBench's. Without `judging` the tasks are only to be read, and no libraries are needed.
+    Raises `InputError` for an unknown name, missing or unusable data, and `MissingPrerequisite` where a
+    benchmark's libraries are missing.
     """
     if oracle not in ORACLES:
         raise InputError(f"unknown oracle version '{oracle}'", todo=f"use one of {', '.join(ORACLES)}")
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} leaves no task", todo="use 1 or more")
+    if name in bigcodebench.SUITES:
+        path = _data_path(name, data)
+        chosen = options or bigcodebench.Options()
+        return bigcodebench.bigcodebench_suite(
+            name, path, chosen, limit=limit, strict=strict, data_hash=_md5(path), judging=judging
+        )
     own = _own_path(name)
     if own is not None:
         found, shown, family = _read_own(own, strict), own.stem, "own"
@@ -64,7 +74,7 @@ def load_suite(
 
 def _own_path(name: str) -> Path | None:
     path = Path(name)
-    if name in SUPPORTED or name in LATER:
+    if name in SUPPORTED:
         return None
     if path.is_file():
         return path
@@ -74,18 +84,16 @@ def _own_path(name: str) -> Path | None:
 
 
 def _data_path(name: str, data: Path | None) -> Path:
-    if name in LATER:
-        raise InputError(
-            f"suite '{name}' is not supported yet", todo=f"today: {', '.join(SUPPORTED)}, own JSONL"
-        )
     if name not in SUPPORTED:
-        hint = did_you_mean(name.lower(), (*SUPPORTED, *LATER))
+        hint = did_you_mean(name.lower(), SUPPORTED)
         known = f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
         raise InputError(f"unknown suite '{name}'", todo=f"{hint} {known}" if hint else known)
     if data is None:
         raise InputError(
-            f"suite '{name}' needs its data", todo="pass --data FILE (the published JSONL, .gz accepted)"
+            f"suite '{name}' needs its data", todo="pass --data FILE (as published; .gz accepted)"
         )
+    if not data.exists():
+        raise InputError("no such file", where=str(data), todo="check --data")
     return data
 
 

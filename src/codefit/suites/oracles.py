@@ -10,8 +10,9 @@ from importlib.resources import files
 from typing import Any
 
 from codefit.core.errors import InputError
-from codefit.suites.canonical import Digest, canonical_digest
-from codefit.suites.compare import equal, is_number, judge_value, wants_tolerance
+from codefit.sandbox.codec import Digest
+from codefit.suites.canonical import canonical_digest
+from codefit.suites.compare import equal, is_number, judge_value
 
 ORACLES = ("0.2", "0.3")
 FLOAT_ATOL = 1e-6
@@ -112,7 +113,7 @@ class EvalplusComparer:
         if self.rule == "root_of_polynomial":
             return _is_root(inputs, got, atol)
         if isinstance(expected, Digest):
-            return canonical_digest(got) == expected.hex
+            return bool(expected == got)
         if self.rule in _INSTEAD:
             exact = _INSTEAD[self.rule](expected, got, inputs)
             return exact or (atol != 0 and not equal(expected, got) and judge_value(expected, got, atol))
@@ -121,6 +122,6 @@ class EvalplusComparer:
         return self.rule in _ALSO and _ALSO[self.rule](expected, got, inputs)
 
 
-def may_digest(rule: str | None, atol: float, value: Any) -> bool:
-    """Return True if a value is judged by equality alone, so that a digest of it suffices."""
-    return rule is None and atol == 0 and not wants_tolerance(value)
+def may_digest(rule: str | None, atol: float) -> bool:
+    """Return True if values are judged by equality alone (but for floats), so that digests suffice."""
+    return rule is None and atol == 0

@@ -1,8 +1,8 @@
 """Expected values from the reference solution, computed in the sandbox once and kept on disk.
 
 The cache is one gzip JSON Lines file, keyed by the content of reference and inputs. A value over
-64 KiB is kept as a digest where equality alone decides. A reference output over 16 MiB is not
-judged at all; such tests are left out by number and named.
+64 KiB leaves the sandbox as a digest where equality alone decides. One that is compared with a tolerance
+must come whole; over 16 MiB it is not judged at all: such tests are left out by number and named.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any
 from codefit.core.errors import CodefitError, InputError
 from codefit.core.files import atomic_path, digest, read_jsonl, without_surrogates
 from codefit.core.types import Outcome
-from codefit.sandbox.codec import decode, encode
+from codefit.sandbox.codec import Digest, decode, encode
 from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Frame, Limits, OnFrame, Program, Run
-from codefit.suites.canonical import Digest, canonical_digest
+from codefit.suites.canonical import canonical_digest
+from codefit.suites.check import KEEP_BYTES
 from codefit.suites.compare import wants_tolerance
 from codefit.suites.oracles import may_digest
 
-KEEP_BYTES = 64 * 1024
 OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 TOTAL_OUTPUT_BYTES = 512 * 1024 * 1024
-_VERSION = "1"
+_VERSION = "2"
 _LIMITS = Limits(
     cpu_s=240.0,
     test_cpu_s=60.0,
@@ -90,11 +90,18 @@ class _Collector:
         self.skipped: list[int] = []
         self.failure: str | None = None
         self._numbers = list(range(len(source.inputs)))
+        self._whole: set[int] = set()
 
     def program(self) -> Program:
-        tests = tuple(self.source.inputs[i] for i in self._numbers)
+        source = self.source
+        short = may_digest(source.rule, source.atol)
         return Program(
-            self.source.program, "calls", tests, entry_point=self.source.entry_point, limits=_LIMITS
+            source.program,
+            "calls",
+            tuple(source.inputs[i] for i in self._numbers),
+            entry_point=source.entry_point,
+            limits=_LIMITS,
+            digest_over=tuple(KEEP_BYTES if short and i not in self._whole else None for i in self._numbers),
         )
 
     def on_frame(self, index: int, frame: Frame) -> bool:
@@ -105,22 +112,14 @@ class _Collector:
         value = frame.value is not None if self.source.rule == "not_none" else frame.value
         self.cpu_s[number] = round(frame.cpu_s, 4)
         self.wants[number] = wants_tolerance(value)
-        self.values[number] = self._stored(value, number)
+        if isinstance(value, Digest):
+            # A tolerance met in an earlier test holds for this one too, so the value itself is needed.
+            if any(self.wants[n] for n in self.wants if n <= number):
+                self._whole.add(number)
+            self.values[number] = value
+        else:
+            self.values[number] = encode(value)
         return True
-
-    def _stored(self, value: Any, number: int) -> bytes | Digest:
-        encoded = encode(value)
-        # A tolerance met in an earlier test holds for this one too, so the value itself is needed.
-        tolerant = any(self.wants[n] for n in self.wants if n <= number)
-        if (
-            len(encoded) > KEEP_BYTES
-            and not tolerant
-            and may_digest(self.source.rule, self.source.atol, value)
-        ):
-            found = canonical_digest(value)
-            if found is not None:
-                return Digest(found)
-        return encoded
 
     def again(self, run: Run) -> bool:
         """Take note of how a run ended; True if the tests behind a skipped one are still to run."""
@@ -136,7 +135,11 @@ class _Collector:
             return bool(self._numbers)
         if run.outcome is not Outcome.PASSED or rest:
             self.failure = f"the reference ends with {run.outcome.value}: {run.error or 'no reason given'}"
-        return False
+            return False
+        self._numbers = sorted(n for n in self._whole if isinstance(self.values[n], Digest))
+        for n in self._numbers:
+            del self.values[n]
+        return bool(self._numbers)
 
     def expected(self) -> Expected:
         if self.failure is not None:
@@ -206,7 +209,7 @@ def _save(path: Path, found: Mapping[str, Expected]) -> None:
 
 def _as_json(key: str, expected: Expected) -> dict[str, Any]:
     values = [
-        {"digest": v.hex} if isinstance(v, Digest) else base64.b85encode(v or b"").decode()
+        {"digest": v.hex, "size": v.size} if isinstance(v, Digest) else base64.b85encode(v or b"").decode()
         for v in expected.values
     ]
     return {
@@ -232,7 +235,8 @@ def _load(path: Path) -> dict[str, Expected]:
 
 def _from_json(row: dict[str, Any]) -> Expected:
     values = tuple(
-        Digest(v["digest"]) if isinstance(v, dict) else base64.b85decode(v.encode()) for v in row["values"]
+        Digest(v["digest"], int(v["size"])) if isinstance(v, dict) else base64.b85decode(v.encode())
+        for v in row["values"]
     )
     return Expected(
         values=values,

@@ -29,6 +29,32 @@ def verdict_row(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def published_results(suite: Suite, judged: Iterable[Judged], now: datetime) -> dict[str, Any]:
+    """Return the results in the layout of the benchmark's own evaluator: evalplus, or bigcodebench."""
+    if suite.info.family == "bigcodebench":
+        return bigcodebench_results(judged, now)
+    return evalplus_results(suite, judged, now)
+
+
+def bigcodebench_results(judged: Iterable[Judged], now: datetime) -> dict[str, Any]:
+    """Return the results in bigcodebench's layout: a status, and a text for each test that did not pass."""
+    tasks: dict[str, list[dict[str, Any]]] = {}
+    for j in judged:
+        test = (j.base.failed_test or {}).get("input")
+        details = {name: j.base.error if name == test else "did not pass" for name in j.base.failed_names}
+        if j.base.outcome is not Outcome.PASSED and not details:
+            details = {"ALL": j.base.error or j.base.outcome.value}
+        tasks.setdefault(j.sample.task_id, []).append(
+            {
+                "task_id": j.sample.task_id,
+                "solution": j.extraction.program or "",
+                "status": _status(j.base.outcome),
+                "details": details,
+            }
+        )
+    return {"date": now.strftime("%Y-%m-%d %H:%M"), "eval": tasks}
+
+
 def evalplus_results(suite: Suite, judged: Iterable[Judged], now: datetime) -> dict[str, Any]:
     """Return the results in evalplus' layout; plus tests that were not run say `not_run`."""
     tasks: dict[str, list[dict[str, Any]]] = {}

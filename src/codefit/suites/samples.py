@@ -34,6 +34,11 @@ class Samples:
     problems: tuple[str, ...] = ()
     unknown: int = 0
 
+    @property
+    def tasks(self) -> frozenset[str]:
+        """The tasks that have a sample."""
+        return frozenset(s.task_id for s in self.samples)
+
 
 def from_completions(completions: Iterable[Completion], known: Mapping[str, Any]) -> Samples:
     """Return the samples of completions that a model just wrote."""

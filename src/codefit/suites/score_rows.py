@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from codefit.core.types import Outcome
-from codefit.suites.base import MEMORY_MB, TASK_CPU_S_MAX, Suite
+from codefit.suites.base import EXTRACTION_VERSION, Suite
 from codefit.suites.judged import Judged
 
 KS = (10, 100)
@@ -28,12 +28,15 @@ def score_rows(
     """Return the scores: base tests, and base and plus tests together where there are any.
 
     `figures` turns (samples, passing samples) of each task and k into metric, value, passed, n, ci95.
+    Tasks that cannot be judged here are left out; `counting_excluded` counts them as not passed.
     """
     info = suite.info
     details = {
         "oracle": info.oracle,
-        "limits": {"memory_mb": MEMORY_MB, "task_cpu_s": TASK_CPU_S_MAX},
+        "limits": info.harness,
+        "extraction": EXTRACTION_VERSION,
         "python": f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
+        "hash_seed": 0,
         "data": info.data,
         "data_hash": info.data_hash,
         "flakes": flakes,
@@ -45,6 +48,16 @@ def score_rows(
             suite, info.base_name, info.base_revision, judged, missing, _base, figures, isolation, details
         )
     return rows + _scores(suite, info.name, info.revision, judged, missing, _all, figures, isolation, details)
+
+
+def _counted(
+    counts: Mapping[str, tuple[int, int]], excluded: Mapping[str, str], figures: Figures, k: int
+) -> dict[str, Any] | None:
+    """Return the figures with excluded tasks as not passed, None where there is none."""
+    if not excluded:
+        return None
+    samples = max((n for n, _ in counts.values()), default=1)
+    return figures([*counts.values(), *((samples, 0) for _ in excluded)], k)
 
 
 def _base(judged: Judged) -> Outcome:
@@ -83,6 +96,7 @@ def _scores(
                 "harness": suite.info.harness,
                 **figures(list(counts.values()), k),
                 "excluded": excluded,
+                "counting_excluded": _counted(counts, suite.excluded, figures, k),
                 "outcomes": dict(sorted(outcomes.items())),
                 "isolation": isolation,
                 "limit": suite.info.limit,
