@@ -13,7 +13,7 @@ from codefit.core.recipe import load_recipe
 from codefit.core.types import Outcome
 from codefit.pipeline import judge
 from codefit.pipeline.context import Context
-from codefit.sandbox import Run, Sandbox
+from codefit.sandbox import Run, Runtime, Sandbox
 
 RECIPE = Path(__file__).parents[2] / "src" / "codefit" / "recipes" / "micro-demo.yaml"
 
@@ -39,13 +39,13 @@ def test_a_sandbox_failure_ends_the_stage_and_is_tried_again(tmp_path: Path) -> 
             answers.append({"arm": arm, "task_id": task.task_id, "sample": 0, "text": task.reference,
                             "tokens": 1, "mean_logprob": None, "finish_reason": "stop"})  # fmt: skip
     write_jsonl(tmp_path / "completions" / "micro.jsonl", answers)
-    context.__dict__["sandbox"] = GivingOut()
+    context._boxes[Runtime()] = GivingOut()  # type: ignore[assignment]
     with pytest.raises(judge.SandboxFailures, match="2 programs could not be judged") as caught:
         judge.execute_stage(context, 0)
     assert caught.value.exit_code == 1
     assert not (tmp_path / "verdicts" / "micro.jsonl").exists()
     with Sandbox(jobs=1) as sandbox:
-        context.__dict__["sandbox"] = sandbox
+        context._boxes[Runtime()] = sandbox
         judge.execute_stage(context, 0)
     found = [line["outcome"] for _, line in read_jsonl(tmp_path / "verdicts" / "micro.jsonl")]
     assert found == ["passed"] * 6

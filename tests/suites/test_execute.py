@@ -203,7 +203,7 @@ def test_a_reference_that_fails_takes_its_task_out_by_name(tmp_path: Path, sandb
     )
     assert found.scores[1]["n"] == 1
     assert found.scores[1]["excluded"] == ["Mbpp/1001"]
-    assert b"ZeroDivision" not in b"".join(gzip.decompress(p.read_bytes()) for p in cache.iterdir())
+    assert b"ZeroDivision" not in b"".join(gzip.decompress(p.read_bytes()) for p in cache.glob("reference-*"))
     assert any("Mbpp/1001" in n and "ZeroDivisionError" in n for n in found.notes)
 
 
@@ -213,11 +213,11 @@ def test_expected_values_are_cached_and_a_damaged_cache_is_made_anew(
     cache = tmp_path / "cache"
     suite = a_suite(tmp_path)
     suite.prepare(sandbox, cache)
-    (file,) = cache.iterdir()
+    (file,) = cache.glob("reference-*")
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     a_suite(tmp_path).prepare(sandbox, cache)
-    assert [p.name for p in cache.iterdir()] == [file.name]
+    assert [p.name for p in cache.glob("reference-*")] == [file.name]
     found = execute(suite, samples(tmp_path, RIGHT), tmp_path / "out", sandbox, pass_figures, cache=cache)
     assert found.scores[1]["passed"] == 1
 

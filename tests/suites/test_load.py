@@ -91,7 +91,7 @@ def test_own_layouts(tmp_path: Path) -> None:
     ("name", "said"),
     [
         ("mbp", "did you mean 'mbpp'"),
-        ("bigcodebench", "not supported yet"),
+        ("bigcodebench", "--data FILE"),
         ("humaneval", "--data FILE"),
         ("no/such/file.jsonl", "no such file"),
     ],
@@ -131,7 +131,7 @@ def test_data_without_a_task_are_refused(tmp_path: Path, rows: tuple[str, ...]) 
 
 
 def test_missing_data_and_unknown_oracles_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="no such file"):
         load_suite("mbpp+", tmp_path / "none.jsonl")
     with pytest.raises(InputError, match="oracle"):
         load_suite("mbpp+", written(tmp_path / "d.jsonl", PLUS), oracle="9")

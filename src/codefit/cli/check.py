@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from codefit.core.errors import InputError, InputErrors, did_you_mean
+from codefit.core.paths import expanded
 from codefit.core.recipe import Recipe, SourceSettings, SuiteSettings
-from codefit.core.settings import expanded, parse_yaml
+from codefit.core.settings import parse_yaml
 
 
 def recipe_faults(recipe: Recipe, path: Path) -> list[InputError]:

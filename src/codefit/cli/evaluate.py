@@ -13,8 +13,8 @@ import click
 from codefit.cli import show
 from codefit.core.errors import CodefitError, GateNotPassed, InputError
 from codefit.core.files import write_json
+from codefit.core.paths import expanded
 from codefit.core.progress import Event, Listener
-from codefit.core.settings import expanded
 from codefit.sandbox.launch import LEVELS
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ def _sandbox_options(f: F) -> F:
             show_default=True,
             help="Isolation level; see codefit doctor.",
         ),
-        click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores."),
+        click.option(
+            "--jobs",
+            type=click.IntRange(1),
+            help="Programs at the same time; default one a core (BigCodeBench two).",
+        ),
     ):
         f = option(f)
     return f
@@ -108,7 +112,7 @@ def _judge(
     from codefit.suites.execute import execute as run_execute
 
     level = "none" if unsafe and isolation == "auto" else isolation
-    at_once = jobs or os.cpu_count() or 1
+    at_once = jobs or suite.jobs_per_core * (os.cpu_count() or 1)
     with Sandbox(level=level, jobs=at_once, runtime=suite.runtime, unsafe_no_isolation=unsafe) as sandbox:
         live(Event("sandbox", sandbox.description, finished=True))
         return run_execute(
@@ -128,6 +132,11 @@ def _tell(result: ExecuteResult, as_json: bool) -> None:
         console.print(show.score_table(result.scores))
         outcomes = ", ".join(f"{name} {n}" for name, n in result.outcomes.items())
         console.print(f"Outcomes: {outcomes}", soft_wrap=True, markup=False)
+        for row in result.scores:
+            if row["counting_excluded"] is not None:
+                rate = show.percent(row["counting_excluded"])
+                counted = f"{row['suite']}, {row['metric']}, tasks that cannot be judged here counted as failed: {rate}"
+                console.print(counted, soft_wrap=True, markup=False)
         for note in result.notes:
             console.print(f"Note: {note}", soft_wrap=True, markup=False)
         console.print(f"Results: {result.out}", soft_wrap=True, markup=False)
@@ -146,7 +155,7 @@ def _tell(result: ExecuteResult, as_json: bool) -> None:
 @click.option(
     "--all-tests", is_flag=True, help="Go on behind failures and run plus tests after a failed base."
 )
-@click.option("--fresh", is_flag=True, help="Judge again where the folder holds a finished result.")
+@click.option("--fresh", is_flag=True, help="Forget what the folder holds and judge all again.")
 @_sandbox_options
 @_JSON
 def execute(
@@ -199,7 +208,7 @@ def generate(
 @_suite_options
 @_model_options
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--fresh", is_flag=True, help="Judge again where the folder holds a finished result.")
+@click.option("--fresh", is_flag=True, help="Forget what the folder holds and judge all again.")
 @_sandbox_options
 @_JSON
 def evaluate(

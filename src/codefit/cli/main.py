@@ -80,7 +80,7 @@ def _second_interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGINT, _second_interrupt)
+    signal.signal(signum, _second_interrupt)
     raise KeyboardInterrupt
 
 
@@ -115,7 +115,8 @@ def _usage(error: click.ClickException) -> int:
 def entry() -> NoReturn:
     """Run the command line and end the process with the right exit code."""
     _lenient_output()
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     # Spinning OpenMP threads make torch ten times slower beside any other busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

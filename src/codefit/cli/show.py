@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from codefit.core.paths import expanded
 from codefit.core.progress import Event
-from codefit.core.settings import expanded
 
 _PLAIN_INTERVAL_S = 5.0
 

@@ -224,11 +224,3 @@ def load(model: type[Model], path: Path, overrides: tuple[str, ...] = ()) -> Mod
     if isinstance(data, dict) and overrides:
         apply_overrides(data, overrides)
     return validate(model, data, str(path), lines)
-
-
-def expanded(path: str | Path, where: str) -> Path:
-    """Return a path with `~` and `~user` replaced; raises `InputError` for a user who isn't there."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as e:
-        raise InputError(f"no home folder for '{path}'", where=where, todo="write the path out") from e

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import read_json
+from codefit.core.paths import expanded
 from codefit.core.recipe import ModelSettings
-from codefit.core.settings import expanded
 from codefit.models.load import load_tokenizer, require_torch
 
 _RANDOM = "random:"

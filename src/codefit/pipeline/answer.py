@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from codefit.core.errors import InputError
 from codefit.core.files import digest, file_digest, read_json, write_jsonl
+from codefit.core.paths import expanded
 from codefit.core.progress import Listener
-from codefit.core.settings import expanded
 from codefit.core.types import Completion
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from codefit.core.errors import InputError
 from codefit.core.files import file_digest
+from codefit.core.paths import expanded
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, SourceSettings, SuiteSettings
 from codefit.core.seeds import subseed
-from codefit.core.settings import expanded
 from codefit.core.types import Dropped, Example
 
 if TYPE_CHECKING:
@@ -88,13 +88,14 @@ class Context:
 
         return self.sandbox_of(Runtime())
 
-    def sandbox_of(self, runtime: Runtime) -> Sandbox:
+    def sandbox_of(self, runtime: Runtime, jobs_per_core: int = 1) -> Sandbox:
         """Return the sandbox of a runtime; raises `MissingPrerequisite` where none can be had."""
         from codefit.sandbox import Sandbox
 
         if runtime not in self._boxes:
             settings = self.recipe.sandbox
-            box = Sandbox(level=settings.level, jobs=settings.jobs or os.cpu_count() or 1, runtime=runtime)
+            jobs = settings.jobs or jobs_per_core * (os.cpu_count() or 1)
+            box = Sandbox(level=settings.level, jobs=jobs, runtime=runtime)
             self.listen(Event("sandbox", box.description, finished=True))
             self._boxes[runtime] = self._closing.enter_context(box)
         return self._boxes[runtime]

@@ -49,11 +49,11 @@ def execute_stage(context: Context, index: int) -> None:
             suite,
             completions,
             out,
-            context.sandbox_of(suite.runtime),
+            context.sandbox_of(suite.runtime, suite.jobs_per_core),
             pass_figures,
             cache=context.cache,
             strict=context.recipe.strict,
-            fresh=True,
+            replace=True,
             progress=_judging(context, f"execute {name}, {arm}"),
             prepare_progress=_progress(context, f"reference {name}", "tasks"),
         )

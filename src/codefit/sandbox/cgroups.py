@@ -160,7 +160,7 @@ def _tree(pid: int) -> list[int]:
 
 def in_own_group(where: Mounted) -> ControlGroup | None:
     """Return a group below our own, or None where that cannot be made."""
-    name = f"{_NAME}{os.getpid()}-{secrets.token_hex(4)}"
+    name = _new_name()
     if {"memory", "cpuacct"} <= where.v1.keys():
         folders = {c: where.v1[c] / name for c in ("memory", "cpuacct", "pids") if c in where.v1}
         return _made(1, folders)
@@ -189,10 +189,23 @@ def _made(version: int, folders: dict[str, Path]) -> ControlGroup | None:
 def _remove_left_overs(parent: Path) -> None:
     """Remove empty groups of judges that are gone."""
     for folder in parent.glob(f"{_NAME}*"):
-        owner = folder.name.removeprefix(_NAME).partition("-")[0]
-        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+        owner, began, *_ = (*folder.name.removeprefix(_NAME).split("-"), "")
+        if owner.isdigit() and _began(owner) != began:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _new_name() -> str:
+    """Return a name that says whose group it is: process ids come again, with other times of birth."""
+    return f"{_NAME}{os.getpid()}-{_began('self')}-{secrets.token_hex(4)}"
+
+
+def _began(pid: str) -> str:
+    """Return when a process began, in ticks since the machine did; nothing for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def scope_prefix(where: Mounted) -> list[str]:
@@ -204,7 +217,7 @@ def scope_prefix(where: Mounted) -> list[str]:
     if os.getuid() == 0 or where.v2 is None or not os.path.exists(bus) or not shutil.which("systemd-run"):
         return []
     command = ["systemd-run", "--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes"]
-    return [*command, "--unit", f"{_NAME}{os.getpid()}-{secrets.token_hex(4)}", "--"]
+    return [*command, "--unit", _new_name(), "--"]
 
 
 def in_scope_of(pid: int) -> ControlGroup | None:

@@ -13,8 +13,9 @@ from typing import Any
 from codefit.core.files import without_surrogates
 from codefit.core.types import Outcome
 from codefit.sandbox.codec import encode
+from codefit.sandbox.conversation import Job, JobEnd, Message, ProgramFault, ServerFailure, Tampering
 from codefit.sandbox.inside import guard
-from codefit.sandbox.slot import Job, JobEnd, Message, ProgramFault, ServerFailure, Slot, Tampering
+from codefit.sandbox.slot import Slot
 from codefit.sandbox.types import Frame, Limits, OnFrame, Program, Run
 
 _LEAST_LOAD_S = 2.0
@@ -119,6 +120,7 @@ def _wall_s(limits: Limits) -> float:
 
 def _request(program: Program) -> dict[str, Any]:
     tests = [encode(tuple(t)) if program.kind == "calls" else t for t in program.tests]
+    wrong = program.wrong
     return {
         "kind": program.kind,
         "source": program.source,
@@ -128,6 +130,7 @@ def _request(program: Program) -> dict[str, Any]:
         "guard": _guarded(program),
         "stub": program.stub,
         "over": list(program.digest_over),
+        "wrong": [wrong.text, wrong.lines, wrong.names] if wrong else None,
     }
 
 

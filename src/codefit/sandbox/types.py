@@ -56,6 +56,15 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongTests:
+    """A unittest module with wrong expectations: the lines of its wrong assertions, and which tests to run."""
+
+    text: str
+    lines: tuple[int, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One hostile program and the tests to run it on, as data.
 
@@ -66,7 +75,8 @@ class Program:
     `unittest`: the one test is the text of a module with a class `TestCases`; its one frame is described
     in `codefit.sandbox.inside.unittests`.
     `guard` watches tests that are decided beside the program (always so for `asserts` and `unittest`).
-    `stub` replaces the entry point: a run in which tests still pass shows that they were tampered with.
+    `stub` replaces the entry point: a run in which tests still pass shows that they were tampered with;
+    for `unittest` the tests of `wrong` run as well, with the program's own function.
     `digest_over`: for each test, the bytes of an encoded value above which a digest of it leaves instead
     (None: never; never for values made of floats, which are compared with a tolerance).
     Raises `ValueError` for a program without tests, calls without entry point, or another hash seed than 0.
@@ -81,6 +91,7 @@ class Program:
     hash_seed: int = 0
     guard: bool = False
     stub: bool = False
+    wrong: WrongTests | None = None
     digest_over: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:

@@ -91,7 +91,8 @@ class Suite(Protocol):
 
     `tasks` are those that are judged; `all_tasks` are also those that a limit leaves out, which
     training rows must be separate from all the same. `runtime` is what programs must find in the sandbox,
-    `work_s` how fast this machine was when the limits were derived (see `speed`).
+    `work_s` how fast this machine was when the limits were derived (see `speed`), `jobs_per_core` how many
+    programs should run at once where nothing else is said.
     """
 
     info: SuiteInfo
@@ -101,6 +102,7 @@ class Suite(Protocol):
     excluded: dict[str, str]
     runtime: Runtime
     work_s: float
+    jobs_per_core: int
 
     def prepare(
         self,
@@ -121,7 +123,10 @@ class Suite(Protocol):
         """Return the check of one program against the base or plus tests."""
 
     def cost_s(self, task: Task, phase: Phase) -> float:
-        """Return the CPU seconds that judging may take, for ordering."""
+        """Return the seconds that judging may take, for ordering."""
+
+    def waits(self, task: Task) -> bool:
+        """Return True if a task's tests mostly wait, so that others can run meanwhile."""
 
     def raw_input(self, task: Task, phase: Phase, index: int) -> object:
         """Return the input of one test as it stands in the data."""
@@ -143,6 +148,7 @@ class TaskSuite:
     all_tasks: tuple[Task, ...] = ()
     runtime: Runtime = Runtime()  # noqa: RUF009 (frozen)
     work_s: float = 0.0
+    jobs_per_core: int = 1
     _expected: Mapping[tuple[str, str], Expected] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -247,6 +253,10 @@ class TaskSuite:
         """Return the CPU seconds of the reference, or 0 where they are not known."""
         expected = self._expected.get((task.task_id, phase))
         return sum(expected.cpu_s) if expected else 0.0
+
+    def waits(self, task: Task) -> bool:
+        """Return False: functions compute."""
+        return False
 
     def raw_input(self, task: Task, phase: Phase, index: int) -> object:
         """Return the input of one test as it stands in the data."""

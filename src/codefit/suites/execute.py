@@ -56,6 +56,7 @@ def execute(
     all_tests: bool = False,
     strict: bool = False,
     fresh: bool = False,
+    replace: bool = False,
     progress: Progress | None = None,
     prepare_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], datetime] = datetime.now,
@@ -66,14 +67,15 @@ def execute(
     `cache` keeps the reference's values between runs; `only` names the tasks to judge;
     `all_tests` goes on behind failures and runs plus tests after a failed base, for detail.
     `judged.jsonl` grows while it runs and makes an interrupted run go on; `manifest.json`, written
-    last, means complete, and the same call again does nothing. `sandbox`'s own `jobs` decide how
-    many programs run at once.
+    last, means complete, and the same call again does nothing. `fresh` forgets both; `replace` writes
+    over the result of other completions but keeps verdicts on programs that were judged before.
+    `sandbox`'s own `jobs` decide how many programs run at once.
     Raises `InputError` for unusable completions, or an `out` with another result in it.
     """
     tasks = _tasks(suite, only)
     samples = _samples(completions, tasks, suite, strict)
     inputs = _inputs_key(suite, samples, tasks, all_tests)
-    if not fresh:
+    if not (fresh or replace):
         done = _done_before(out, inputs)
         if done is not None:
             return done
@@ -81,6 +83,8 @@ def execute(
     suite.prepare(sandbox, cache, prepare_progress, samples.tasks)
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
+    if fresh:
+        (out / LEDGER).unlink(missing_ok=True)
     with Ledger(out / LEDGER) as ledger:
         judge = Judge(suite, sandbox, ledger, all_tests=all_tests)
         judged = _judge(suite, samples.samples, tasks, judge, progress, all_tests)

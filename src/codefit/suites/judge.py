@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome, Task
@@ -14,6 +14,7 @@ from codefit.suites.base import Phase, Suite
 from codefit.suites.check import CheckResult, Judgement
 from codefit.suites.speed import slowdown, stretched, work_s
 
+T = TypeVar("T")
 _AGAIN = (Outcome.TIMEOUT, Outcome.SANDBOX_FAILED)
 Progress = Callable[[Phase, int, int], None]
 
@@ -121,10 +122,7 @@ class Judge:
         tests that are decided beside the program is probed.
         """
         unique = {j.key: j for j in jobs if self.finding(j) is None}
-        waiting = sorted(
-            (j for j in unique.values() if j.key not in self._known),
-            key=lambda j: -self._suite.cost_s(j.task, j.phase),
-        )
+        waiting = self._ordered(j for j in unique.values() if j.key not in self._known)
         total, done = len(unique), 0
 
         def finish(job: Job, check: Judgement, result: CheckResult, *, flaky: bool = False) -> None:
@@ -143,11 +141,16 @@ class Judge:
                 finish(job, check, result)
         for job, first, check, result in self._run_alone(doubtful):
             finish(job, check, result, flaky=result.outcome is not first.outcome)
-        for job, finding in self._probe([j for j in unique.values() if self.finding(j) is None]):
+        for job, finding in self._probe(self._ordered(j for j in unique.values() if self.finding(j) is None)):
             self._remember(job, finding)
             done += 1
             if progress:
                 progress(job.phase, done, total)
+
+    def _ordered(self, jobs: Iterable[Job]) -> list[Job]:
+        """Return jobs dearest first, those that wait and those that compute in turn."""
+        dearest = sorted(jobs, key=lambda j: -self._suite.cost_s(j.task, j.phase))
+        return in_turn(dearest, lambda j: self._suite.waits(j.task))
 
     def _run_all(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Judgement, CheckResult]]:
         for job, check, run in self._map(jobs, lambda check: (check.program, check.on_frame)):
@@ -193,6 +196,17 @@ class Judge:
         self._known[job.key] = finding
         if finding.outcome is not Outcome.SANDBOX_FAILED:
             self._ledger.append(finding.entry(job))
+
+
+def in_turn(items: Iterable[T], waits: Callable[[T], bool]) -> list[T]:
+    """Return items in their order, but one that waits and one that does not in turn while there are both."""
+    kinds: tuple[list[T], list[T]] = ([], [])
+    for item in items:
+        kinds[waits(item)].append(item)
+    computing, waiting = kinds
+    shared = min(len(computing), len(waiting))
+    turns = [item for pair in zip(waiting, computing, strict=False) for item in pair]
+    return turns + waiting[shared:] + computing[shared:]
 
 
 def _probe_of(check: Judgement) -> tuple[Program, None]:

@@ -1,9 +1,10 @@
 """One program against a class of unittest tests, and the reference run that it must equal.
 
 The tests run beside the program (they replace names in its module, so no process can stand between).
-A pass takes three things: the set of tests that ended well equals the reference's; nothing that tests
+A pass takes four things: the set of tests that ended well equals the reference's; nothing that tests
 rely on was changed; and with the entry point replaced by a stub no test ends well that does not end well
-for the reference's stub. What fails only the last is tampering.
+for the reference's stub; and no test accepts a wrong expectation as well as the right one. What fails
+only one of the last two is tampering.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from codefit.core.files import without_surrogates
 from codefit.core.types import Outcome, Tests
 from codefit.sandbox.types import Frame, Limits, Program, Run
 from codefit.suites.check import CheckResult
+from codefit.suites.wrong_tests import wrong_tests
 
 OK = "ok"
-STUBS = ("raises", "none")
+STUBS, WRONG = ("raises", "none"), "wrong"
+WRONG_CPU_S_MAX = 0.5  # above this for the reference, no second run with the program's own function
 _CASE_CHARS = 400
 
 
@@ -51,8 +54,8 @@ def entries_of(value: Any) -> list[tuple[str, str, str]] | None:
 
 
 def stubbed_of(value: Any) -> dict[str, tuple[str, ...]] | None:
-    """Return the tests that ended well with each stub; None for a frame that does not say so."""
-    if not isinstance(value, dict) or set(value) != set(STUBS):
+    """Return the tests that ended well by what replaced what; None for a frame that does not say so."""
+    if not isinstance(value, dict) or set(value) != {*STUBS, WRONG}:
         return None
     if not all(isinstance(v, list) and all(isinstance(x, str) for x in v) for v in value.values()):
         return None
@@ -128,8 +131,11 @@ class UnittestCheck:
 
     @property
     def probe(self) -> Program | None:
-        """The program to run once more after a pass, with a stub in the place of the entry point."""
-        return None if self._known.stubbed is None else replace(self.program, stub=True)
+        """The program to run once more after a pass: its entry point a stub, then its tests wrong."""
+        if self._known.stubbed is None:
+            return None
+        dear = self._known.cpu_s > WRONG_CPU_S_MAX
+        return replace(self.program, stub=True, wrong=None if dear else wrong_tests(self.tests.asserts[0]))
 
     def tampered(self, run: Run) -> str | None:
         """Return what shows, by the run of the probe, that the tests were tampered with."""
@@ -141,5 +147,6 @@ class UnittestCheck:
         for kind, tests in (found or {}).items():
             forged = sorted(set(tests) - set(known.get(kind, ())))
             if forged:
-                return f"passes without the program: {', '.join(forged)}"
+                how = "meets a wrong expectation as well" if kind == WRONG else "passes without the program"
+                return f"{how}: {', '.join(forged)}"
         return None

@@ -20,9 +20,11 @@ from codefit.core.files import atomic_path, digest, read_jsonl, without_surrogat
 from codefit.core.types import Outcome, Tests
 from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Limits, OnFrame, Program, Run
+from codefit.suites.judge import in_turn
 from codefit.suites.unittest_check import Known, ended_well, entries_of, stubbed_of
+from codefit.suites.wrong_tests import wrong_tests
 
-_VERSION = "2"
+_VERSION = "3"
 _LIMITS = Limits(cpu_s=240.0, wall_s=400.0, memory_mb=6144, processes=64, file_mb=256, output_bytes=4_000_000)
 PROBE_WALL_S = 20.0
 _SLOW_WORDS = ("sleep", "timeout", "socket", "keras", "permutations")
@@ -79,7 +81,8 @@ def known_references(
 
 def _run_all(sources: Sequence[UnitSource], sandbox: Sandbox) -> Iterator[tuple[UnitSource, Known, bool]]:
     """Yield what each reference does, and whether that will be so next time."""
-    sources = sorted(sources, key=_may_wait, reverse=True)
+    likely = sorted(sources, key=_may_wait, reverse=True)
+    sources = in_turn(likely, lambda s: _may_wait(s) > 0)
     programs = [_program(s) for s in sources]
     waiting: dict[int, Known] = {}
     jobs: list[tuple[Program, OnFrame | None]] = [(p, None) for p in programs]
@@ -114,6 +117,7 @@ def _program(source: UnitSource, *, wall_s: float | None = None) -> Program:
         setup=source.tests.setup,
         limits=_LIMITS if wall_s is None else replace(_LIMITS, wall_s=wall_s),
         stub=wall_s is not None,
+        wrong=None if wall_s is None else wrong_tests(source.tests.asserts[0]),
     )
 
 

@@ -19,6 +19,7 @@ from codefit.suites.unittest_reference import UnitSource, known_references
 CPU_S_MIN, CPU_FACTOR = 20.0, 4.0
 WALL_S_MIN, WALL_S_MORE, WALL_FACTOR = 60.0, 30.0, 3.0
 MEMORY_MB_MIN, MEMORY_FACTOR = 2048, 2.0
+WAITS_S = 2.0
 PROCESSES, FILE_MB, OUTPUT_BYTES = 64, 256, 4_000_000
 
 
@@ -50,6 +51,7 @@ class UnittestSuite:
     excluded: dict[str, str] = field(default_factory=dict)
     all_tasks: tuple[Task, ...] = ()
     work_s: float = 0.0
+    jobs_per_core: int = 2  # many tests sleep, or wait for a process or a socket
     _known: Mapping[str, Known] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,6 +102,11 @@ class UnittestSuite:
     def cost_s(self, task: Task, phase: Phase) -> float:
         """Return the seconds of the reference, waiting included."""
         return self._known[task.task_id].wall_s
+
+    def waits(self, task: Task) -> bool:
+        """Return True if the reference waited for most of its time, and for seconds."""
+        known = self._known[task.task_id]
+        return known.wall_s > max(WAITS_S, 2 * known.cpu_s)
 
     def raw_input(self, task: Task, phase: Phase, index: int) -> object:
         """Return the tests as they stand in the data."""

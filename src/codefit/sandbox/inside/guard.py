@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterable
 from os import _exit
 from types import FunctionType, GetSetDescriptorType, MethodDescriptorType, ModuleType, WrapperDescriptorType
-from typing import Any, NoReturn
+from typing import Any
 
 PATCHED, LYING = 98, 97
 REASONS = {
@@ -125,9 +125,10 @@ def refuse_introspection() -> None:
     sys.addaudithook(hook)
 
 
-def trip(status: int) -> NoReturn:
-    """End the process: it was tampered with."""
-    _exit(status)
+def trip(status: int, leave: Callable[[int], Any] = _exit) -> BaseException:
+    """End the process: it was tampered with. To be raised, in case the end itself was taken away."""
+    leave(status)
+    return SystemExit(status)
 
 
 class StubCalled(BaseException):
@@ -148,7 +149,7 @@ def inspected(function: Any, is_lying: Callable[[Any], bool]) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         value = function(*args, **kwargs)
         if is_lying(value):
-            trip(LYING)
+            raise trip(LYING)
         return value
 
     return call

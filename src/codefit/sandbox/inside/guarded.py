@@ -55,7 +55,7 @@ def steps(
     head = [_attempt(load, describe), _loaded(deliver), _verified(after), _prepared(request, describe),
             _loaded(deliver), _verified(after), _ready(deliver)]  # fmt: skip
     if request["kind"] == "unittest":
-        tests = [_class_step(request["entry_point"], request["stub"], during, describe)]
+        tests = [_class_step(request, during, describe)]
     else:
         tests = [_test_step(text, request["kind"], describe) for text in request["tests"]]
     for test in tests:
@@ -88,7 +88,7 @@ def _loaded(deliver: Deliver) -> Step:
     def step(state: State) -> State:
         if state[1] is not None:
             deliver(b"L", state[1])
-            guard.trip(0)
+            raise guard.trip(0)
         return state
 
     return step
@@ -119,7 +119,7 @@ def _reported(deliver: Deliver) -> Step:
 def _verified(verify: guard.Verify, *, at_end: bool = False) -> Step:
     def step(state: State) -> State:
         if not verify(not at_end):
-            guard.trip(guard.PATCHED)
+            raise guard.trip(guard.PATCHED)
         return state
 
     return step
@@ -166,11 +166,13 @@ def _put_stub(space: dict[str, Any], entry_point: str) -> None:
         space[entry_point] = guard.raising
 
 
-def _class_step(entry_point: str, stub: bool, verify: guard.Verify, describe: Describe) -> Step:
+def _class_step(request: dict[str, Any], verify: guard.Verify, describe: Describe) -> Step:
+    entry_point, stub, wrong = request["entry_point"], request["stub"], request["wrong"]
+
     def step(state: State) -> State:
         try:
             if stub:
-                return unittests.with_stubs(state[0], entry_point, verify), None, state[0]
+                return unittests.probe(state[0], entry_point, wrong, verify), None, state[0]
             return unittests.run_class(state[0], verify), None, state[0]
         except BaseException as e:
             return None, describe(e), state[0]

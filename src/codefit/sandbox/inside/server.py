@@ -15,7 +15,7 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
+import stat
 import sys
 import time
 from typing import Any, NoReturn
@@ -189,23 +189,43 @@ class Server:
 
 
 def _wipe(directory: str) -> None:
-    """Empty a directory that a hostile program wrote in, whatever the modes and the depth of its folders."""
-    pending = [directory]
-    while pending:
-        folder = pending.pop()
-        try:
-            os.chmod(folder, 0o700)
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-                    else:
-                        os.unlink(entry.path)
-        except OSError:
-            continue  # too long a path: `rm` below descends without one
-    folders = [os.path.join(directory, name) for name in os.listdir(directory)]
-    for folder in folders:
-        try:
-            os.rmdir(folder)
-        except OSError:
-            subprocess.run(["rm", "-rf", "--", folder], check=False, stdin=subprocess.DEVNULL)
+    """Empty a directory that a hostile program wrote in, whatever the modes and the depth of its folders.
+
+    A folder's folders are moved to the top before it is removed, so that no path is ever long; nothing
+    of the program's lives any more that could put a link in our way. Raises `OSError` where something
+    stays, which ends the server: the next program must not find it.
+    """
+    os.chmod(directory, 0o700)
+    top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    prefix, moved = os.urandom(8).hex(), 0
+    try:
+        while names := os.listdir(top):
+            for name in names:
+                moved = _take_apart(top, name, prefix, moved)
+    finally:
+        os.close(top)
+
+
+def _take_apart(top: int, name: str, prefix: str, moved: int) -> int:
+    """Remove one entry of a directory; returns how many folders have been moved to it so far."""
+    if not _is_folder(name, top):
+        os.unlink(name, dir_fd=top)
+        return moved
+    os.chmod(name, 0o700, dir_fd=top)
+    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+    try:
+        for inner in os.listdir(folder):
+            if _is_folder(inner, folder):
+                os.chmod(inner, 0o700, dir_fd=folder)  # moving one writes in it
+                os.rename(inner, f"{prefix}-{moved}", src_dir_fd=folder, dst_dir_fd=top)
+                moved += 1
+            else:
+                os.unlink(inner, dir_fd=folder)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=top)
+    return moved
+
+
+def _is_folder(name: str, where: int) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=where, follow_symlinks=False).st_mode)
