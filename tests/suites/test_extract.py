@@ -1,131 +1,143 @@
-"""Shapes that models write, and the program each of them holds."""
+"""The rules of the extractor; test_extract_shapes.py holds the texts that models write."""
 
 from __future__ import annotations
-
-import ast
-import time
 
 import pytest
 
 from codefit.core.types import Outcome
-from codefit.suites.extract import extract
+from codefit.suites.extract import defines, extract
+from codefit.suites.fences import fenced_blocks
+from codefit.suites.prefix import parse
 
 F = "def f(x):\n    return x + 1"
-G = "def g(x):\n    return f(x)"
-DOC = 'def f(x):\n    """Doc.\n\n    ```\n    f(1)\n    ```\n    """\n    return x + 1'
-
-SAME = {
-    "plain program": F,
-    "program with blank lines": f"\n\n{F}\n\n",
-    "python fence": f"```python\n{F}\n```",
-    "bare fence": f"```\n{F}\n```",
-    "py fence": f"```py\n{F}\n```",
-    "capital fence": f"```Python\n{F}\n```",
-    "fence with attributes": f"```python title=\"a.py\"\n{F}\n```",
-    "tilde fence": f"~~~python\n{F}\n~~~",
-    "long fence": f"````python\n{F}\n````",
-    "unclosed fence": f"```python\n{F}",
-    "unclosed fence after prose": f"Here is the code:\n\n```python\n{F}\n",
-    "unopened fence": f"{F}\n```",
-    "unopened fence with prose behind": f"{F}\n```\n\nThis adds one to `x`.",
-    "unopened fence and an example block": f"{F}\n```\nUse it:\n```python\nprint(f(1))\n```",
-    "fence closed on the last line of code": f"```python\n{F}```",
-    "prose before and behind": f"Sure! Here is it:\n\n```python\n{F}\n```\nIt returns x + 1.",
-    "example in a later block": f"```python\n{F}\n```\nExample:\n```python\nprint(f(2))\n```",
-    "example in an earlier block": f"```python\nf(2)\n```\nso\n```python\n{F}\n```",
-    "output block behind": f"```python\n{F}\n```\nOutput:\n```\n3\n```",
-    "shell block before": f"```bash\npip install x\n```\n```python\n{F}\n```",
-    "indented fence in a list": "1. Do it:\n\n   ```python\n"
-    + "\n".join(f"   {line}" for line in F.split("\n"))
-    + "\n   ```\n2. Done",
-    "raw with prose before": f"Here is the function you asked for.\n\n{F}\n",
-    "raw with prose behind": f"{F}\n\nThis function adds one to its argument.",
-    "raw with prose around": f"Sure, I can help!\n{F}\nHope this helps!",
-    "raw with one word behind": f"{F}\nDone",
-    "raw with one word before": f"Certainly\n{F}",
-    "raw with a label behind": f"{F}\n\nOutput: x",
-    "windows line ends": f"```python\r\n{F}\r\n```".replace("x):\n", "x):\r\n"),
-    "byte order mark": f"\ufeff{F}",
-    "end of turn token": f"{F}<|im_end|>\n<|im_start|>user",
-    "end of text token": f"```python\n{F}\n```<|endoftext|>",
-}  # fmt: skip
+G = "def g(x):\n    return x - 1"
 
 
-@pytest.mark.parametrize("text", SAME.values(), ids=SAME.keys())
-def test_the_program_is_found(text: str) -> None:
-    found = extract(text, "f")
-    assert found.outcome is None
-    assert found.program is not None
-    assert ast.dump(ast.parse(found.program)) == ast.dump(ast.parse(F))
-
-
-WHOLE = {
-    "imports and helpers": f"import math\nfrom typing import List\n\nONE = 1\n\n{F}\n\n{G}",
-    "decorated": f"import functools\n\n\n@functools.cache\n{F}",
-    "loop at top level": f"T = []\nfor i in range(3):\n    T.append(i)\n\n{F}",
-    "optional import": f"try:\n    import numpy\nexcept ImportError:\n    numpy = None\n\n{F}",
-    "redefinition": f"def f(x):\n    return 0\n\n\n{F}",
-    "future import": f"from __future__ import annotations\n\n{F}",
-    "class": "class Solution:\n    def f(self, x):\n        return x + 1",
-    "lambda": "f = lambda x: x + 1",
-    "main guard": f"{F}\n\nif __name__ == '__main__':\n    print(f(1))",
-    "fence in a docstring": DOC,
-    "assertions behind": f"{F}\n\nassert f(1) == 2",
-    "comment first": f"# adds one\n{F}",
-    "docstring first": f'"""Adds one."""\n{F}',
-    "walrus and match": "def f(x):\n    match (y := x):\n        case _:\n            return y + 1",
-    "conditional definition": "import sys\nif sys.version_info > (3,):\n    def f(x):\n        return x + 1\n"
-    "else:\n    def f(x):\n        return x + 2",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("program", WHOLE.values(), ids=WHOLE.keys())
-@pytest.mark.parametrize("frame", ["{}", "```python\n{}\n```", "So:\n```python\n{}\n```\nok"])
-def test_top_level_code_is_never_deleted(program: str, frame: str) -> None:
-    entry = "Solution.f" if program.startswith("class") else "f"
-    found = extract(frame.format(program), entry)
-    assert found.program is not None
-    assert ast.dump(ast.parse(found.program)) == ast.dump(ast.parse(program))
+def fence(code: str, info: str = "python") -> str:
+    return f"```{info}\n{code}\n```"
 
 
 def test_the_last_block_that_defines_the_entry_point_wins() -> None:
-    text = f"```python\ndef f(x):\n    return 0\n```\nBetter:\n```python\n{F}\n```\n```python\n{G}\n```"
+    text = f"{fence('def f(x): return 0')}\nBetter:\n{fence(F)}\n{fence(G)}"
     assert extract(text, "f").program == F
     assert extract(text, "g").program == G
 
 
-def test_without_an_entry_point_the_last_block_with_a_definition_wins() -> None:
-    text = f"```python\n{F}\n```\nthen\n```python\n{G}\n```\n```python\nprint(g(1))\n```"
+def test_the_first_raw_stretch_that_defines_the_entry_point_wins() -> None:
+    assert extract(f"{F}\n\nThe next task of the list:\n\ndef f(x): return 0\n", "f").program == F
+
+
+def test_without_an_entry_point_the_last_python_block_with_a_definition_wins() -> None:
+    text = f"{fence(F)}\nthen\n{fence(G)}\n{fence('print(g(1))')}\n{fence('x = 1', 'toml')}"
     assert extract(text).program == G
 
 
-def test_a_truncated_program_keeps_its_longest_parseable_part() -> None:
-    text = f"{F}\n\n{G}\n\ndef h(x):\n    y = [1, 2\n"
-    found = extract(text, "f")
-    assert found.program is not None
-    assert "def g" in found.program
-    assert "def h" not in found.program
+def test_without_an_entry_point_the_longest_raw_stretch_wins() -> None:
+    script = "n = int(input())\nfor i in range(n):\n    print(i)"
+    assert extract(f"x = 1\n\nThis was wrong, so:\n\n{script}\n\nIt prints (all.").program == script
 
 
-def test_a_truncated_fenced_program_is_cut_too() -> None:
-    found = extract(f"```python\n{F}\n\ndef h(x):\n    return (", "f")
-    assert found.program is not None
-    assert found.program.strip() == F
-    assert "parseable prefix" in found.rule
+def test_without_an_entry_point_a_block_that_reads_its_input_wins() -> None:
+    solve, script = "def solve(n):\n    return n", "print(solve(int(input())))"
+    text = f"{fence(solve)}\nRead it:\n{fence(script)}\nTo test:\n{fence('def test(): pass')}"
+    assert extract(text).program == f"{solve}\n\n{script}"
+
+
+def test_the_code_of_a_user_is_no_answer() -> None:
+    text = f"<|im_start|>user\nFix:\n{fence(F)}<|im_end|>\n<|im_start|>assistant\nI can't.<|im_end|>"
+    assert extract(text, "f").outcome is Outcome.NO_CODE
 
 
 def test_a_method_entry_point_needs_the_method() -> None:
-    bodies = ["\n    def other(self): ...", "\n    def go(self): ...", " pass"]
-    text = "\n".join(f"```python\nclass Solution:{body}\n```" for body in bodies)
-    found = extract(text, "Solution.go")
-    assert found.program is not None
-    assert "go" in found.program
+    bodies = ["\n    def other(self): ...", "\n    def go(self):\n        return 1", " pass"]
+    text = "\n".join(fence(f"class Solution:{body}") for body in bodies)
+    assert extract(text, "Solution.go").program == f"class Solution:{bodies[1]}"
 
 
-def test_another_name_is_returned_so_that_the_verdict_can_say_so() -> None:
-    found = extract(f"```python\n{F}\n```", "wanted")
-    assert found.program == F
-    assert found.outcome is None
+def test_a_method_that_a_base_class_may_have_is_better_than_none() -> None:
+    text = f"{fence('class Solution(Base): pass')}\n{fence('class Other: pass')}"
+    assert extract(text, "Solution.go").program == "class Solution(Base): pass"
+
+
+@pytest.mark.parametrize(
+    ("source", "entry"),
+    [
+        ("memo[f] = 1\nf.calls = 0", "f"),
+        ("f: int", "f"),
+        ("print(f)", "f"),
+        ("class S:\n    def f(self): pass", "f"),
+        ("def g():\n    f = 1", "f"),
+        ("g = [f for f in 'ab']", "f"),
+    ],
+)
+def test_a_name_that_is_only_read_or_local_is_not_defined(source: str, entry: str) -> None:
+    module = parse(source)
+    assert module is not None
+    assert not defines(module, entry)
+
+
+def test_an_endless_chain_of_elifs_is_no_recursion() -> None:
+    text = "if x: pass\n" + "elif x: pass\n" * 900 + F
+    assert extract(text, "f").program == text
+    assert extract(f"It is so:\n{text}", "f").program == text
+
+
+def test_a_block_is_added_only_for_a_name_that_is_bound_nowhere_in_the_chosen_one() -> None:
+    helper, caller = "def h(x):\n    return x", "def f(x):\n    return h(x)"
+    local, loop = "def f(h):\n    return h(1)", "def f(x):\n    return [h for h in x]"
+    assert extract(f"{fence(helper)}\n{fence(caller)}", "f").program == f"{helper}\n\n{caller}"
+    for unneeding in (F, local, loop):
+        assert extract(f"{fence(helper)}\n{fence(unneeding)}", "f").program == unneeding
+
+
+def test_added_blocks_stand_in_the_order_of_the_text_and_bring_what_they_need() -> None:
+    parts = [
+        "import math",
+        "def g(x):\n    return h(x)",
+        F.replace("x + 1", "g(x)"),
+        "def h(x):\n    return math.pi",
+    ]
+    text = "\nthen\n".join(fence(part) for part in parts)
+    assert extract(text, "f").program == "\n\n".join(parts)
+
+
+def test_a_star_import_may_bind_every_name() -> None:
+    caller = "from math import *\n\ndef f(x):\n    return floor(x)"
+    assert extract(f"{fence('floor = 3')}\n{fence(caller)}", "f").program == caller
+
+
+def test_a_later_block_does_not_replace_what_the_chosen_one_defines() -> None:
+    caller, later = "def f(x):\n    return h(x)", "def h(x):\n    return x\n\ndef f(x):\n    pass"
+    assert extract(f"{fence(caller)}\n{fence(later)}", "f").program == caller
+
+
+def test_a_future_import_stays_at_the_top() -> None:
+    caller = "from __future__ import annotations\n\ndef f(x):\n    return h(x)"
+    assert extract(f"{fence('h = abs')}\n{fence(caller)}", "f").program == caller
+
+
+def test_a_truncated_program_keeps_its_longest_parseable_part() -> None:
+    found = extract(f"{F}\n\n{G}\n\ndef h(x):\n    y = [1, 2\n", "f")
+    assert found.program == f"{F}\n\n{G}"
+
+
+def test_a_syntax_error_in_the_entry_point_is_not_cut_away() -> None:
+    broken = "def f(x):\n    y = 1\n    return str(y))\n    return 0"
+    for text in (broken, fence(broken), f"So:\n{fence(broken)}\n{fence('print(f(1))')}"):
+        found = extract(text, "f")
+        assert (found.program, found.rule, found.outcome) == (broken, "code that does not parse", None)
+
+
+def test_a_body_continues_its_prompt_from_inside_a_fence() -> None:
+    prompt = 'def f(x):\n    """Add one."""\n'
+    body = "    y = x + 1\n    return y"
+    assert extract(prompt + fence(body), "f").program == f"{prompt}{body}"
+    assert extract(fence(body), "f").rule.endswith("without the entry point")
+
+
+def test_the_body_of_a_function_is_no_indented_program() -> None:
+    text = "def g(n):\n    f = [0]\n    for i in range(n):\n        f.append(i)\n    return (f]\n\nand more"
+    assert extract(text, "f").program != "f = [0]\nfor i in range(n):\n    f.append(i)"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +150,10 @@ def test_another_name_is_returned_so_that_the_verdict_can_say_so() -> None:
         "Sorry",
         "```text\nno code here!\n```",
         "1. one\n2. two",
+        "42",
+        "Use `f(x)` as it is.",
+        "<think>\nHm, f.\n</think>",
+        "这是函数",
     ],
 )
 def test_no_code_is_said(text: str) -> None:
@@ -146,47 +162,22 @@ def test_no_code_is_said(text: str) -> None:
     assert found.outcome is Outcome.NO_CODE
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["(" * 100_000, "```" * 10_000, "x\x00y", "'''" + "a" * 100_000, "[" * 300 + "\n" + F, "if x:\n" * 2_000],
-)
-def test_parser_bombs_are_survived(text: str) -> None:
-    began = time.perf_counter()
-    extract(text, "f")
-    assert time.perf_counter() - began < 2
-
-
-def _long(lines: int) -> str:
-    return "def f(x):\n" + "".join(f"    x = x + {i}  # step\n" for i in range(lines - 2)) + "    return x\n"
+def test_a_block_knows_its_lines_and_whether_it_was_closed() -> None:
+    blocks = fenced_blocks("Hi\n```python\nx = 1\n```\nand\n```c\nint y;\n")
+    assert [(b.first, b.end, b.closed, b.python) for b in blocks] == [
+        (2, 3, True, True),
+        (6, 8, False, False),
+    ]
 
 
 @pytest.mark.parametrize(
-    "text",
-    [_long(400), _long(400) + "\nThis function\nadds (many numbers\n", f"Sure:\n\n```python\n{_long(400)}"],
-    ids=["program", "prose behind", "unclosed fence"],
+    "code", ["(" * 100_000, "-" * 100_000 + "1", "x." * 50_000 + "x", "1" * 5_000, "'" * 9_999]
 )
-def test_four_hundred_lines_take_less_than_fifty_milliseconds(text: str) -> None:
-    best = min(_seconds(text) for _ in range(3))
-    assert best < 0.05
+def test_what_the_parser_cannot_hold_is_survived(code: str) -> None:
+    assert extract(f"{fence('x = ' + code)}\n{fence(F)}", "f").program == F
 
 
-def _seconds(text: str) -> float:
-    began = time.perf_counter()
-    assert extract(text, "f").program is not None
-    return time.perf_counter() - began
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "def f(x):\n    return str(x))",
-        "```python\ndef f(x):\n    return str(x))\n```",
-        "def f(x):\n    return (]\n```",
-    ],
-)
-def test_code_that_does_not_parse_is_kept_for_a_syntax_error(text: str) -> None:
-    found = extract(text, "f")
-    assert found.outcome is None
+def test_texts_are_cut_at_400_000_characters() -> None:
+    found = extract(F + "\n" + "# x\n" * 200_000, "f")
     assert found.program is not None
-    assert found.program.startswith("def f(x)")
-    assert "```" not in found.program
+    assert len(found.program) == 400_000

@@ -1,24 +1,66 @@
 """The one extractor: from what a model wrote to the program that is judged.
 
-Order of rules: the text itself where it is a program that defines the entry point; fenced
-blocks (the last that defines the entry point, else the last that parses); the longest
-parseable stretch of raw text; code that parses nowhere, as it is. Top-level code of the chosen block is never deleted.
+Order of rules: the text itself where it is a program that defines the entry point; else the model's
+first answer (not its thoughts, nor a conversation it went on to invent), and in it fenced blocks (the
+last that defines the entry point and was closed), HTML, the part of a broken block that parses, raw text (the first
+stretch that defines it), odd ways to write code down. A stub or an import of the entry point loses to
+a definition. Code that parses nowhere is returned as it is, for a syntax error.
 
-Not covered: a program spread over several fenced blocks; only one block is taken.
+Top-level code of the chosen block is never deleted. Another block of the same answer is put before or
+behind it only where it binds a name that the chosen one reads and binds nowhere.
+
+Not covered: code written as a diff, with line numbers, or as a string inside JSON.
 """
 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from codefit.core.types import Outcome
-from codefit.suites.fences import Block, fenced_blocks
-from codefit.suites.prefix import Parsed, longest_prefix, parse
+from codefit.suites.fences import (
+    Block,
+    answers,
+    fenced_blocks,
+    html_blocks,
+    indented_texts,
+    inline_code,
+    transcript,
+    triple_quoted,
+    unquoted,
+    without_fences,
+)
+from codefit.suites.prefix import (
+    DEFINITIONS,
+    Parsed,
+    Stretch,
+    bound_by,
+    bound_names,
+    does_something,
+    missing_names,
+    parse,
+    scope,
+    stretches,
+    unbound_words,
+)
 
 _TEXT_MAX = 400_000
-_ENDINGS = ("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "</s>", "\x00")
-_STARTS = ("def ", "async def ", "class ", "import ", "from ", "@")
+_LACKING = " without the entry point"
+_CODE_LINE = re.compile(r"^(?:def|class|import|from|async def)[ \t]|^@\w", re.MULTILINE)
+_READS = re.compile(r"\binput\(|\bstdin\b")
+_DEFINITION = re.compile(r"^(?:async[ \t]+def|def|class)[ \t]+\w+[ \t]*[(:]", re.MULTILINE)
+_READINGS = {
+    "indented text": indented_texts,
+    "transcript": transcript,
+    "triple quotes": triple_quoted,
+    "quoted text": unquoted,
+    "text without its fences": without_fences,
+    "inline code": inline_code,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,224 +72,239 @@ class Extraction:
     outcome: Outcome | None = None
 
 
+NOTHING = Extraction(None, "none", Outcome.NO_CODE)
+
+
+class _Level(IntEnum):
+    """How well a module provides the entry point."""
+
+    LACKING = 0
+    BORROWED = 1  # imported, or a method that only a base class may have
+    STUB = 2
+    DEFINED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     source: str
+    parsed: Parsed
     rule: str
+    level: _Level
+    group: str
+    line: int
+    closed: bool
     python: bool
-    parsed: Parsed | None
+    script: bool
+    lines: int
 
-
-NOTHING = Extraction(None, "none", Outcome.NO_CODE)
+    @property
+    def defines(self) -> bool:
+        return any(isinstance(n, DEFINITIONS) for n in scope(self.parsed.tree.body))
 
 
 def extract(text: str, entry_point: str | None = None) -> Extraction:
     """Return the program in `text`; `entry_point` is a function name or `Class.method`.
 
-    Cost: a bounded number of parses, each over the text at most once; texts are cut at 400,000
-    characters.
+    Cost: a bounded number of parses of each line; texts are cut at 400,000 characters.
     """
     text = _clean(text)
     whole = parse(text)
-    if whole is not None and _is_program(whole, entry_point):
+    if whole and _is_program(whole, entry_point):
         return Extraction(text, "whole text")
-    blocks = fenced_blocks(text)
-    if blocks:
-        found = _from_blocks(blocks, entry_point)
-        if found is not None:
-            return found
-    found = _from_raw(text, entry_point)
-    return _broken(text, blocks) if found is NOTHING else found
+    found = NOTHING
+    for answer in answers(text):
+        this = _Answer(answer, entry_point).extraction()
+        if this.program is not None and not this.rule.endswith(_LACKING):
+            return this
+        found = this if found.program is None else found
+    return found
+
+
+def _is_program(parsed: Parsed, entry_point: str | None) -> bool:
+    provides = entry_point is None or defines(parsed, entry_point)
+    return provides and does_something(parsed) and not unbound_words(parsed)
 
 
 def defines(parsed: Parsed, entry_point: str) -> bool:
     """Return True if the module binds the entry point at top level (also inside if/try)."""
-    head, _, method = entry_point.partition(".")
-    for node in _bindings(parsed.tree.body):
-        if isinstance(node, ast.ClassDef) and node.name == head:
-            return not method or any(getattr(m, "name", None) == method for m in node.body)
-        if not method and head in _names(node):
-            return True
-    return False
+    return _level(parsed, entry_point) > _Level.LACKING
 
 
 def _clean(text: str) -> str:
-    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")[:_TEXT_MAX]
-    for ending in _ENDINGS:
-        text = text.partition(ending)[0]
-    return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")[:_TEXT_MAX]
+    text = re.sub("^[\ufeff\u200b\u2060]+", "", text, flags=re.MULTILINE)
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _bindings(body: list[ast.stmt]) -> list[ast.stmt]:
-    found: list[ast.stmt] = []
-    for node in body:
-        found.append(node)
-        for part in ("body", "orelse", "finalbody"):
-            if isinstance(node, (ast.If, ast.Try, ast.With)):
-                found.extend(_bindings(getattr(node, part, [])))
-        if isinstance(node, ast.Try):
-            for handler in node.handlers:
-                found.extend(_bindings(handler.body))
-    return found
+def _level(parsed: Parsed, entry_point: str) -> _Level:
+    head, _, method = entry_point.partition(".")
+    found = [_Level.LACKING]
+    for node in scope(parsed.tree.body):
+        if not method:
+            found.append(_binding(node, head))
+        elif isinstance(node, ast.ClassDef) and node.name == head:
+            found += [_binding(n, method) for n in scope(node.body)] + [_Level.BORROWED] * bool(node.bases)
+    return max(found)
 
 
-def _names(node: ast.stmt) -> set[str]:
+def _binding(node: ast.AST, name: str) -> _Level:
+    if name not in bound_by(node):
+        return _Level.LACKING
+    if isinstance(node, ast.alias):
+        return _Level.BORROWED
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and all(map(_is_idle, node.body)):
+        return _Level.STUB
+    return _Level.DEFINED
+
+
+def _is_idle(node: ast.stmt) -> bool:
     match node:
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            return {name}
-        case ast.Assign(targets=targets):
-            return {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-        case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
-            return {name}
-        case ast.Import(names=names) | ast.ImportFrom(names=names):
-            return {(n.asname or n.name).partition(".")[0] for n in names}
-        case _:
-            return set()
-
-
-def _is_code(parsed: Parsed) -> bool:
-    """Return True for a module that does or defines something: prose like `Done` does not."""
-    return any(not _no_effect(node) for node in parsed.tree.body)
-
-
-def _no_effect(node: ast.stmt) -> bool:
-    match node:
-        case ast.Expr(value=ast.Constant() | ast.Name() | ast.Attribute() | ast.Compare() | ast.BinOp()):
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
             return True
-        case ast.Expr(value=ast.Tuple(elts=items)):
-            return all(isinstance(i, (ast.Name, ast.Constant)) for i in items)
-        case ast.AnnAssign(value=None):
-            return True
+        case ast.Raise(exc=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))):
+            return name == "NotImplementedError"
         case _:
             return False
 
 
-def _is_program(parsed: Parsed, entry_point: str | None) -> bool:
-    found = _is_code(parsed) if entry_point is None else defines(parsed, entry_point)
-    return found and not _prose_at_the_ends(parsed)
+class _Answer:
+    """One answer, and the candidates in it in the order of the rules."""
+
+    def __init__(self, text: str, entry_point: str | None) -> None:
+        self._text = text
+        self._entry_point = entry_point
+        self._head = (entry_point or "").partition(".")[0]
+        self._blocks = [(block, _module(block)) for block in fenced_blocks(text)]
+        self._read: dict[tuple[str, bool], list[Stretch]] = {}
+
+    def extraction(self) -> Extraction:
+        """Return the program of the first rule that finds a definition, else the best of any rule."""
+        seen: list[_Candidate] = []
+        for found in self._rules():
+            seen += found
+            best = max(found, key=_rank, default=None)
+            if best and (self._entry_point is None or best.level is _Level.DEFINED):
+                return _with_needed(best, [c for c in seen if c.group == best.group])
+        best = max(seen, key=_rank, default=None)
+        broken, named = self._broken()
+        if broken and (named or best is None):
+            return Extraction(broken, "code that does not parse")
+        if best is None:
+            return NOTHING
+        lacking = _LACKING if self._entry_point and best.level is _Level.LACKING else ""
+        return Extraction(best.source, best.rule + lacking)
+
+    def _rules(self) -> Iterator[list[_Candidate]]:
+        """Yield the candidates of each rule, the preferred of equals first."""
+        yield [c for b, parsed in self._blocks for c in self._whole(b, parsed)][::-1]
+        yield [c for b in html_blocks(self._text) for c in self._parts(b, "html", "html")]
+        broken = [b for b, parsed in self._blocks if parsed is None]
+        yield [c for b in broken for c in self._parts(b, f"fence{b.note}, parseable part")][::-1]
+        yield list(self._raw())
+        odd = _READINGS if not self._entry_point or self._head in self._text else {}
+        for rule, read in odd.items():
+            blocks = (Block(text, True, closed=False) for text in read(self._text))
+            found = [c for b in blocks for c in self._parts(b, rule, rule)]
+            wanted = [c for c in found if c.level is _Level.DEFINED or (not self._entry_point and c.defines)]
+            yield [c for c in wanted if rule != "inline code" or not missing_names(c.parsed)]
+
+    def _whole(self, block: Block, parsed: Parsed | None) -> Iterator[_Candidate]:
+        if parsed is not None:
+            yield from self._candidate(block.text, parsed, f"fence{block.note}", block)
+            return
+        for text in transcript(block.text):
+            module = parse(text)
+            if module is not None:
+                yield from self._candidate(text, module, f"fence{block.note}, transcript", block)
+
+    def _parts(self, block: Block, rule: str, group: str = "fence") -> Iterator[_Candidate]:
+        for part in self._stretches(block):
+            yield from self._candidate(part.source, part.parsed, rule, block, group, part.first)
+
+    def _stretches(self, block: Block) -> list[Stretch]:
+        key = block.text, block.closed
+        if key not in self._read:
+            self._read[key] = stretches(block.text, open_end=not block.closed)
+        return self._read[key]
+
+    def _raw(self) -> Iterator[_Candidate]:
+        block = Block(self._text, True, closed=False)
+        begin = len(self._text) - len(self._text.lstrip())
+        top = self._text.count("\n", 0, begin)
+        for c in self._parts(block, "raw text", "raw"):
+            yield c if c.line == top else replace(c, rule="raw text after prose")
+
+    def _candidate(
+        self, source: str, parsed: Parsed, rule: str, block: Block, group: str = "fence", line: int = 0
+    ) -> Iterator[_Candidate]:
+        """Yield the candidate unless it is words that happen to parse."""
+        if does_something(parsed):
+            named = self._entry_point and self._head in source
+            level = _level(parsed, self._entry_point or "") if named else _Level.LACKING
+            script = not self._entry_point and _READS.search(source) is not None
+            lines = 0 if group == "fence" or self._entry_point else source.count("\n")
+            closed = block.closed or group != "fence"
+            at = block.first + line
+            yield _Candidate(source, parsed, rule, level, group, at, closed, block.python, script, lines)
+
+    def _broken(self) -> tuple[str, bool]:
+        """Return code that parses nowhere, and whether it is what names the entry point."""
+        head = re.escape(self._head) or r"\w+"
+        wanted = re.compile(rf"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+{head}\b", re.MULTILINE)
+        found = ""
+        blocks = [b for b, parsed in reversed(self._blocks) if parsed is None]
+        for block in (*blocks, Block(self._text, True, closed=False)):
+            rest = self._outside(block)
+            if wanted.search(rest):
+                return _from_first_code(block.text), True
+            if not found and _DEFINITION.search(rest):
+                found = _from_first_code(block.text)
+        return found, False
+
+    def _outside(self, block: Block) -> str:
+        """Return the lines of a block that no stretch of code holds."""
+        lines, at = block.text.split("\n"), 0
+        kept: list[str] = []
+        for part in self._stretches(block):
+            kept += lines[at : part.first]
+            at = part.end
+        return "\n".join(kept + lines[at:])
 
 
-def _prose_at_the_ends(parsed: Parsed) -> bool:
-    body = [n for n in parsed.tree.body if not _is_docstring(n)]
-    return bool(body) and (_no_effect(body[0]) or _no_effect(body[-1]))
+def _module(block: Block) -> Parsed | None:
+    """Return the module of a block; what another language's words happen to mean in Python is none."""
+    parsed = parse(block.text)
+    return parsed if parsed and (block.python or not unbound_words(parsed)) else None
 
 
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+def _rank(c: _Candidate) -> tuple[int, bool, bool, bool, bool, int]:
+    return c.level, c.script, c.defines, c.closed, c.python, c.lines
 
 
-def _from_blocks(blocks: list[Block], entry_point: str | None) -> Extraction | None:
-    whole = [_Candidate(b.text, f"fence{b.note}", b.python, parse(b.text)) for b in blocks]
-    best = _pick(whole, entry_point)
-    if best is not None and (entry_point is None or _defined(best, entry_point)):
-        return Extraction(best.source, best.rule)
-    cut = [_cut(c) for c in whole if c.parsed is None]
-    defining = [c for c in cut if entry_point and _defined(c, entry_point)]
-    if defining:
-        return Extraction(defining[-1].source, defining[-1].rule)
-    best = best or _pick(cut, entry_point)
-    return Extraction(best.source, best.rule) if best else None
+def _from_first_code(text: str) -> str:
+    first = _CODE_LINE.search(text)
+    return text[first.start() if first else 0 :].partition("\n```")[0]
 
 
-def _cut(candidate: _Candidate) -> _Candidate:
-    source, parsed = longest_prefix(candidate.source)
-    return _Candidate(source, candidate.rule + ", parseable prefix", candidate.python, parsed)
-
-
-def _defined(candidate: _Candidate, entry_point: str) -> bool:
-    return candidate.parsed is not None and defines(candidate.parsed, entry_point)
-
-
-def _pick(candidates: list[_Candidate], entry_point: str | None) -> _Candidate | None:
-    """Return the last candidate of the best class: defines the entry point, python, any code."""
-    code = [c for c in candidates if c.parsed is not None and _is_code(c.parsed)]
-    classes = (
-        [c for c in code if entry_point and _defined(c, entry_point)],
-        [c for c in code if c.python and c.parsed and _defines_something(c.parsed)],
-        [c for c in code if c.parsed and _defines_something(c.parsed)],
-        [c for c in code if c.python],
-        code,
-    )
-    return next((members[-1] for members in classes if members), None)
-
-
-def _defines_something(parsed: Parsed) -> bool:
-    return any(
-        isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-        for n in _bindings(parsed.tree.body)
-    )
-
-
-def _from_raw(text: str, entry_point: str | None) -> Extraction:
-    """Take the longest parseable stretch, from the start or from the first line of code."""
-    lines = text.split("\n")
-    fallback: tuple[str, Parsed] | None = None
-    for start in _starts(lines, entry_point):
-        source, parsed = longest_prefix("\n".join(lines[start:]))
-        if parsed is None or not _is_code(parsed):
-            continue
-        if entry_point is None or defines(parsed, entry_point):
-            return Extraction(
-                _without_prose(source, parsed), "raw text" if start == 0 else "raw text after prose"
-            )
-        fallback = fallback or (source, parsed)
-    if fallback is None:
-        return NOTHING
-    return Extraction(_without_prose(*fallback), "raw text without the entry point")
-
-
-def _broken(text: str, blocks: list[Block]) -> Extraction:
-    """Return code that does not parse anywhere, so that the verdict says so and not `no code`."""
-    for source in (*(b.text for b in reversed(blocks)), text):
-        lines = source.split("\n")
-        first = next((i for i, line in enumerate(lines) if line.startswith(("def ", "class "))), None)
-        if first is not None:
-            kept = "\n".join(lines[first:]).partition("\n```")[0]
-            return Extraction(kept, "code that does not parse")
-    return NOTHING
-
-
-def _starts(lines: list[str], entry_point: str | None) -> list[int]:
-    """Return a few line numbers where the program may start, best first."""
-    code = [i for i, line in enumerate(lines) if line.startswith(_STARTS)]
-    starts = [0]
-    if code:
-        starts.append(code[0])
-    if entry_point:
-        head = entry_point.partition(".")[0]
-        heads = (f"def {head}(", f"def {head} (", f"class {head}", f"async def {head}(")
-        own = [i for i in code if lines[i].startswith(heads)]
-        if own:
-            starts += [_with_preamble(lines, own[0]), own[0], own[-1]]
-    return list(dict.fromkeys(starts))
-
-
-def _with_preamble(lines: list[str], start: int) -> int:
-    """Go up over imports, decorators, comments and blank lines that belong to a definition."""
-    top = start
-    for i in range(start - 1, -1, -1):
-        line = lines[i]
-        if line.startswith(("import ", "from ", "@", "#")):
-            top = i
-        elif line.strip():
-            break
-    return top
-
-
-def _without_prose(source: str, parsed: Parsed) -> str:
-    """Drop single words at the ends that happen to parse (`Sure`, `Output: x`) and do nothing."""
-    body = parsed.tree.body
-    first, last = 0, len(body)
-    while first < last and _no_effect(body[first]) and not _is_docstring(body[first]):
-        first += 1
-    while last > first and _no_effect(body[last - 1]) and not _is_docstring(body[last - 1]):
-        last -= 1
-    lines = source.split("\n")
-    end = body[last - 1].end_lineno if last < len(body) else len(lines)
-    begin = _first_line(body[first]) - 1 if first else 0
-    return "\n".join(lines[begin:end])
-
-
-def _first_line(node: ast.stmt) -> int:
-    decorators = getattr(node, "decorator_list", [])
-    return min(int(n.lineno) for n in (node, *decorators))
+def _with_needed(chosen: _Candidate, others: list[_Candidate]) -> Extraction:
+    """Add the blocks that bind names which the chosen one reads and nobody in it binds."""
+    offers: dict[str, list[_Candidate]] = defaultdict(list)
+    own = bound_names(chosen.parsed)
+    for other in others:
+        names = bound_names(other.parsed)
+        after = other.line > chosen.line
+        if other.python and other is not chosen and not (after and names & own):
+            for name in names:
+                offers[name].append(other)
+    picked, todo = {id(chosen): chosen}, [chosen] if offers else []
+    while todo:
+        wanted = missing_names(todo.pop().parsed)
+        for other in [c for name in wanted for c in offers.get(name, ())]:
+            if id(other) not in picked:
+                picked[id(other)] = other
+                todo.append(other)
+    parts = [c.source for c in sorted(picked.values(), key=lambda c: c.line)]
+    if len(parts) == 1 or any("__future__" in part for part in parts[1:]):
+        return Extraction(chosen.source, chosen.rule)
+    program = "\n\n".join(part.strip("\n") for part in parts)
+    return Extraction(program, f"{chosen.rule}, with others it needs")
