@@ -130,3 +130,36 @@ def test_floats_have_the_tolerance_asked_for(sandbox: Sandbox) -> None:
     assert run(sandbox, "def f(): return 0.1 + 0.2", tests).passed
     assert not run(sandbox, "def f(): return 0.31", tests).passed
     assert run(sandbox, "def f(): return 0.31", tests, atol=0.1).passed
+
+
+LOOP = Tests(
+    "asserts", "f", ("check(f)",), setup="def check(g):\n    for i in range(9):\n        assert g(i) == i + 1"
+)
+
+
+def test_tests_that_cannot_be_split_are_probed_after_a_pass(sandbox: Sandbox) -> None:
+    check = Check("def f(x): return x + 1", LOOP)
+    assert check.trusting
+    assert check.result(sandbox.run(check.program, check.on_frame)).passed
+    assert check.probe is not None
+    assert check.tampered(sandbox.run(check.probe)) is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class E:\n    def __eq__(self, o): return True\ndef f(x): return E()",
+        "import builtins\nbuiltins.range = lambda n: []\ndef f(x): return 0",
+        "import os\ndef f(x): os._exit(0)",
+        "def f(x):\n    raise SystemExit(0)",
+    ],
+)
+def test_cheats_of_tests_that_cannot_be_split_do_not_pass(source: str, sandbox: Sandbox) -> None:
+    assert not run(sandbox, source, LOOP).passed
+
+
+def test_a_test_that_passes_without_the_program_is_tampering(sandbox: Sandbox) -> None:
+    check = Check("def f(x): return 0", Tests("asserts", "f", ("f",)))
+    assert check.result(sandbox.run(check.program, check.on_frame)).passed
+    assert check.probe is not None
+    assert check.tampered(sandbox.run(check.probe)) == "passes without the program: f"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from codefit.core.values import tests_to_json
 from codefit.sandbox import Limits, OnFrame, Program, Run, Sandbox
 from codefit.suites.check import Check
 
-HARNESS = "curate-1"
+HARNESS = "curate-2"
 """Part of every verdict's key: change it when verdicts may change."""
 
 
@@ -128,7 +128,11 @@ def run_trials(
 
 
 def _run(trials: dict[str, Trial], sandbox: Sandbox) -> Iterator[tuple[str, Judgement]]:
-    """Run trials in the sandbox, in parallel; one that the sandbox failed gets a second chance."""
+    """Run trials in the sandbox, in parallel; one that the sandbox failed gets a second chance.
+
+    A pass of tests that are decided beside the program counts once its probe has found nothing.
+    """
+    passes: list[tuple[str, Judgement, Check, Program]] = []
     for last in (False, True):
         failed: dict[str, Trial] = {}
         items = list(trials.items())
@@ -137,11 +141,30 @@ def _run(trials: dict[str, Trial], sandbox: Sandbox) -> Iterator[tuple[str, Judg
             (key, trial), check = items[i], checks.pop(i)
             if run.outcome is Outcome.SANDBOX_FAILED and not last:
                 failed[key] = trial
+                continue
+            judgement, probe = _judge(run, check), check.probe if check else None
+            if check and probe and judgement.passed:
+                passes.append((key, judgement, check, probe))
             else:
-                yield key, _judge(run, check)
+                yield key, judgement
         if not failed:
-            return
+            break
         trials = failed
+    yield from _probed(passes, sandbox)
+
+
+def _probed(
+    passes: list[tuple[str, Judgement, Check, Program]], sandbox: Sandbox
+) -> Iterator[tuple[str, Judgement]]:
+    jobs: Iterator[tuple[Program, OnFrame | None]] = ((probe, None) for *_, probe in passes)
+    for i, run in sandbox.map(jobs):
+        key, judgement, check, _ = passes[i]
+        shown = check.tampered(run)
+        if run.outcome is Outcome.SANDBOX_FAILED:
+            judgement = Judgement(run.outcome, run.error)
+        elif shown:
+            judgement = replace(judgement, outcome=Outcome.TAMPERING, error=shown)
+        yield key, judgement
 
 
 def _jobs(
@@ -161,7 +184,7 @@ def _check(trial: Trial) -> Check | None:
 
 def _job(trial: Trial, check: Check | None) -> tuple[Program, OnFrame | None]:
     if check is None:
-        return Program(trial.source, "asserts", ("pass",), limits=trial.limits), None
+        return Program(trial.source, "exprs", ("None",), limits=trial.limits), None
     return check.program, check.on_frame
 
 

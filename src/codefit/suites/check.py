@@ -254,5 +254,5 @@ def _program(source: str, tests: Tests, splits: tuple[Split, ...] | None) -> Pro
         arguments = tuple(tuple(i) for i in tests.inputs)
         return Program(source, "calls", arguments, entry_point=tests.entry_point, setup=tests.setup)
     if splits is None:
-        return Program(source, "asserts", tests.asserts, setup=tests.setup)
-    return Program(source, "exprs", tuple(s.expression for s in splits), setup=tests.setup)
+        return Program(source, "asserts", tests.asserts, tests.entry_point, setup=tests.setup)
+    return Program(source, "exprs", tuple(s.expression for s in splits), tests.entry_point, setup=tests.setup)
