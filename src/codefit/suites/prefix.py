@@ -273,12 +273,14 @@ class _Reader:
     def _margin(self, first: int) -> Iterator[_Chunk]:
         """Yield the chunk that a line at the margin begins; where only its head is code, two."""
         plain, far = self._extent(first)
+        fault: _Fault | None = None
         for end in dict.fromkeys((plain, far)):
             result = _try("\n".join(self._lines[first:end]))
             if isinstance(result, Parsed):
                 yield _Chunk(first, end, result)
                 return
-        head = self._head(first, plain, far, result)
+            fault = result
+        head = self._head(first, plain, far, fault) if fault else None
         if head is not None:
             yield head
         begin = head.end if head else first
