@@ -22,6 +22,7 @@ class GivingOut:
     """A sandbox whose machine gives out: every run is our own failure."""
 
     level = description = "giving out"
+    jobs = 1
 
     def run(self, *_: Any) -> Run:
         return Run(Outcome.SANDBOX_FAILED, (), "no space left", 0.0, 0.0, None, False)

@@ -288,6 +288,7 @@ class _Failing:
     """A sandbox whose machine gives out: every run is our own failure."""
 
     level = description = "failing"
+    jobs = 1
 
     def run(self, *_: Any) -> Run:
         return Run(Outcome.SANDBOX_FAILED, (), "no space left", 0.0, 0.0, None, False)

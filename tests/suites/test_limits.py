@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from codefit.sandbox import encode
+from codefit.suites.base import _limits
 from codefit.suites.load import load_suite
 from codefit.suites.reference import Expected
 
@@ -31,3 +32,11 @@ def test_a_suite_with_fixed_limits_has_them_too() -> None:
         "cpu per test 3 s, per task 60 s; wall per test max(5 s, 10x its cpu), per task 600 s"
         in suite.info.harness
     )
+
+
+def test_a_task_may_take_twice_what_its_reference_takes() -> None:
+    """On a slow machine the cap of a minute would decide verdicts by the machine."""
+    expected = Expected(values=(b"N",) * 10, cpu_s=(5.0,) * 10, wants_atol=(False,) * 10)
+    assert _limits(expected).cpu_s == 101.0
+    quick = Expected(values=(b"N",) * 10, cpu_s=(0.001,) * 10, wants_atol=(False,) * 10)
+    assert _limits(quick).cpu_s == 11.0

@@ -43,7 +43,7 @@ def create(name: str, path: Path | None, python: str | None, nltk_data: Path | N
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def list_(as_json: bool) -> None:
     """List environments and where they are."""
-    from codefit.core.errors import MissingPrerequisite
+    from codefit.core.errors import InputError, MissingPrerequisite
     from codefit.suites.environment import NAMES, default_folder, find
 
     rows: list[dict[str, str | None]] = []
@@ -57,7 +57,7 @@ def list_(as_json: bool) -> None:
                     "fingerprint": find(name, None, show.cache_folder()).fingerprint,
                 }
             )
-        except MissingPrerequisite:
+        except (InputError, MissingPrerequisite):
             rows.append({"name": name, "folder": str(folder), "fingerprint": None})
     if as_json:
         show.print_json(rows)

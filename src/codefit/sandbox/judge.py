@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from codefit.core.files import without_surrogates
@@ -42,7 +42,7 @@ class _Progress:
         """Take one test's frame; returns False when the caller wants no more."""
         if len(self.frames) == len(self.program.tests):
             raise Tampering("more frames than tests")
-        self.frames.append(frame if self.keep_values else replace(frame, value=None))
+        self.frames.append(frame if self.keep_values else Frame(None, frame.error, frame.cpu_s))
         if self.on_frame and not self.on_frame(len(self.frames) - 1, frame):
             self.stopped = True
         return not self.stopped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -182,7 +183,9 @@ class TaskSuite:
         rule = special_rule(self.info.family, task.entry_point, ORACLES[-1])
         program, entry_point = task.reference or "", task.entry_point or ""
         return [
-            Source((task.task_id, phase), program, entry_point, tests.inputs, rule, task.atol)
+            Source(
+                (task.task_id, phase), program, entry_point, tests.inputs, rule, task.atol, _raw(task, phase)
+            )
             for phase, tests in (("base", task.tests), ("plus", task.plus))
             if tests is not None
         ]
@@ -268,6 +271,11 @@ class TaskSuite:
         if raw is not None:
             return raw[index]
         return tests.asserts[index] if tests.kind == "asserts" else tests.inputs[index]
+
+
+def _raw(task: Task, phase: str) -> str:
+    """Return the inputs of a task as JSON: they came from there, and are rebuilt by fixed rules."""
+    return json.dumps([task.task_id, task.extra[f"{phase}_input"]])
 
 
 def _fixed_limits() -> Limits:

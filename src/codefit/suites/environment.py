@@ -102,7 +102,7 @@ def find(name: str, where: str | None, cache_folder: Path) -> Environment:
         raise MissingPrerequisite(
             f"the libraries of {name}'s tests are not there",
             where=str(folder),
-            todo=f"run `codefit env create {name}`" + (f" --path {where}" if where else ""),
+            todo=f"run `codefit env create {name}{f' --path {where}' if where else ''}`",
         )
     return Environment(name, folder, str(python), _fingerprint(folder, read_json(folder / MARKER)))
 

@@ -15,7 +15,7 @@ from codefit.core.types import Completion, Outcome, Task
 from codefit.sandbox.sandbox import Sandbox
 from codefit.suites.base import Suite
 from codefit.suites.extract import Extraction
-from codefit.suites.judge import Finding, Judge, Progress
+from codefit.suites.judge import Finding, Job, Judge, Progress
 from codefit.suites.judged import Judged
 from codefit.suites.machine import machine_now
 from codefit.suites.results import published_results, verdict_row
@@ -158,16 +158,15 @@ def _judge(
         for s in samples
         if s.task_id not in suite.excluded
     ]
-    programs = [(t, e.program) for _, t, e in taken if e.program is not None]
-    judge.judge([judge.job(t, p, "base") for t, p in programs], progress)
-    plus = [(t, p) for t, p in programs if t.plus is not None and (all_tests or _base_passed(judge, t, p))]
-    judge.judge([judge.job(t, p, "plus") for t, p in plus], progress)
+    base = [judge.job(t, e.program, "base") for _, t, e in taken if e.program is not None]
+
+    def plus_tests(job: Job, finding: Finding) -> Job | None:
+        wanted = job.phase == "base" and job.task.plus is not None
+        passed = finding.outcome is Outcome.PASSED
+        return judge.job(job.task, job.source, "plus") if wanted and (passed or all_tests) else None
+
+    judge.judge(base, progress, plus_tests)
     return [_judged(judge, s, t, e) for s, t, e in taken]
-
-
-def _base_passed(judge: Judge, task: Task, program: str) -> bool:
-    found = judge.finding(judge.job(task, program, "base"))
-    return found is not None and found.outcome is Outcome.PASSED
 
 
 def _judged(judge: Judge, sample: Sample, task: Task, extraction: Extraction) -> Judged:

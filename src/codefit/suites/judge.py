@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from enum import Enum
+from typing import Any
 
 from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome, Task
@@ -12,10 +13,10 @@ from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import OnFrame, Program, Run
 from codefit.suites.base import Phase, Suite
 from codefit.suites.check import CheckResult, Judgement
+from codefit.suites.schedule import Schedule
 from codefit.suites.speed import slowdown, stretched, work_s
 
-T = TypeVar("T")
-_AGAIN = (Outcome.TIMEOUT, Outcome.SANDBOX_FAILED)
+IDLE_SHARE = 0.05  # of a core: who uses less was waiting, however busy the machine
 Progress = Callable[[Phase, int, int], None]
 
 
@@ -85,6 +86,9 @@ def from_entry(entry: dict[str, Any]) -> Finding:
     )
 
 
+Follow = Callable[[Job, Finding], Job | None]
+
+
 class Judge:
     """Judges programs of one suite through one sandbox, and remembers every finding in a ledger.
 
@@ -115,104 +119,167 @@ class Judge:
         found = self._known.get(job.key)
         return None if found is None or found.pending else found
 
-    def judge(self, jobs: Sequence[Job], progress: Progress | None = None) -> None:
-        """Judge all jobs that are not known yet: dearest first, then the doubtful ones alone, then probes.
+    def judge(
+        self, jobs: Sequence[Job], progress: Progress | None = None, follow: Follow | None = None
+    ) -> None:
+        """Judge all jobs that are not known yet, and those that `follow` a finding; dearest first.
 
-        A timeout is run once more with nothing beside it, and so is a failure of the sandbox. A pass of
-        tests that are decided beside the program is probed.
+        A timeout is run once more with a core to itself, unless it came of waiting, which others did not
+        cause; so is a failure of the sandbox. A pass of tests that are decided beside the program is probed.
         """
-        unique = {j.key: j for j in jobs if self.finding(j) is None}
-        waiting = self._ordered(j for j in unique.values() if j.key not in self._known)
-        total, done = len(unique), 0
+        run = _JudgeRun(self, self._suite, self._sandbox, progress, follow)
+        for job in jobs:
+            run.add(job)
+        run.to_the_end()
+        self.slowdown = max(self.slowdown, run.slowdown)
 
-        def finish(job: Job, check: Judgement, result: CheckResult, *, flaky: bool = False) -> None:
-            nonlocal done
-            pending = result.passed and check.probe is not None
-            self._remember(job, _finding(result, flaky=flaky, pending=pending))
-            done += not pending
-            if progress:
-                progress(job.phase, done, total)
+    def known(self, job: Job) -> Finding | None:
+        """Return what is known of a job, a pass that waits for its probe included."""
+        return self._known.get(job.key)
 
-        doubtful: list[tuple[Job, CheckResult]] = []
-        for job, check, result in self._run_all(waiting):
-            if result.outcome in _AGAIN:
-                doubtful.append((job, result))
-            else:
-                finish(job, check, result)
-        for job, first, check, result in self._run_alone(doubtful):
-            finish(job, check, result, flaky=result.outcome is not first.outcome)
-        for job, finding in self._probe(self._ordered(j for j in unique.values() if self.finding(j) is None)):
-            self._remember(job, finding)
-            done += 1
-            if progress:
-                progress(job.phase, done, total)
-
-    def _ordered(self, jobs: Iterable[Job]) -> list[Job]:
-        """Return jobs dearest first, those that wait and those that compute in turn."""
-        dearest = sorted(jobs, key=lambda j: -self._suite.cost_s(j.task, j.phase))
-        return in_turn(dearest, lambda j: self._suite.waits(j.task))
-
-    def _run_all(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Judgement, CheckResult]]:
-        for job, check, run in self._map(jobs, lambda check: (check.program, check.on_frame)):
-            yield job, check, check.result(run)
-
-    def _map(
-        self, jobs: Sequence[Job], choose: Callable[[Judgement], tuple[Program, OnFrame | None]]
-    ) -> Iterator[tuple[Job, Judgement, Run]]:
-        checks: dict[int, Judgement] = {}
-
-        def programs() -> Iterator[tuple[Program, OnFrame | None]]:
-            for index, job in enumerate(jobs):
-                checks[index] = check = self._check(job)
-                yield choose(check)
-
-        for index, run in self._sandbox.map(programs()):
-            yield jobs[index], checks.pop(index), run
-
-    def _run_alone(
-        self, doubtful: Sequence[tuple[Job, CheckResult]]
-    ) -> Iterator[tuple[Job, CheckResult, Judgement, CheckResult]]:
-        """Run programs once more, one at a time, with limits stretched by how slow the machine is now."""
-        factor = slowdown(self._suite.work_s, work_s(self._sandbox)) if doubtful else 1.0
-        self.slowdown = max(self.slowdown, factor)
-        for job, first in doubtful:
-            check = self._check(job)
-            program = replace(check.program, limits=stretched(check.program.limits, factor))
-            yield job, first, check, check.result(self._sandbox.run(program, check.on_frame))
-
-    def _probe(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Finding]]:
-        """Run passes again with the entry point replaced; what still passes was tampered with."""
-        for job, check, run in self._map(jobs, _probe_of):
-            if run.outcome is Outcome.SANDBOX_FAILED:
-                yield job, Finding(Outcome.SANDBOX_FAILED, run.error)
-                continue
-            shown, passed = check.tampered(run), replace(self._known[job.key], pending=False)
-            yield job, replace(passed, outcome=Outcome.TAMPERING, error=shown) if shown else passed
-
-    def _check(self, job: Job) -> Judgement:
+    def check(self, job: Job) -> Judgement:
+        """Return a new check of a job's program."""
         return self._suite.check(job.task, job.source, job.phase, all_tests=self._all_tests)
 
-    def _remember(self, job: Job, finding: Finding) -> None:
+    def remember(self, job: Job, finding: Finding) -> None:
+        """Keep what was found; the sandbox's own failures are not written down."""
         self._known[job.key] = finding
         if finding.outcome is not Outcome.SANDBOX_FAILED:
             self._ledger.append(finding.entry(job))
 
 
-def in_turn(items: Iterable[T], waits: Callable[[T], bool]) -> list[T]:
-    """Return items in their order, but one that waits and one that does not in turn while there are both."""
-    kinds: tuple[list[T], list[T]] = ([], [])
-    for item in items:
-        kinds[waits(item)].append(item)
-    computing, waiting = kinds
-    shared = min(len(computing), len(waiting))
-    turns = [item for pair in zip(waiting, computing, strict=False) for item in pair]
-    return turns + waiting[shared:] + computing[shared:]
+class _Step(Enum):
+    """Why a program runs: to be judged, once more by itself, or with its entry point replaced."""
+
+    FIRST = "first"
+    ALONE = "alone"
+    PROBE = "probe"
 
 
-def _probe_of(check: Judgement) -> tuple[Program, None]:
-    if check.probe is None:
-        raise ValueError("a pass that needs no probe waits for one")
-    return check.probe, None
+@dataclass(slots=True)
+class _Running:
+    job: Job
+    step: _Step
+    check: Judgement | None = None
+    before: CheckResult | None = None
+
+
+class _JudgeRun:
+    """One go through jobs and what follows from them."""
+
+    def __init__(
+        self, judge: Judge, suite: Suite, sandbox: Sandbox, progress: Progress | None, follow: Follow | None
+    ) -> None:
+        self._judge, self._suite, self._sandbox = judge, suite, sandbox
+        self._progress, self._follow = progress, follow
+        self._schedule: Schedule[_Running] = Schedule(sandbox.jobs)
+        self._started: list[_Running] = []
+        self._seen: set[str] = set()
+        self._counts: dict[Phase, list[int]] = {"base": [0, 0], "plus": [0, 0]}
+        self.slowdown = 1.0
+
+    def add(self, job: Job) -> None:
+        """Schedule a job unless it is known; then what follows from it."""
+        if job.key in self._seen:
+            return
+        self._seen.add(job.key)
+        known = self._judge.known(job)
+        if known is not None and not known.pending:
+            self._add_followers(job, known)
+            return
+        self._counts[job.phase][1] += 1
+        self._push(_Running(job, _Step.FIRST if known is None else _Step.PROBE))
+
+    def _push(self, item: _Running) -> None:
+        job = item.job
+        # what follows a base test may be far dearer than it, so that both start early
+        cost_s = self._suite.cost_s(job.task, job.phase)
+        if self._follow and job.phase == "base" and job.task.plus is not None:
+            cost_s = max(cost_s, self._suite.cost_s(job.task, "plus"))
+        self._schedule.push(item, cost_s, waits=self._suite.waits(job.task))
+
+    def _add_followers(self, job: Job, finding: Finding) -> None:
+        following = self._follow(job, finding) if self._follow else None
+        if following is not None:
+            self.add(following)
+
+    def to_the_end(self) -> None:
+        """Run everything that is scheduled, and what comes up meanwhile."""
+        for index, run in self._sandbox.map(self._programs()):
+            item = self._started[index]
+            self._schedule.ended(alone=item.step is _Step.ALONE)
+            assert item.check is not None
+            if item.step is _Step.PROBE:
+                self._probed(item.job, item.check, run)
+            else:
+                self._ended(item, item.check, item.check.result(run))
+            item.check = None  # its tests are large
+
+    def _programs(self) -> Iterator[tuple[Program, OnFrame | None]]:
+        return _Mapped(self._schedule, self._start)
+
+    def _start(self, item: _Running) -> tuple[Program, OnFrame | None]:
+        item.check = check = self._judge.check(item.job)
+        self._started.append(item)
+        if item.step is _Step.PROBE:
+            assert check.probe is not None
+            return check.probe, None
+        if item.step is _Step.ALONE:
+            factor = slowdown(self._suite.work_s, work_s(self._sandbox))
+            self.slowdown = max(self.slowdown, factor)
+            return replace(check.program, limits=stretched(check.program.limits, factor)), check.on_frame
+        return check.program, check.on_frame
+
+    def _ended(self, item: _Running, check: Judgement, result: CheckResult) -> None:
+        job = item.job
+        if item.step is _Step.FIRST and _is_doubtful(result):
+            self._schedule.push_alone(_Running(job, _Step.ALONE, before=result))
+            return
+        flaky = item.before is not None and item.before.outcome is not result.outcome
+        pending = result.passed and check.probe is not None
+        finding = _finding(result, flaky=flaky, pending=pending)
+        self._judge.remember(job, finding)
+        if pending:
+            self._push(_Running(job, _Step.PROBE))
+        else:
+            self._finished(job, finding)
+
+    def _probed(self, job: Job, check: Judgement, run: Run) -> None:
+        """Take a pass for what it is worth: what passes without the entry point was tampered with."""
+        passed = self._judge.known(job)
+        assert passed is not None
+        if run.outcome is Outcome.SANDBOX_FAILED:
+            finding = Finding(Outcome.SANDBOX_FAILED, run.error)
+        else:
+            shown = check.tampered(run)
+            finding = replace(passed, pending=False)
+            finding = replace(finding, outcome=Outcome.TAMPERING, error=shown) if shown else finding
+        self._judge.remember(job, finding)
+        self._finished(job, finding)
+
+    def _finished(self, job: Job, finding: Finding) -> None:
+        count = self._counts[job.phase]
+        count[0] += 1
+        if self._progress:
+            self._progress(job.phase, count[0], count[1])
+        self._add_followers(job, finding)
+
+
+class _Mapped(Iterator[tuple[Program, OnFrame | None]]):
+    """Maps an iterator that may be empty for now, which a generator could not go on from."""
+
+    def __init__(
+        self, items: Iterator[_Running], start: Callable[[_Running], tuple[Program, OnFrame | None]]
+    ) -> None:
+        self._items, self._start = items, start
+
+    def __next__(self) -> tuple[Program, OnFrame | None]:
+        return self._start(next(self._items))
+
+
+def _is_doubtful(result: CheckResult) -> bool:
+    waited = result.cpu_s < IDLE_SHARE * result.wall_s
+    return result.outcome is Outcome.SANDBOX_FAILED or (result.outcome is Outcome.TIMEOUT and not waited)
 
 
 def _finding(result: CheckResult, *, flaky: bool, pending: bool) -> Finding:

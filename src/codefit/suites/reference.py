@@ -21,14 +21,13 @@ from codefit.core.types import Outcome
 from codefit.sandbox.codec import Digest, decode, encode
 from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Frame, Limits, OnFrame, Program, Run
-from codefit.suites.canonical import canonical_digest
 from codefit.suites.check import KEEP_BYTES
 from codefit.suites.compare import wants_tolerance
 from codefit.suites.oracles import may_digest
 
 OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 TOTAL_OUTPUT_BYTES = 512 * 1024 * 1024
-_VERSION = "2"
+_VERSION = "3"
 _LIMITS = Limits(
     cpu_s=240.0,
     test_cpu_s=60.0,
@@ -42,7 +41,8 @@ _LIMITS = Limits(
 class Source:
     """One reference program and the calls whose values are wanted.
 
-    `rule` is its special oracle by the newest rules, `atol` the task's own tolerance.
+    `rule` is its special oracle by the newest rules, `atol` the task's own tolerance, `content` the inputs
+    as they stand in the data, for the cache's key.
     """
 
     key: tuple[str, str]
@@ -51,6 +51,7 @@ class Source:
     inputs: tuple[tuple[Any, ...], ...]
     rule: str | None
     atol: float
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +178,7 @@ def expectations(
 
 
 def _key(source: Source) -> str:
-    inputs = canonical_digest(source.inputs) or repr(source.inputs)
-    return digest(source.program, source.entry_point, repr(source.rule), repr(source.atol), inputs)
+    return digest(source.program, source.entry_point, repr(source.rule), repr(source.atol), source.content)
 
 
 def _compute(
@@ -209,7 +209,7 @@ def _save(path: Path, found: Mapping[str, Expected]) -> None:
 
 def _as_json(key: str, expected: Expected) -> dict[str, Any]:
     values = [
-        {"digest": v.hex, "size": v.size} if isinstance(v, Digest) else base64.b85encode(v or b"").decode()
+        {"digest": v.hex, "size": v.size} if isinstance(v, Digest) else base64.b64encode(v or b"").decode()
         for v in expected.values
     ]
     return {
@@ -235,7 +235,7 @@ def _load(path: Path) -> dict[str, Expected]:
 
 def _from_json(row: dict[str, Any]) -> Expected:
     values = tuple(
-        Digest(v["digest"], int(v["size"])) if isinstance(v, dict) else base64.b85decode(v.encode())
+        Digest(v["digest"], int(v["size"])) if isinstance(v, dict) else base64.b64decode(v)
         for v in row["values"]
     )
     return Expected(

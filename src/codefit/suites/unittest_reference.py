@@ -20,7 +20,7 @@ from codefit.core.files import atomic_path, digest, read_jsonl, without_surrogat
 from codefit.core.types import Outcome, Tests
 from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Limits, OnFrame, Program, Run
-from codefit.suites.judge import in_turn
+from codefit.suites.schedule import Schedule
 from codefit.suites.unittest_check import Known, ended_well, entries_of, stubbed_of
 from codefit.suites.wrong_tests import wrong_tests
 
@@ -81,8 +81,11 @@ def known_references(
 
 def _run_all(sources: Sequence[UnitSource], sandbox: Sandbox) -> Iterator[tuple[UnitSource, Known, bool]]:
     """Yield what each reference does, and whether that will be so next time."""
-    likely = sorted(sources, key=_may_wait, reverse=True)
-    sources = in_turn(likely, lambda s: _may_wait(s) > 0)
+    schedule: Schedule[UnitSource] = Schedule(sandbox.jobs)
+    for source in sources:
+        words = _may_wait(source)
+        schedule.push(source, words, waits=words > 0)
+    sources = list(schedule)
     programs = [_program(s) for s in sources]
     waiting: dict[int, Known] = {}
     jobs: list[tuple[Program, OnFrame | None]] = [(p, None) for p in programs]

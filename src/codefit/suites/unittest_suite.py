@@ -17,7 +17,7 @@ from codefit.suites.unittest_check import Known, UnittestCheck
 from codefit.suites.unittest_reference import UnitSource, known_references
 
 CPU_S_MIN, CPU_FACTOR = 20.0, 4.0
-WALL_S_MIN, WALL_S_MORE, WALL_FACTOR = 60.0, 30.0, 3.0
+WALL_S_MIN, WALL_S_MORE, WALL_FACTOR = 60.0, 20.0, 2.0
 MEMORY_MB_MIN, MEMORY_FACTOR = 2048, 2.0
 WAITS_S = 2.0
 PROCESSES, FILE_MB, OUTPUT_BYTES = 64, 256, 4_000_000
