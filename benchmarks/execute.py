@@ -118,6 +118,8 @@ def speed(o: Options) -> dict[str, Any]:
     mbpp(o, "warm-up")
     peers.evalplus(evalplus, o.data / MBPP_OLD, samples, o.work / "evalplus-base_model", o.jobs)
     found: dict[str, Any] = {"all": _turns(o, evalplus, MBPP_OLD, samples, "base_model", 2)}
+    rate = len(peers.lines(samples)) / min(r["wall_s"] for r in found["all"]["evalplus"])
+    found["all"]["evalplus_per_s"] = round(rate, 1)
     data, chosen = _ordinary(o)
     peers.evalplus(evalplus, data, chosen, o.work / "evalplus-ordinary", o.jobs)
     found["ordinary"] = _turns(o, evalplus, str(data), chosen, "ordinary", 2)
@@ -153,13 +155,18 @@ def _evaluator_mb(usage: Usage, out: Path) -> float | None:
 
 
 def _ordinary(o: Options) -> tuple[Path, Path]:
-    """Return MBPP+ without the tasks whose reference takes long, and the samples of the rest."""
+    """Return MBPP+ without the tasks whose reference takes long or whose sample hangs, and the other samples.
+
+    A program that hangs costs its limit, whoever judges it.
+    """
     from codefit.suites.load import load_suite
 
     suite = load_suite("mbpp+", o.data / MBPP_OLD)
     with Sandbox(jobs=o.jobs) as box:
         suite.prepare(box, cache_folder())
     cheap = {t.task_id for t in suite.tasks if sum(suite.cost_s(t, p) for p in ("base", "plus")) < ORDINARY_S}
+    judged = peers.lines(o.work / "warm-up" / "judged.jsonl")
+    cheap -= {e["task_id"] for e in judged if e["outcome"] == "timeout" or e["cpu_s"] > 4 * ORDINARY_S}
     data = [r for r in peers.lines(o.data / MBPP_OLD) if r["task_id"] in cheap]
     samples = [r for r in peers.lines(o.data / BASE / "mbpp.completions.jsonl.gz") if r["task_id"] in cheap]
     return (
@@ -339,6 +346,100 @@ SECTIONS: dict[str, Callable[[Options], dict[str, Any]]] = {
 }
 
 
+Row = tuple[str, str, str]
+MODELS = ("base_model", "tuned_model")
+
+
+def _agreement_rows(r: dict[str, Any]) -> list[Row]:
+    rows = []
+    for name in MODELS:
+        beside, older = r[name]["with_evalplus_beside"], r[name]["oracle_0.2_with_official"]
+        rows.append((f"MBPP+ {name}, evalplus beside", "all base, all but 5 plus", _agree(beside)))
+        rows.append((f"MBPP+ {name}, --oracle 0.2, official", "likewise", _agree(older)))
+    return [*rows, ("HumanEval base, official", ">= 99 %", _agree(r["humaneval"]))]
+
+
+def _load_rows(r: dict[str, Any]) -> list[Row]:
+    flips = {name: r[name]["flips"] for name in MODELS}
+    return [(f"flips in {r['runs']} runs beside {r['busy_loops']} busy loops", "0", str(flips))]
+
+
+def _real_rows(r: dict[str, Any]) -> list[Row]:
+    rows = []
+    for name in MODELS:
+        share = 100 * r[name]["base"]["agree"] / r[name]["base"]["of"]
+        rows.append((f"BigCodeBench {name}, official", ">= 98.5 %", f"{share:.2f} % {_agree(r[name])}"))
+        rows.append((f"  called tampering, {name}", "0", str(r[name]["tampering"])))
+    return rows
+
+
+def _speed_rows(r: dict[str, Any]) -> list[Row]:
+    one = r["ordinary"]
+    rate = f"{one['codefit_per_s']} / {one['evalplus_per_s']}; {one['codefit_per_s_without_start']} warm"
+    return [
+        ("MBPP+ warm / evalplus", "<= .5 wall, <= .5 CPU", str(r["all"]["ratio"])),
+        ("samples/s of all of MBPP+, evalplus", "", str(r["all"]["evalplus_per_s"])),
+        ("ordinary samples/s, codefit / evalplus", ">= 20x evalplus' own rate", rate),
+        ("evaluator beside the samples' own", "<= 300 MB", f"{r['all']['codefit'][0]['evaluator_mb']} MB"),
+    ]
+
+
+def _one_rows(r: dict[str, Any]) -> list[Row]:
+    over = f"{statistics.median(r['hung_over_limit_s'])} s over"
+    return [
+        ("one sample, end to end", "<= 1.5 s", f"{statistics.median(r['wall_s'])} s"),
+        ("one that hangs", "<= its limit + .5 s", over),
+    ]
+
+
+def _whole_rows(r: dict[str, Any]) -> list[Row]:
+    left = f"{r['codefit']['left']} / {r['bigcodebench']['left']}"
+    return [
+        ("BigCodeBench, 1,140 real outputs / its evaluator", "", str(r["ratio"])),
+        ("  processes left running, codefit / its evaluator", "0", left),
+    ]
+
+
+def _many_rows(r: dict[str, Any]) -> list[Row]:
+    first, last = r["at"][0], r["at"][-1]
+    grew = f"{first['rss_mb']} -> {last['rss_mb']} MB, {first['descriptors']} -> {last['descriptors']} descriptors"
+    return [("10,000 programs in a row", "flat", grew)]
+
+
+ROWS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
+    "agreement": _agreement_rows,
+    "under_load": _load_rows,
+    "bigcodebench_real": _real_rows,
+    "hostile": lambda r: [
+        ("hostile programs", ">= 100, 0 fooled", f"{sum(r['programs'].values())}: {r['tests']}")
+    ],
+    "speed": _speed_rows,
+    "one_sample": _one_rows,
+    "bigcodebench": lambda r: [
+        ("BigCodeBench, 60 tasks / its evaluator", "<= .4 CPU", str(r["ratio"])),
+        ("  overhead of a sample", "median <= 40 ms", f"{r['overhead']['median_ms']} ms"),
+    ],
+    "bigcodebench_whole": _whole_rows,
+    "isolation": lambda r: [("isolation over a bare fork", "<= 8 ms", f"{r['over_ms']} ms")],
+    "many": _many_rows,
+    "imports": lambda r: [("heavy libraries that judging imports", "none", r["loaded"])],
+}
+
+
+def table(results: dict[str, Any]) -> list[Row]:
+    """Return (what, bar, measured) of every section that has results."""
+    return [row for name, rows in ROWS.items() if name in results for row in rows(results[name])]
+
+
+def _agree(found: dict[str, Any]) -> str:
+    parts = [
+        f"{k} {found[k]['agree']}/{found[k]['of']} {found[k]['differ']}"
+        for k in ("base", "plus")
+        if k in found
+    ]
+    return ", ".join(parts)
+
+
 def main() -> None:
     """Measure what is asked for, keep the rest of the results, print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -348,19 +449,23 @@ def main() -> None:
     parser.add_argument("--bigcodebench", help="interpreter of bigcodebench's environment")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--runs", type=int, default=5, help="runs under load")
+    parser.add_argument(
+        "--table", action="store_true", help="print what was measured before, measure nothing"
+    )
     parser.add_argument("--only", action="append", choices=SECTIONS, help="section; may be given again")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     options = Options(given.data, given.work, given.evalplus, given.bigcodebench, given.jobs, given.runs)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in given.only or SECTIONS:
+    for name in () if given.table else given.only or SECTIONS:
         print(f"== {name}", flush=True)
         results[name] = {"machine": machine(), **SECTIONS[name](options)}
         if given.evalplus:
             results[name]["peers_python"] = python_version(given.evalplus)
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        print(json.dumps(results[name])[:600], flush=True)
+    for what, bar, measured_ in table(results):
+        print(f"{what:58} {bar:26} {measured_}")
 
 
 if __name__ == "__main__":

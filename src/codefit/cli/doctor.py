@@ -44,6 +44,17 @@ def _gpu() -> Finding:
     )
 
 
+def _environment(name: str) -> Finding:
+    from codefit.core.errors import CodefitError
+    from codefit.suites.environment import default_folder, find
+
+    folder = default_folder(name, show.cache_folder())
+    try:
+        return Finding(f"libraries of {name}", True, find(name, None, show.cache_folder()).fingerprint)
+    except CodefitError:
+        return Finding(f"libraries of {name}", None, f"not in {folder}", f"codefit env create {name}")
+
+
 def findings() -> list[Finding]:
     """Return every check."""
     from codefit.sandbox import probe
@@ -69,6 +80,7 @@ def findings() -> list[Finding]:
         _extra("matplotlib", "pip install 'codefit[report]'", needed=False),
         _gpu(),
         Finding("hub", None, "not used by this version"),
+        _environment("bigcodebench"),
     ]
 
 
