@@ -9,7 +9,7 @@ import pytest
 from codefit.core.errors import MissingPrerequisite
 from codefit.sandbox import Sandbox
 
-LEVELS = ("bwrap+namespaces", "namespaces", "landlock+seccomp")
+LEVELS = ("bwrap+namespaces", "namespaces", "container", "landlock+seccomp")
 
 
 @pytest.fixture(scope="session", params=LEVELS)

@@ -21,7 +21,7 @@ from codefit.sandbox import Frame, Limits, Program, Runtime, Sandbox, probe
 from codefit.sandbox.slot import Slot
 
 INCREMENT = Program("def f(x):\n    return x + 1\n", "calls", ((1,),), "f")
-LEVELS = ("bwrap+namespaces", "namespaces", "landlock+seccomp")
+LEVELS = ("bwrap+namespaces", "namespaces", "container", "landlock+seccomp")
 
 
 def _available(level: str) -> None:
@@ -84,7 +84,7 @@ def test_no_isolation_needs_a_waiver() -> None:
 
 
 def test_a_named_level_is_never_replaced_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
     with pytest.raises(MissingPrerequisite, match="apt install bubblewrap"):
         Sandbox(level="bwrap+namespaces")
 
@@ -96,7 +96,7 @@ def test_auto_takes_the_strongest_that_works(monkeypatch: pytest.MonkeyPatch) ->
     with Sandbox(jobs=1) as box:
         assert box.level == working[0]
         assert box.description.startswith("isolation: ")
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
     if "namespaces" in working:
         with Sandbox(jobs=1) as box:
             assert box.level == "namespaces"
@@ -106,7 +106,7 @@ def test_a_broken_bwrap_is_a_missing_prerequisite(tmp_path: Path, monkeypatch: p
     fake = tmp_path / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(shutil, "which", lambda name: str(fake))
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: str(fake))
     with pytest.raises(MissingPrerequisite, match="uid map: Permission denied"):
         Sandbox(level="bwrap+namespaces")
 

@@ -124,7 +124,7 @@ class ArmSettings(Settings):
 class SandboxSettings(Settings):
     """Where programs run."""
 
-    level: Literal["auto", "bwrap+namespaces", "namespaces", "landlock+seccomp"] = Field(
+    level: Literal["auto", "bwrap+namespaces", "namespaces", "container", "landlock+seccomp"] = Field(
         "auto", description="isolation level; auto takes the strongest there is"
     )
     jobs: Positive | None = Field(None, description="programs at the same time; default the number of cores")

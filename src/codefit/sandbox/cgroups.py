@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_SELF = Path("/proc/self")
 _NAME = "codefit-"
 _END_S = 1.0
 _V1 = {
@@ -52,8 +53,8 @@ class Mounted:
     v2: Path | None = None
 
 
-def mounted(proc: Path = Path("/proc/self")) -> Mounted:
-    """Return where this process' control groups lie in the file system."""
+def mounted(proc: Path = _SELF, mounts: Path | None = None) -> Mounted:
+    """Return where a process' control groups lie, by its own mounts or by those of another process."""
     own: dict[str, str] = {}
     with contextlib.suppress(OSError):
         for line in (proc / "cgroup").read_text().splitlines():
@@ -61,7 +62,7 @@ def mounted(proc: Path = Path("/proc/self")) -> Mounted:
             own |= dict.fromkeys(controllers.split(",") if controllers else [""], path)
     found: dict[str, Path] = {}
     v2 = None
-    for kind, root, point, options in _mounts(proc):
+    for kind, root, point, options in _mounts(mounts or proc):
         if kind == "cgroup2" and "" in own and v2 is None:
             v2 = _below_mount(point, root, own[""])
         elif kind == "cgroup":
@@ -84,10 +85,14 @@ def _below_mount(point: Path, root: str, path: str) -> Path:
 
 
 class ControlGroup:
-    """The group of one server. `files` are open descriptors by name, for the server to read and write."""
+    """The group of one server. `files` are open descriptors by name, for the server to read and write.
 
-    def __init__(self, version: int, folders: Mapping[str, Path]) -> None:
+    A `lent` one is a container's: its processes are in it, and its engine removes it.
+    """
+
+    def __init__(self, version: int, folders: Mapping[str, Path], *, lent: bool = False) -> None:
         self.version = version
+        self._lent = lent
         self._folders = dict(folders)
         self.files: dict[str, int] = {}
         try:
@@ -98,6 +103,10 @@ class ControlGroup:
 
     def adopt(self, pid: int) -> bool:
         """Move a process and all below it here; what they use from now on counts here."""
+        if pid <= 0:  # of a process namespace that we don't see; the kernel would take 0 for ourselves
+            return False
+        if self._lent:
+            return True
         try:
             for child in _tree(pid):
                 for folder in self._folders.values():
@@ -115,6 +124,8 @@ class ControlGroup:
     def close(self) -> None:
         """Remove the group; what ran in it is dead already, but the kernel may need a moment."""
         self.close_files()
+        if self._lent:
+            return
         deadline = time.monotonic() + _END_S
         for folder in self._folders.values():
             while folder.exists():
@@ -222,7 +233,7 @@ def scope_prefix(where: Mounted) -> list[str]:
 
 def in_scope_of(pid: int) -> ControlGroup | None:
     """Return a group in the delegated scope that a process was started in, None where there is none."""
-    scope = mounted(Path(f"/proc/{pid}")).v2
+    scope = mounted(Path(f"/proc/{pid}"), _SELF).v2  # its mounts may be those of a sandbox by now
     if scope is None or not scope.name.startswith(_NAME):
         return None
     leaf = scope / "server"
@@ -235,5 +246,16 @@ def in_scope_of(pid: int) -> ControlGroup | None:
         return None
     try:
         return ControlGroup(2, {"": leaf})
+    except OSError:
+        return None
+
+
+def of_container(pid: int) -> ControlGroup | None:
+    """Return the group that an engine made for the container of a process, where it is this user's."""
+    theirs, ours = mounted(Path(f"/proc/{pid}"), _SELF).v2, mounted().v2
+    if theirs is None or theirs == ours or not any(n in str(theirs) for n in ("libpod-", "docker")):
+        return None
+    try:
+        return ControlGroup(2, {"": theirs}, lent=True)
     except OSError:
         return None

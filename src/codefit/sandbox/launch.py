@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codefit.sandbox import container as containers
+from codefit.sandbox.container import Container
 from codefit.sandbox.types import Runtime
 from codefit.sandbox.view import USER, View, machine_view, without
 
-BWRAP, NAMESPACES, LANDLOCK, NONE = "bwrap+namespaces", "namespaces", "landlock+seccomp", "none (unsafe)"
-LEVELS = (BWRAP, NAMESPACES, LANDLOCK)
+BWRAP, NAMESPACES, CONTAINER = "bwrap+namespaces", "namespaces", "container"
+LANDLOCK, NONE = "landlock+seccomp", "none (unsafe)"
+LEVELS = (BWRAP, NAMESPACES, CONTAINER, LANDLOCK)
 
 _HERE = Path(__file__).resolve().parent
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -38,23 +41,42 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a server is started: its level, what programs find there, and bubblewrap's path."""
+    """How a server is started: its level, what programs find there, bubblewrap's path, the container."""
 
     level: str
     runtime: Runtime
     bwrap: str | None = None
+    container: Container | None = None
+
+    @property
+    def inner(self) -> str:
+        """The level that the server itself builds: in a container, the one inside it."""
+        if self.container is None:
+            return self.level
+        return NAMESPACES if self.container.private else LANDLOCK
 
     @property
     def private(self) -> bool:
         """Whether programs have namespaces of their own."""
-        return self.level in (BWRAP, NAMESPACES)
+        return self.inner in (BWRAP, NAMESPACES)
+
+    @property
+    def needs_folder(self) -> bool:
+        """Whether the server needs a folder of the machine, and time to leave it in order."""
+        return self.container is not None or not self.private
+
+    def scratch(self, folder: str | None) -> str:
+        """Return where programs find their scratch directory, given the server's folder."""
+        if self.private:
+            return SCRATCH
+        return containers.SCRATCH if self.container else folder or SCRATCH
 
 
 def payload(start: Start, scratch: str) -> bytes:
     """Return what the far side reads at its start: the texts of its modules and its settings."""
-    runtime, level = start.runtime, start.level
+    runtime, level = start.runtime, start.inner
     view = machine_view(runtime)
-    made = [path for path, _ in view.files]
+    made = [path for path, _ in view.files] if start.private or start.container else []
     inside = {f"inside.{p.stem}": p.read_text() for p in (_HERE / "inside").glob("*.py")}
     config: dict[str, Any] = {
         "level": level,
@@ -64,7 +86,7 @@ def payload(start: Start, scratch: str) -> bytes:
         "uid": USER,
         "gid": USER,
         "scratch": scratch,
-        "readable": (*view.binds, *made) if start.private else without(view.binds, view.masks),
+        "readable": (*(view.binds if start.private else without(view.binds, view.masks)), *made),
         "devices": DEVICES,
         "import_paths": view.import_paths,
         "preload": runtime.preload,
@@ -106,14 +128,27 @@ def python_command(view: View, descriptors: Sequence[int]) -> list[str]:
 
 
 def spawn(
-    start: Start, descriptors: tuple[int, int, int], errors: int, scratch: str, prefix: Sequence[str] = ()
+    start: Start,
+    descriptors: tuple[int, int, int],
+    errors: int,
+    folder: str | None,
+    prefix: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a server; `descriptors` are its control socket, its payload and the progress page.
 
-    `prefix` is a command to start it with. Raises `OSError` when the command cannot be started.
+    `folder` is one of the machine's, where the level needs it; `prefix` is a command to start it with.
+    Raises `OSError` when the command cannot be started.
     """
     view = machine_view(start.runtime)
-    python = python_command(view, descriptors)
+    scratch = start.scratch(folder)
+    variables = environment(start.runtime, scratch)
+    if start.container and folder:
+        python = python_command(view, containers.DESCRIPTORS)
+        inside = containers.command(start.container, view, folder, scratch, variables, python)
+        python = containers.supervised(start.container, inside, descriptors, folder)
+        variables = dict(os.environ)  # for the engine's client; the container gets nothing of it
+    else:
+        python = python_command(view, descriptors)
     inherited = [*descriptors]
     files: list[tuple[int, str]] = []
     try:
@@ -122,12 +157,12 @@ def spawn(
             inherited += [fd for fd, _ in files]
             python = [*_bwrap_arguments(start.bwrap, view, start.runtime, files), *python]
         return subprocess.Popen(
-            [*prefix, *python],
+            _started_by(prefix, variables, python),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             pass_fds=inherited,
-            env=environment(start.runtime, scratch) | _for_prefix(prefix),
+            env=_for_prefix() if prefix else variables,
             cwd="/",
             start_new_session=True,
         )
@@ -136,9 +171,15 @@ def spawn(
             os.close(fd)
 
 
-def _for_prefix(prefix: Sequence[str]) -> dict[str, str]:
-    """Return what a prefix command needs of our environment; bubblewrap clears it again."""
-    names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS") if prefix else ()
+def _started_by(prefix: Sequence[str], variables: Mapping[str, str], python: Sequence[str]) -> list[str]:
+    """Return the command behind a prefix, which gets its environment anew: programs see nothing of ours."""
+    clean = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
+    return [*prefix, *clean, *python] if prefix else [*python]
+
+
+def _for_prefix() -> dict[str, str]:
+    """Return what a prefix command needs of our environment."""
+    names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH")
     return {name: os.environ[name] for name in names if name in os.environ}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +10,10 @@ from typing import Self
 
 from codefit.core.types import Outcome
 from codefit.sandbox import launch
+from codefit.sandbox.conversation import ServerFailure
 from codefit.sandbox.judge import run_program
 from codefit.sandbox.levels import choose, try_level
-from codefit.sandbox.slot import ServerFailure, Slot
+from codefit.sandbox.slot import Slot
 from codefit.sandbox.types import Frame, OnFrame, ProbeResult, Program, Run, Runtime
 
 _LOOK_AHEAD = 2  # programs waiting for each slot
@@ -24,7 +24,7 @@ class Sandbox:
     """Runs programs, `jobs` at a time, each isolated from the machine and from the others.
 
     `level` is `auto` (the strongest that works here) or one of `bwrap+namespaces`, `namespaces`,
-    `landlock+seccomp`, `none`; a level that cannot be had raises `MissingPrerequisite`, and `none` needs
+    `container`, `landlock+seccomp`, `none`; a level that cannot be had raises `MissingPrerequisite`, and `none` needs
     `unsafe_no_isolation`. `runtime` says what programs find around them. One server is started here, the
     others when they are first needed.
     Not covered where no control group can be had (`description` says so): kernel memory of pipes and
@@ -54,11 +54,10 @@ class Sandbox:
             self._spawner.shutdown()
             raise
         self.level, self.description = chosen.level, chosen.detail
-        bwrap = shutil.which("bwrap") if chosen.level == launch.BWRAP else None
         assert chosen.slot is not None
+        assert chosen.start is not None
         self._slots = [chosen.slot]
-        start = launch.Start(self.level, self.runtime, bwrap)
-        self._slots += [Slot(start, self._spawner) for _ in range(jobs - 1)]
+        self._slots += [Slot(chosen.start, self._spawner) for _ in range(jobs - 1)]
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free.put(slot)

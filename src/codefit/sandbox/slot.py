@@ -2,108 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
 import select
-import shutil
 import socket
 import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from typing import Any
 
-from codefit.sandbox import cgroups, launch
-from codefit.sandbox.codec import DecodeError, decode, encode
-from codefit.sandbox.types import Limits
+from codefit.sandbox import cgroups, launch, supervise
+from codefit.sandbox.codec import decode, encode
+from codefit.sandbox.container import removal
+from codefit.sandbox.conversation import (
+    Job,
+    JobEnd,
+    ProgramFault,
+    Reading,
+    ServerFailure,
+    TooMuchOutput,
+    job_end,
+    message_of,
+    whole_frames,
+)
 
 _START_S = 60.0
+_LAST_WORDS_S = 5.0
 _GRACE_S = 15.0  # beyond the wall limit, which the server enforces, before the server counts as dead
-_HEAD = struct.Struct(">I16scd")
+_CREDENTIALS = struct.Struct("iII")  # process, user, group
 _PROGRESS = struct.Struct("<Qdd")  # frames, CPU and wall seconds of the test that runs
-_SETUP_FAILED = 0xFFFFFFFF
 _READ_BYTES = 1 << 18
-_TEXT_BYTES = 8192
-
-
-class ServerFailure(Exception):
-    """The sandbox itself failed, not the program."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One decoded frame as the harness sent it: its tag, value and CPU seconds."""
-
-    tag: bytes
-    value: Any
-    cpu_s: float
-
-
-@dataclass(slots=True)
-class Job:
-    """One process to run: the request, its limits, and who is told of messages.
-
-    `on_message` returns False to stop the program. `test_limits_s(frames)` are the CPU and wall limits of
-    the test that runs after `frames` frames. `stdin` is given for programs that read it and print.
-    """
-
-    request: dict[str, Any]
-    limits: Limits
-    cpu_s: float
-    wall_s: float
-    on_message: Callable[[Message], bool]
-    test_limits_s: Callable[[int], tuple[float, float]]
-    stdin: bytes | None = None
-
-
-@dataclass(slots=True)
-class JobEnd:
-    """How a process ended: the server's reason, its wait status, and what it used."""
-
-    reason: str
-    status: int
-    cpu_s: float
-    peak_mb: float
-    started: bool
-    stopped: bool
-    error: str | None
-    stdout: bytes = b""
-
-
-class ProgramFault(Exception):
-    """The program broke the rules of the conversation; `end` says what it had used."""
-
-    end: JobEnd | None = None
-
-
-class Tampering(ProgramFault):
-    """What came back was not written by our harness."""
-
-
-class TooMuchOutput(ProgramFault):
-    """A program produced more than its limit."""
-
-
-@dataclass(slots=True)
-class _Reading:
-    """The state of one conversation."""
-
-    job: Job
-    nonce: bytes
-    reply: int
-    stdout: int | None
-    buffer: bytearray = field(default_factory=bytearray)
-    output: bytearray = field(default_factory=bytearray)
-    total: int = 0
-    frames: int = 0
-    started: bool = False
-    stopped: bool = False
-    setup_error: str | None = None
-    end: dict[str, Any] | None = None
 
 
 class Slot:
@@ -114,61 +46,76 @@ class Slot:
         # the kernel ties the server's life to the thread that started it, so that one must last
         self._spawner = spawner
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder: str | None = None
         self._group: cgroups.ControlGroup | None = None
+        self._held = contextlib.ExitStack()  # what a server that runs has of ours
         self.hello: dict[str, Any] = {}
 
     def start(self) -> None:
         """Start the server and wait for its greeting; raises `ServerFailure` with what it said."""
         self.close()
-        self._own_folder = None
-        if not self._start.private:
+        try:
+            self._spawn()
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+
+    def _spawn(self) -> None:
+        if self._start.needs_folder:
             try:
-                self._own_folder = tempfile.mkdtemp(prefix="codefit-sandbox-")
+                self._folder = tempfile.mkdtemp(prefix="codefit-sandbox-")
             except OSError as e:
                 raise ServerFailure(f"no scratch directory: {e.strerror}") from e
-        scratch = self._own_folder or launch.SCRATCH
+            self._held.callback(supervise.remove_folder, self._folder)
         where = cgroups.mounted()
         self._group = cgroups.in_own_group(where)
-        prefix = [] if self._group else cgroups.scope_prefix(where)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        page = os.memfd_create("progress")
-        os.ftruncate(page, mmap.PAGESIZE)
-        self._progress = mmap.mmap(page, mmap.PAGESIZE)
-        text = _memfd(launch.payload(self._start, scratch))
-        self._errors = os.memfd_create("errors")
-        self._control = ours
-        try:
+        prefix = [] if self._group or self._start.container else cgroups.scope_prefix(where)
+        self._errors = self._held_fd(os.memfd_create("errors"))
+        with contextlib.ExitStack() as passed:
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._held.callback(self._control.close)
+            passed.callback(theirs.close)
+            self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            page = os.memfd_create("progress")
+            passed.callback(os.close, page)
+            os.ftruncate(page, mmap.PAGESIZE)
+            self._progress = mmap.mmap(page, mmap.PAGESIZE)
+            self._held.callback(self._progress.close)
+            text = _memfd(launch.payload(self._start, self._start.scratch(self._folder)))
+            passed.callback(os.close, text)
             descriptors = (theirs.fileno(), text, page)
-            started = self._spawner.submit(
-                launch.spawn, self._start, descriptors, self._errors, scratch, prefix
-            )
-            self._process = started.result()
-        except OSError as e:
-            raise ServerFailure(f"cannot start: {e.strerror}") from e
-        finally:
-            theirs.close()
-            os.close(text)
-            os.close(page)
-        self._greet()
+            try:
+                started = self._spawner.submit(
+                    launch.spawn, self._start, descriptors, self._errors, self._folder, prefix
+                )
+                self._process = started.result()
+            except OSError as e:
+                raise ServerFailure(f"cannot start: {e.strerror}") from e
+
+    def _held_fd(self, fd: int) -> int:
+        self._held.callback(os.close, fd)
+        return fd
 
     def _greet(self) -> None:
+        assert self._process is not None
         ready = select.select([self._control], [], [], _START_S)[0]
-        message = self._control.recv(1 << 16) if ready else b""
+        message, sender = _received(self._control) if ready else (b"", 0)
         if not message:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it may be about to say why
+                self._process.wait(timeout=_LAST_WORDS_S if ready else 0)
             said = os.pread(self._errors, 4000, 0).decode(errors="replace").strip().splitlines()
-            self.close()
             raise ServerFailure(said[-1] if said else "the server did not start")
         self.hello = decode(message)
         if self.hello["problem"]:
-            self.close()
             raise ServerFailure(self.hello["problem"])
-        self._account_in_group()
+        # an engine's containers are not below its client
+        self._account_in_group(sender if self._start.container else self._process.pid)
 
-    def _account_in_group(self) -> None:
+    def _account_in_group(self, pid: int) -> None:
         """Count what the server's programs use in a control group, where one can be had."""
-        assert self._process is not None
-        pid = self._process.pid
-        group = self._group or cgroups.in_scope_of(pid)
+        find = cgroups.of_container if self._start.container else cgroups.in_scope_of
+        group = self._group or find(pid)
         if group is not None and not group.adopt(pid):
             group.close()
             group = None
@@ -186,7 +133,9 @@ class Slot:
     @property
     def running(self) -> bool:
         """Whether there is a live server."""
-        return self._process is not None and self._process.poll() is None
+        if self._process is None or self._process.poll() is not None:
+            return False
+        return not select.select([self._control], [], [], 0)[0]  # between programs it says nothing
 
     @property
     def server_pid(self) -> int | None:
@@ -195,24 +144,28 @@ class Slot:
 
     def close(self) -> None:
         """End the server, by force if need be, and whatever runs in it."""
-        if self._process is None:
-            return
-        self._control.close()
-        if not self._start.private:
-            try:  # it kills the program's tree and removes the scratch directory
-                self._process.wait(timeout=_GRACE_S)
-            except subprocess.TimeoutExpired:
-                pass
-        self._process.kill()
-        self._process.wait()
-        self._process = None
-        self._progress.close()
-        os.close(self._errors)
-        if self._own_folder:
-            shutil.rmtree(self._own_folder, ignore_errors=True)
+        if self._process is not None:
+            self._control.close()
+            self._end(self._process)
+            self._process = None
+        self._held.close()
+        self._folder = None
         if self._group:
             self._group.close()
             self._group = None
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        if self._start.needs_folder:  # it kills the program's tree and leaves its folder in order
+            for hurry in (process.terminate, process.kill):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=_GRACE_S)
+                    break
+                hurry()
+        process.kill()
+        if process.wait() < 0 and self._start.container and self._folder:
+            # nobody looked after the container any more
+            engine = self._start.container.engine
+            supervise.remove(removal(engine, self._folder), self._folder)
 
     def run(self, job: Job) -> JobEnd:
         """Run one process to its end.
@@ -228,7 +181,7 @@ class Slot:
             if reading.stdout is not None:
                 os.close(reading.stdout)
 
-    def _send(self, job: Job, nonce: bytes) -> _Reading:
+    def _send(self, job: Job, nonce: bytes) -> Reading:
         limits = job.limits
         request = _memfd(encode({**job.request, "nonce": nonce, "cap": limits.output_bytes}))
         reply, reply_end = os.pipe()
@@ -257,9 +210,9 @@ class Slot:
         finally:
             for fd in passed:
                 os.close(fd)
-        return _Reading(job, nonce, reply, stdout)
+        return Reading(job, nonce, reply, stdout)
 
-    def _converse(self, reading: _Reading) -> JobEnd:
+    def _converse(self, reading: Reading) -> JobEnd:
         poll = select.poll()
         open_fds = [fd for fd in (reading.reply, reading.stdout) if fd is not None]
         for fd in open_fds:
@@ -287,13 +240,13 @@ class Slot:
             raise
         except ProgramFault as e:
             self._stop(reading)
-            e.end = _job_end(reading)
+            e.end = job_end(reading)
             raise
         except BaseException:  # the caller's callback, or a keyboard interrupt
             self._stop(reading)
             raise
 
-    def _stop(self, reading: _Reading) -> None:
+    def _stop(self, reading: Reading) -> None:
         """Have the program killed, unless the server has said that it ended."""
         if reading.end is not None:
             return
@@ -313,16 +266,16 @@ class Slot:
         answer: dict[str, Any] = decode(message)
         return answer
 
-    def _finish(self, reading: _Reading, fds: list[int]) -> JobEnd:
+    def _finish(self, reading: Reading, fds: list[int]) -> JobEnd:
         if reading.stopped:
             self._stop(reading)
         reading.end = reading.end or self._answer()
         for fd in fds:  # the process is dead: what it wrote is in the pipes, whoever still holds them
             while not reading.stopped and self._read(reading, fd):
                 pass
-        return _job_end(reading)
+        return job_end(reading)
 
-    def _read(self, reading: _Reading, fd: int) -> bool:
+    def _read(self, reading: Reading, fd: int) -> bool:
         """Take what a pipe holds; returns False at its end or when it is empty."""
         try:
             data = os.read(fd, _READ_BYTES)
@@ -343,63 +296,19 @@ class Slot:
             raise TooMuchOutput(f"more than {limits.total_output_bytes} bytes of output in all")
         return True
 
-    def _take_frames(self, reading: _Reading) -> None:
-        found = _split(reading)
+    def _take_frames(self, reading: Reading) -> None:
+        found = whole_frames(reading)
         if not found:
             return
         # the server's clock for a test starts anew before anyone looks at the frames
         reading.frames += len(found)
         _PROGRESS.pack_into(self._progress, 0, reading.frames, *reading.job.test_limits_s(reading.frames))
         for raw in found:
-            message = _message(raw, reading.nonce)
+            message = message_of(raw, reading.nonce)
             if message.tag == b"S":
                 reading.started = True
             elif not reading.stopped and not reading.job.on_message(message):
                 reading.stopped = True
-
-
-def _job_end(reading: _Reading) -> JobEnd:
-    end = reading.end or {}
-    return JobEnd(
-        reason=end["reason"],
-        status=end["status"],
-        cpu_s=end["cpu_s"],
-        peak_mb=end["peak_mb"],
-        started=reading.started,
-        stopped=reading.stopped,
-        error=reading.setup_error or end["error"],
-        stdout=bytes(reading.output),
-    )
-
-
-def _split(reading: _Reading) -> list[bytes]:
-    """Return the whole frames in the buffer and keep the rest."""
-    buffer, at = reading.buffer, 0
-    found: list[bytes] = []
-    cap = max(reading.job.limits.output_bytes, _TEXT_BYTES) + _HEAD.size
-    while len(buffer) - at >= 4:
-        size = int.from_bytes(buffer[at : at + 4], "big")
-        if size == _SETUP_FAILED and not reading.started and not reading.frames and not found:
-            reading.setup_error = buffer[at + 4 :].decode(errors="replace")
-            return []
-        if not _HEAD.size - 4 < size <= cap:
-            raise Tampering(f"a frame of {size} bytes")
-        if len(buffer) - at < 4 + size:
-            break
-        found.append(bytes(buffer[at : at + 4 + size]))
-        at += 4 + size
-    del buffer[:at]
-    return found
-
-
-def _message(raw: bytes, nonce: bytes) -> Message:
-    _, tagged, tag, cpu_s = _HEAD.unpack_from(raw)
-    if tagged != nonce:
-        raise Tampering("a frame that is not from the harness")
-    try:
-        return Message(tag, decode(raw[_HEAD.size :]), cpu_s)
-    except (DecodeError, RecursionError, MemoryError) as e:
-        raise Tampering(f"a frame that cannot be decoded: {e}") from e
 
 
 def _memfd(data: bytes) -> int:
@@ -411,3 +320,12 @@ def _memfd(data: bytes) -> int:
     os.lseek(fd, 0, os.SEEK_SET)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
     return fd
+
+
+def _received(control: socket.socket) -> tuple[bytes, int]:
+    """Return a message and the process id of its sender, as the kernel knows it here."""
+    message, told, _, _ = control.recvmsg(1 << 16, socket.CMSG_SPACE(_CREDENTIALS.size))
+    for level, kind, data in told:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return message, _CREDENTIALS.unpack(data)[0]
+    return message, 0
