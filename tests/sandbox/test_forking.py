@@ -25,7 +25,7 @@ SCRIPT = """
     os.register_at_fork(before=lambda: hooks.append("before"), after_in_child=lambda: hooks.append("child"),
                         after_in_parent=lambda: hooks.append("parent"))
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    config = Config("namespaces", True, False, os.getuid(), os.getgid(), "/tmp", (), (), (), (), (), False)
+    config = Config("namespaces", True, False, os.getuid(), os.getgid(), "/tmp", (), (), (), (), (), (), False)
     forker = Forker(Jail(config))
     if sys.argv[1] == "one step" and not forker.one_step:
         sys.exit(77)

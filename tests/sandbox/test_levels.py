@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 import codefit
 from codefit.core.errors import ExitCode, MissingPrerequisite
 from codefit.core.types import Outcome
-from codefit.sandbox import Frame, Limits, Program, Runtime, Sandbox, probe
+from codefit.sandbox import Frame, Limits, Program, Runtime, Sandbox, launch, probe
 from codefit.sandbox.slot import Slot
 
 INCREMENT = Program("def f(x):\n    return x + 1\n", "calls", ((1,),), "f")
@@ -109,6 +110,32 @@ def test_a_broken_bwrap_is_a_missing_prerequisite(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(shutil, "which", lambda name, path=None: str(fake))
     with pytest.raises(MissingPrerequisite, match="uid map: Permission denied"):
         Sandbox(level="bwrap+namespaces")
+
+
+def test_libraries_beside_ours_are_seen_however_many_and_ours_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = "landlock+seccomp"
+    _available(level)
+    libraries = tmp_path / "site-packages"
+    for name in (*(f"library_{i}" for i in range(1100)), "codefit"):
+        (libraries / name).mkdir(parents=True)
+    (libraries / "gone").symlink_to("nowhere")
+    for name in ("library_7", "codefit"):
+        (libraries / name / "__init__.py").write_text("data = 7\n")
+    view = launch.machine_view()
+    view = replace(view, binds=(*view.binds, str(libraries)), masks=(*view.masks, str(libraries / "codefit")))
+    monkeypatch.setattr(launch, "machine_view", lambda _: view)
+    imports = f"import sys; sys.path[:0] = [{str(libraries)!r}]; import NAME; print(NAME.data)"
+    source = f"""
+import subprocess, sys
+def f(name):
+    command = [sys.executable, "-I", "-S", "-c", {imports!r}.replace("NAME", name)]
+    return subprocess.run(command, capture_output=True, text=True).stdout
+"""
+    with Sandbox(level=level, jobs=1) as box:
+        run = box.run(Program(source, "calls", (("library_7",), ("codefit",)), "f"))
+    assert [frame.value for frame in run.frames] == ["7\n", ""]
 
 
 def test_preloaded_modules_are_there_and_an_unknown_one_is_told() -> None:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
 
@@ -55,20 +56,25 @@ def _environment(name: str) -> Finding:
         return Finding(f"libraries of {name}", None, f"not in {folder}", f"codefit env create {name}")
 
 
+def _machine() -> Finding:
+    detail = f"{platform.platform()}, {os.cpu_count()} cores"
+    if sys.platform != "win32":
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        detail += f", {memory:.1f} GiB of memory"
+    return Finding("machine", True, detail)
+
+
 def findings() -> list[Finding]:
     """Return every check."""
     from codefit.sandbox import probe
 
     disk = shutil.disk_usage(".")
     enough = disk.free > 2 * 2**30
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     probes = probe()
     usable = any(p.ok for p in probes)
     return [
         Finding("Python", True, platform.python_version()),
-        Finding(
-            "machine", True, f"{platform.platform()}, {os.cpu_count()} cores, {memory:.1f} GiB of memory"
-        ),
+        _machine(),
         Finding("disk", enough, f"{disk.free / 2**30:.1f} GiB free here", None if enough else "free 2 GiB"),
         *(
             Finding(f"sandbox: {p.name}", p.ok if p.ok or not usable else None, p.detail, p.fix)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ SCRATCH = "/tmp/programs"  # inside, where programs have no file system of their
 _SUPERVISE = Path(__file__).resolve().parent / "supervise.py"
 _MEETING = "/rv/s"
 _SCRATCH_MB = {True: 64, False: 512}  # by whether programs mount a scratch file system of their own
-_ULIMITS = (("nofile", resource.RLIMIT_NOFILE, 1024), ("nproc", resource.RLIMIT_NPROC, 4096))
+_ULIMITS = {"nofile": 1024, "nproc": 4096}
 # becomes the server with an environment that the engine added nothing to
 _ENTER = f"""import json, os, socket, sys
 meeting, scratch, environment, *command = sys.argv[1:]
@@ -114,9 +113,8 @@ def run_flags(container: Container, view: View) -> list[str]:
         "none",
     ]
     flags += ["--workdir", "/", "--tmpfs", f"/tmp:rw,nosuid,nodev,exec,size={size}m,mode=1777"]
-    for name, which, most in _ULIMITS:
-        ceiling = resource.getrlimit(which)[1]
-        value = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
+    for name, most in _ULIMITS.items():
+        value = _allowed(name, most)
         flags += ["--ulimit", f"{name}={value}:{value}"]
     flags += _dialect_flags(container)
     for path in view.binds:
@@ -124,6 +122,14 @@ def run_flags(container: Container, view: View) -> list[str]:
     for path in view.masks:
         flags += ["--tmpfs", f"{path}:ro,size=4k"]
     return flags
+
+
+def _allowed(name: str, most: int) -> int:
+    """Return a limit that this process may set, at most so much; an engine may refuse to raise one."""
+    import resource  # not on Windows, where this module has to load for doctor to say what helps
+
+    ceiling = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+    return most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
 
 
 def _dialect_flags(container: Container) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from codefit.sandbox import container as containers
 from codefit.sandbox.container import Container
 from codefit.sandbox.types import Runtime
-from codefit.sandbox.view import USER, View, machine_view, without
+from codefit.sandbox.view import USER, View, above, machine_view, without
 
 BWRAP, NAMESPACES, CONTAINER = "bwrap+namespaces", "namespaces", "container"
 LANDLOCK, NONE = "landlock+seccomp", "none (unsafe)"
@@ -87,6 +87,8 @@ def payload(start: Start, scratch: str) -> bytes:
         "gid": USER,
         "scratch": scratch,
         "readable": (*(view.binds if start.private else without(view.binds, view.masks)), *made),
+        # an interpreter finds nothing in a folder that it may not list
+        "listable": () if start.private else above(view.binds, view.masks),
         "devices": DEVICES,
         "import_paths": view.import_paths,
         "preload": runtime.preload,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import platform
 import shutil
-import sys
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from codefit.core.errors import MissingPrerequisite
 from codefit.core.types import Outcome
 from codefit.sandbox import engines, launch
+from codefit.sandbox.advice import facts, fix_for
 from codefit.sandbox.container import Container
 from codefit.sandbox.conversation import ServerFailure
 from codefit.sandbox.judge import run_program
@@ -21,21 +18,6 @@ from codefit.sandbox.slot import Slot
 from codefit.sandbox.types import Program, Runtime
 from codefit.sandbox.view import machine_view
 
-_INSTALL = "sudo apt install bubblewrap"
-_ENGINE = f"sudo apt install podman uidmap, or name an engine's command in {engines.ENGINE}"
-_SYSCTLS = (
-    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
-    ("kernel.unprivileged_userns_clone", "0", "1"),
-    ("user.max_user_namespaces", "0", "15000"),
-)
-_APPARMOR = ", or give bwrap an AppArmor profile that allows userns: docs/isolation.md has it"
-_UNCONFINED = "start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
-_DOCKER, _PODMAN = "--security-opt systempaths=unconfined", "--security-opt unmask=ALL"
-_ELSEWHERE = {
-    "darwin": "run codefit in a Linux container: docs/isolation.md has the lines",
-    "win32": "run codefit in WSL 2 or in a Linux container: docs/isolation.md has the lines",
-}
-_WSL1 = "WSL 1 has no namespaces; in PowerShell: wsl --set-version DISTRIBUTION 2"
 _CHECK = Program("def f(a):\n    return [a, a]\n", "calls", ((7,),), "f")
 
 
@@ -50,17 +32,26 @@ class Attempt:
     start: launch.Start | None = None
 
 
+def elsewhere() -> Attempt | None:
+    """Return why there is no level at all, on a system that is not Linux."""
+    system = facts().system
+    return (
+        None if system == "linux" else _failed("any level", f"programs run on Linux only, this is {system}")
+    )
+
+
 def try_level(level: str, runtime: Runtime, spawner: Executor) -> Attempt:
     """Start a server of a level and run one program in it."""
-    if sys.platform != "linux":
-        todo = _ELSEWHERE.get(sys.platform, _ELSEWHERE["darwin"])
-        return Attempt(level, None, f"isolation needs Linux, this is {sys.platform}", todo)
     if level == launch.CONTAINER:
         return _try_containers(runtime, spawner)
     bwrap = shutil.which("bwrap")
     if level == launch.BWRAP and bwrap is None:
-        return Attempt(level, None, "bwrap is not installed", _INSTALL)
+        return _failed(level, "bwrap is not installed")
     return _try_start(launch.Start(level, runtime, bwrap if level == launch.BWRAP else None), spawner)
+
+
+def _failed(level: str, problem: str) -> Attempt:
+    return Attempt(level, None, problem, fix_for(level, problem, facts()))
 
 
 def _try_start(start: launch.Start, spawner: Executor) -> Attempt:
@@ -72,9 +63,9 @@ def _try_start(start: launch.Start, spawner: Executor) -> Attempt:
             raise ServerFailure(f"the trial program ended as {run.outcome.value}: {run.error}")
         if start.inner == launch.LANDLOCK and not slot.hello["landlock"]:
             raise ServerFailure("the kernel has no Landlock")
-    except ServerFailure as e:
+    except (ServerFailure, OSError) as e:
         slot.close()
-        return Attempt(start.level, None, str(e), fix_for(start.level))
+        return _failed(start.level, str(e))
     return Attempt(start.level, slot, describe(start, slot), None, start)
 
 
@@ -85,7 +76,7 @@ def _try_containers(runtime: Runtime, spawner: Executor) -> Attempt:
         engine = engines.find(os.environ)
         image = engines.image_for(engine, machine_view(runtime))
     except engines.NoEngine as e:
-        return Attempt(level, None, str(e), fix_for(level))
+        return _failed(level, str(e))
     container = Container(engine, image=image)
     refused = ""
     while True:
@@ -123,29 +114,13 @@ def describe(start: launch.Start, slot: Slot) -> str:
     return f"isolation: {' + '.join(parts)}{proc}, {memory}"
 
 
-def fix_for(level: str) -> str | None:
-    """Return the line that would most likely make a level work here."""
-    if platform.release().endswith("-Microsoft"):  # WSL 2 says microsoft-standard-WSL2
-        return _WSL1
-    if level == launch.LANDLOCK:
-        return "Linux 5.13 or newer with lsm=landlock is needed"
-    if level == launch.CONTAINER:
-        return None if engines.named(os.environ) else _ENGINE
-    for name, refusing, allowing in _SYSCTLS:
-        with contextlib.suppress(OSError):
-            if Path("/proc/sys", name.replace(".", "/")).read_text().strip() == refusing:
-                other = _APPARMOR if "apparmor" in name and level == launch.BWRAP else ""
-                return f"sudo sysctl {name}={allowing}{other}"
-    if os.path.exists("/run/.containerenv"):
-        return f"{_UNCONFINED} {_PODMAN}"
-    return f"{_UNCONFINED} {_DOCKER}" if os.path.exists("/.dockerenv") else None
-
-
 def choose(level: str, runtime: Runtime, unsafe: bool, spawner: Executor) -> Attempt:
     """Return the running slot of the level asked for; `auto` takes the strongest that works.
 
     Raises `MissingPrerequisite` when it cannot be had, `ValueError` for a level that does not exist.
     """
+    if (none_at_all := elsewhere()) is not None:
+        raise MissingPrerequisite(none_at_all.detail, todo=none_at_all.fix)
     if level in ("none", launch.NONE):
         if not unsafe:
             todo = "pass --unsafe-no-isolation to accept that"

@@ -12,7 +12,7 @@ from codefit.core.types import Outcome
 from codefit.sandbox import launch
 from codefit.sandbox.conversation import ServerFailure
 from codefit.sandbox.judge import run_program
-from codefit.sandbox.levels import choose, try_level
+from codefit.sandbox.levels import choose, elsewhere, try_level
 from codefit.sandbox.slot import Slot
 from codefit.sandbox.types import Frame, OnFrame, ProbeResult, Program, Run, Runtime
 
@@ -179,6 +179,8 @@ def _run_on(slot: Slot, program: Program, on_frame: OnFrame | None, keep_values:
 
 def probe() -> list[ProbeResult]:
     """Try every level on this machine and say what works, what does not, and the line that fixes it."""
+    if (none_at_all := elsewhere()) is not None:
+        return [ProbeResult(none_at_all.level, False, none_at_all.detail, none_at_all.fix)]
     found = []
     with ThreadPoolExecutor(1) as spawner:
         for level in launch.LEVELS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import mmap
 import os
 import select
@@ -313,6 +312,8 @@ class Slot:
 
 def _memfd(data: bytes) -> int:
     """Return a descriptor of an anonymous file that holds `data` and can no longer be changed."""
+    import fcntl  # not on Windows, where this module has to load
+
     fd = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     view = memoryview(data)
     while view:

@@ -10,7 +10,6 @@ Not covered: where this process and the judge are both killed with SIGKILL, the 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -71,6 +70,8 @@ def _leave(_number: int, _frame: Any) -> NoReturn:
 
 def _start(plan: dict[str, Any]) -> tuple[subprocess.Popen[bytes], int]:
     """Return the engine's client, its container provided with descriptors, and the judge's pidfd."""
+    import fcntl  # not on Windows, where this module has to load
+
     given = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _SPARE_FD) for fd in plan["descriptors"]]
     for fd in plan["descriptors"]:
         os.close(fd)

@@ -103,6 +103,11 @@ def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+def above(paths: tuple[str, ...], masks: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths that have a mask below them, and are not masked themselves."""
+    return tuple(p for p in paths if p not in masks and any(_below(m, p) for m in masks))
+
+
 def without(paths: tuple[str, ...], masks: tuple[str, ...]) -> tuple[str, ...]:
     """Return paths that together show what `paths` do except what lies under a mask."""
     shown: list[str] = []
@@ -111,6 +116,6 @@ def without(paths: tuple[str, ...], masks: tuple[str, ...]) -> tuple[str, ...]:
         if not hidden:
             shown.append(path)
         elif path not in masks:
-            children = tuple(f"{path}/{name}" for name in sorted(os.listdir(path)))
-            shown += without(children, tuple(hidden))
+            children = (f"{path}/{name}" for name in sorted(os.listdir(path)))
+            shown += without(tuple(c for c in children if os.path.exists(c)), tuple(hidden))
     return tuple(shown)

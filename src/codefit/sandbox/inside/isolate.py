@@ -31,6 +31,7 @@ class Config:
     gid: int
     scratch: str
     readable: tuple[str, ...]
+    listable: tuple[str, ...]
     devices: tuple[str, ...]
     import_paths: tuple[str, ...]
     preload: tuple[str, ...]
@@ -65,7 +66,9 @@ class Jail:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.rules = Rules(config.readable, config.devices) if config.filters else Rules((), ())
+        shared = None if config.namespaces else config.scratch
+        paths = (config.readable, config.listable, config.devices) if config.filters else ((), (), ())
+        self.rules = Rules(*paths, shared, config.loopback)
         self._filter = seccomp.build(platform.machine(), loopback=config.loopback) if config.filters else b""
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self.proc = False
