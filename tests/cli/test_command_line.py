@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from codefit.cli import show
-from codefit.cli.doctor import findings
+from codefit.cli.doctor import doctor, findings
 from codefit.cli.main import VERBS
 from codefit.cli.recipe import bundled
 from codefit.cli.run import _tell
@@ -21,6 +22,8 @@ from codefit.core.errors import InputError
 from codefit.core.files import write_json
 from codefit.core.recipe import load_recipe
 from codefit.pipeline import RunResult
+from codefit.sandbox import levels
+from codefit.sandbox.advice import Facts
 from tests.cli.conftest import Cli, one_line
 from tests.report.fixture_run import write_run
 
@@ -216,6 +219,17 @@ def test_doctor_names_the_fix_for_what_is_missing(cli: Cli) -> None:
     assert any(name.startswith("sandbox") for name in found)
     assert all(f["fix"] for f in found.values() if f["ok"] is False)
     assert found["hub"]["ok"] is None
+
+
+def test_doctor_on_another_system_names_the_container_and_ends_with_3(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(levels, "facts", lambda: Facts("darwin"))
+    result = CliRunner().invoke(doctor)
+    (line,) = (x for x in result.output.splitlines() if "sandbox" in x)
+    assert line.startswith("MISS sandbox: any level: programs run on Linux only, this is darwin  -> ")
+    assert "docker run --rm -it --security-opt seccomp=unconfined" in line
+    assert result.exit_code == 3
 
 
 def test_doctor_does_not_ask_for_what_the_demo_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
