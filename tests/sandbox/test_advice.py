@@ -84,7 +84,8 @@ def test_nested_docker_and_podman_get_their_flags() -> None:
         assert fix(level, REFUSED, PODMAN) == (
             "start the container with --security-opt unmask=ALL --security-opt apparmor=unconfined"
         )
-    assert fix_for(CONTAINER, "neither podman nor docker is installed", DOCKER) is None
+    missing = "neither podman nor docker is installed"
+    assert fix_for(CONTAINER, missing, DOCKER) == fix_for(NAMESPACES, REFUSED, DOCKER)
 
 
 def test_a_container_on_a_machine_that_refuses_needs_both() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from codefit.sandbox import container, engines, launch, levels, supervise
+from codefit.sandbox.advice import Facts
 from codefit.sandbox.container import Container
 from codefit.sandbox.engines import Engine, NoEngine
 from codefit.sandbox.types import Runtime
@@ -101,6 +102,7 @@ def test_an_engine_that_is_not_there_is_told() -> None:
 def test_a_missing_engine_is_an_attempt_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(engines.ENGINE, raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(levels, "facts", Facts)
     with ThreadPoolExecutor(1) as spawner:
         attempt = levels.try_level(launch.CONTAINER, Runtime(), spawner)
     assert attempt.slot is None

@@ -124,7 +124,7 @@ def _install(packages: str, known: Facts) -> str:
 
 def _fix_for_engine(problem: str, known: Facts) -> str | None:
     if not known.engine and known.inside:
-        return None  # one in a container would need more rights than namespaces do
+        return _fix_for_namespaces(CONTAINER, known)  # an engine in a container needs no less
     if not known.engine:
         packages = "podman uidmap" if known.installer == "apt" else "podman"
         return f"{_install(packages, known)}, or name an engine's command in {engines.ENGINE}"
