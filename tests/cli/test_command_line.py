@@ -183,7 +183,13 @@ def test_plan_prints_what_fits_the_card(cli: Cli) -> None:
     assert plan["rejected"]
     assert plan["peak_mb"] == pytest.approx(sum(plan["components_mb"].values()), abs=1)
     human = cli("plan", "--model", "qwen2.5-coder-1.5b", "--memory", "7000MiB").stdout
-    assert "not yet seen on a GPU" in human
+    assert "not yet on an 8 GB card" in human
+    refused = cli("plan", "--model", "qwen2.5-coder-1.5b", "--optimizer", "adamw8")
+    assert refused.returncode == 2
+    assert refused.stderr.strip() == "codefit: --optimizer: adamw8 is for full tuning; add --method full"
+    fused = cli("plan", "--model", "qwen2.5-coder-1.5b", "--method", "full", "--optimizer", "adamw8",
+                "--batch-size", "1", "--max-length", "2048", "--json")  # fmt: skip
+    assert json.loads(fused.stdout)["peak_mb"] <= 7000
 
 
 def test_full_tuning_is_planned_in_the_precision_it_runs_in(cli: Cli) -> None:

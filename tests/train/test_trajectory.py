@@ -25,10 +25,13 @@ from codefit.models.load import resolve_dtype
 from codefit.train import loop
 from codefit.train.checkpoint import discard_foreign
 from codefit.train.loop import Job, train
+from codefit.train.plain import PlainSteps
 from tests.train.tiny import PAD, random_examples, tiny_model
 
 
 def make_job(model: Path, **changes: Any) -> Job:
+    if changes.get("optimizer", "adamw") != "adamw":
+        changes = {"batch_size": 1, "micro_batch": 1, "max_grad_norm": None, **changes}
     settings = TrainSettings(
         method="full", learning_rate=3e-3, batch_size=4, micro_batch=4, warmup=0.1, save_every=3, threads=1
     )
@@ -36,6 +39,10 @@ def make_job(model: Path, **changes: Any) -> Job:
     own = {k: v for k, v in changes.items() if k in TrainSettings.model_fields}
     rest = {k: v for k, v in changes.items() if k not in own}
     return replace(job, settings=settings.model_copy(update=own), **rest)
+
+
+def plain_steps(job: Job) -> PlainSteps:
+    return PlainSteps(loop.prepare(job.model, job.settings, 0), job.settings, job.examples, PAD)
 
 
 def losses(folder: Path) -> list[float]:
@@ -77,6 +84,26 @@ def test_training_lowers_the_loss(model: Path, tmp_path: Path, method: str) -> N
     assert summary["trained_tokens"] >= 4000
 
 
+@pytest.mark.parametrize("ways", [{"optimizer": "adamw8"}, {"optimizer": "adamw4"}])
+def test_few_bits_end_near_classic_adam(model: Path, tmp_path: Path, ways: dict[str, Any]) -> None:
+    classic = make_job(model, batch_size=1, micro_batch=1, max_grad_norm=1e9, budget=4000)
+    exact = train(classic, tmp_path / "a", "x", silent)
+    few = train(make_job(model, budget=4000, dtype="bfloat16", **ways), tmp_path / "b", "x", silent)
+    assert few["first_loss"] == pytest.approx(exact["first_loss"], rel=2e-3)
+    assert few["last_loss"] < 1.06 * exact["last_loss"]
+    saved = AutoModelForCausalLM.from_pretrained(str(tmp_path / "b" / "model"))
+    assert saved.dtype == torch.bfloat16
+    assert saved.lm_head.weight.data_ptr() == saved.model.embed_tokens.weight.data_ptr()
+
+
+def test_recomputing_layers_of_a_fused_step_changes_nothing(model: Path, tmp_path: Path) -> None:
+    train(make_job(model, optimizer="adamw8"), tmp_path / "a", "x", silent)
+    train(make_job(model, optimizer="adamw8", recompute=1), tmp_path / "b", "x", silent)
+    train(make_job(model, optimizer="adamw8", recompute=True, offload=True), tmp_path / "c", "x", silent)
+    assert_same(tmp_path / "a", tmp_path / "b", exact=True)
+    assert_same(tmp_path / "a", tmp_path / "c", exact=True)
+
+
 def test_recomputing_activations_changes_nothing(model: Path, tmp_path: Path) -> None:
     train(make_job(model), tmp_path / "a", "x", silent)
     train(make_job(model, recompute=True), tmp_path / "b", "x", silent)
@@ -86,22 +113,22 @@ def test_recomputing_activations_changes_nothing(model: Path, tmp_path: Path) ->
 def test_packed_documents_score_as_if_each_were_alone(model: Path) -> None:
     job = make_job(model)
     examples = job.examples[:6]
-    trainee = loop.prepare(model, job.settings, 0)
-    packed = loop._loss(trainee, job, examples, [[0, 1, 2], [3, 4, 5]])
-    alone = sum(loop._loss(trainee, job, examples, [[i]]) for i in range(6))
+    steps = plain_steps(job)
+    packed = steps.loss(examples, [[0, 1, 2], [3, 4, 5]])
+    alone = sum(steps.loss(examples, [[i]]) for i in range(6))
     assert packed.item() == pytest.approx(float(alone), rel=1e-5)
 
 
 def test_the_loss_is_that_of_transformers_itself(model: Path) -> None:
     job = make_job(model)
-    trainee = loop.prepare(model, job.settings, 0)
+    steps = plain_steps(job)
     plain = AutoModelForCausalLM.from_pretrained(str(model), dtype=torch.float32)
     total = 0.0
     for example in job.examples[:5]:
         logits = plain(torch.tensor([example.token_ids])).logits[0, :-1]
         labels = torch.tensor(example.labels[1:])
         total += F.cross_entropy(logits, labels, ignore_index=-100, reduction="sum").item()
-    found = loop._loss(trainee, job, job.examples, [[0, 1], [2, 3, 4]])
+    found = steps.loss(job.examples, [[0, 1], [2, 3, 4]])
     assert found.item() == pytest.approx(total, rel=1e-5)
 
 
@@ -115,10 +142,20 @@ def test_the_last_short_step_is_normalised_by_its_own_tokens(model: Path, tmp_pa
     assert found[1] == pytest.approx(found[0], rel=0.3)
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_killed_and_resumed_training_is_bit_identical(model: Path, tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {"method": "full"},
+        {"method": "lora"},
+        {"optimizer": "adamw8"},
+        {"optimizer": "adamw4", "dtype": "bfloat16"},
+    ],
+)
+def test_killed_and_resumed_training_is_bit_identical(
+    model: Path, tmp_path: Path, ways: dict[str, Any]
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train(make_job(model, method=method), whole, "x", silent)
+    train(make_job(model, **ways), whole, "x", silent)
 
     class Killed(Exception):
         pass
@@ -130,9 +167,9 @@ def test_killed_and_resumed_training_is_bit_identical(model: Path, tmp_path: Pat
             raise Killed
 
     with pytest.raises(Killed):
-        train(make_job(model, method=method), broken, "x", stop_after_seven)
+        train(make_job(model, **ways), broken, "x", stop_after_seven)
     assert not (broken / "summary.json").exists()
-    train(make_job(model, method=method), broken, "x", silent)
+    train(make_job(model, **ways), broken, "x", silent)
     assert_same(whole, broken, exact=True)
 
 
@@ -244,6 +281,7 @@ def test_tied_head_and_embedding_stay_one_after_full_tuning(model: Path, tmp_pat
 
 def test_full_tuning_never_runs_in_bfloat16_where_updates_would_be_rounded_away() -> None:
     assert resolve_dtype("auto", "cuda", "full") == "float32"
+    assert resolve_dtype("auto", "cuda", "full", 8) == "bfloat16"  # rounds stochastically
     assert resolve_dtype("auto", "cuda", "lora") == "bfloat16"
     assert resolve_dtype("auto", "cpu", "lora") == "float32"
 

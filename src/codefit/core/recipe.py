@@ -58,11 +58,20 @@ class TrainSettings(Settings):
     micro_batch: Positive | None = Field(None, description="packed sequences in one forward pass")
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.03, description="share of the trained tokens")
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="gradients are clipped to this global norm; null: 1.0, or unclipped with few bits"
+    )
+    optimizer: Literal["adamw", "adamw8", "adamw4"] = Field(
+        "adamw",
+        description="moments in 32, 8 or 4 bits; few bits are for method full, stepped in the backward pass",
+    )
     lora_rank: Positive = 16
     lora_alpha: Positive = 32
     rslora: bool = Field(False, description="scale adapters by alpha / sqrt(rank)")
-    recompute: bool | None = Field(None, description="recompute activations in the backward pass")
+    recompute: bool | Annotated[int, Field(ge=0)] | None = Field(
+        None, description="layers whose activations are computed again in the backward pass; true: all"
+    )
+    offload: bool = Field(False, description="inputs of recomputed layers wait in the host's memory")
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threads: Positive | None = Field(
@@ -76,11 +85,35 @@ class TrainSettings(Settings):
     )
     save_every: Positive = Field(50, description="steps between checkpoints")
 
+    @property
+    def bits(self) -> int:
+        """Bits of each of the optimizer's moments."""
+        return {"adamw": 32, "adamw8": 8, "adamw4": 4}[self.optimizer]
+
     @model_validator(mode="after")
     def _full_needs_precision(self) -> TrainSettings:
-        if self.method == "full" and self.dtype == "bfloat16":
+        if self.method == "full" and self.dtype == "bfloat16" and self.bits == 32:
             raise ValueError(
-                "full tuning in bfloat16 loses most updates to rounding; use dtype auto or float32"
+                "full tuning in bfloat16 loses most updates to rounding; use dtype auto or float32, "
+                "or optimizer adamw8 or adamw4, which round stochastically"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _few_bits_step_at_once(self) -> TrainSettings:
+        if self.bits == 32:
+            return self
+        if self.method != "full":
+            raise ValueError(f"optimizer {self.optimizer} is for method full; an adapter's moments are small")
+        if self.max_grad_norm is not None:
+            raise ValueError(
+                f"optimizer {self.optimizer} steps each weight before the global gradient norm is known; "
+                "remove max_grad_norm"
+            )
+        if self.micro_batch not in (None, self.batch_size):
+            raise ValueError(
+                f"optimizer {self.optimizer} has no gradients to accumulate: batch_size is one forward pass; "
+                "remove micro_batch, or lower batch_size"
             )
         return self
 

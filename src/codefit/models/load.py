@@ -32,6 +32,8 @@ def quiet_libraries() -> None:
     """Keep transformers off the network and out of the terminal; call before it is imported."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Read when CUDA starts; without it a GPU's memory falls into pieces that no batch fits.
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     # peft asks for a property that transformers renamed; a user can do nothing about it.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.modeling_utils")
     from transformers.utils import logging
@@ -125,15 +127,16 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def resolve_dtype(dtype: str, device: str, method: str = "lora") -> str:
-    """Return the weights' dtype for `auto`: bfloat16 on a GPU, float32 on a CPU or for full tuning.
+def resolve_dtype(dtype: str, device: str, method: str = "lora", bits: int = 32) -> str:
+    """Return the weights' dtype for `auto`: bfloat16 on a GPU, float32 on a CPU or for classic full tuning.
 
-    A bfloat16 weight steps by 0.4 %, so without stochastic rounding a full-parameter update at a
-    usual learning rate is rounded away.
+    A bfloat16 weight steps by 0.4 %, so without stochastic rounding, which moments of few bits come
+    with, a full-parameter update at a usual learning rate is rounded away.
     """
     if dtype != "auto":
         return dtype
-    return "bfloat16" if device.startswith("cuda") and method != "full" else "float32"
+    classic = method == "full" and bits == 32
+    return "bfloat16" if device.startswith("cuda") and not classic else "float32"
 
 
 def model_dtype(path: Path) -> str:

@@ -42,10 +42,12 @@ def plan_stage(context: Context) -> None:
             max_length=context.recipe.format.max_length,
             batch_size=t.batch_size,
             rank=t.lora_rank,
-            element=2 if resolve_dtype(t.dtype, device, t.method) == "bfloat16" else 4,
+            element=2 if resolve_dtype(t.dtype, device, t.method, t.bits) == "bfloat16" else 4,
             device=device,
             micro_batch=t.micro_batch,
             recompute=t.recompute,
+            bits=t.bits,
+            offload=t.offload,
         )
         found = plan(shape, wish, parse_bytes(context.recipe.memory))
         if not found.fits:

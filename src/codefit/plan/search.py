@@ -7,7 +7,8 @@ from typing import Any
 
 from codefit.core.errors import InputError
 from codefit.core.units import mib
-from codefit.plan.memory import Estimate, Setting, estimate
+from codefit.plan.memory import estimate
+from codefit.plan.setting import Estimate, Setting
 from codefit.plan.shape import Shape
 
 RTX_4060_TFLOPS = 30.23  # bf16 dense, fp32 accumulate
@@ -19,7 +20,10 @@ _HALF_FED_TOKENS = 512  # tokens in a forward pass at which half of it is reache
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked for; `None` leaves a choice to the plan."""
+    """What the user asked for; `None` leaves a choice to the plan.
+
+    `recompute` is a number of layers, or all of them, or none.
+    """
 
     method: str
     max_length: int
@@ -28,7 +32,9 @@ class Wish:
     element: int
     device: str
     micro_batch: int | None = None
-    recompute: bool | None = None
+    recompute: bool | int | None = None
+    bits: int = 32
+    offload: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +64,15 @@ class Plan:
             "rejected": list(self.rejected),
             "tokens_per_s": None if speed is None else round(speed),
             "hours": round(tokens / speed / 3600, 2) if speed and tokens else None,
-            "seen_on_gpu": False,
+            "seen_on_gpu": s.lean,
         }
 
 
 def _setting(s: Setting) -> dict[str, Any]:
     return {"method": s.method, "micro_batch": s.micro_batch, "max_length": s.max_length,
             "recompute": s.recompute, "lora_rank": s.rank if s.method == "lora" else None,
-            "weights": "bfloat16" if s.element == 2 else "float32"}  # fmt: skip
+            "weights": "bfloat16" if s.element == 2 else "float32",
+            "optimizer": "adamw" if s.bits == 32 else f"adamw{s.bits}", "offload": s.offload}  # fmt: skip
 
 
 def flops_per_token(shape: Shape, s: Setting) -> float:
@@ -77,7 +84,7 @@ def flops_per_token(shape: Shape, s: Setting) -> float:
     matrices = shape.layers * shape.layer + shape.embedding
     forward = 2 * matrices + 2 * shape.layers * shape.hidden * s.max_length
     passes = 2 if s.method == "lora" else 3
-    return forward * (passes + (1 if s.recompute else 0))
+    return forward * (passes + s.recompute / shape.layers)
 
 
 def _speed(shape: Shape, s: Setting, tflops: float) -> float:
@@ -94,14 +101,8 @@ def plan(shape: Shape, wish: Wish, budget: int, tflops: float = RTX_4060_TFLOPS)
     for name in ("max_length", "batch_size", "rank", "micro_batch"):
         if (getattr(wish, name) or 1) > _MOST:
             raise InputError(f"{name} is more than {_MOST}", where="plan", todo="choose a smaller one")
-    sizes = [wish.micro_batch] if wish.micro_batch else _divisors(wish.batch_size)
-    recompute = [wish.recompute] if wish.recompute is not None else [False, True]
-    options = [
-        estimate(shape, Setting(wish.method, m, wish.max_length, r, wish.rank, wish.element, wish.device))
-        for m in sizes
-        for r in recompute
-    ]
     enforced = wish.device.startswith("cuda")
+    options = [o for m in _micro_batches(wish) for o in _recomputing(shape, wish, m, budget)]
     fitting = [o for o in options if o.peak <= budget or not enforced]
     if fitting:
         chosen = max(fitting, key=lambda o: (_speed(shape, o.setting, tflops), -o.peak))
@@ -118,6 +119,30 @@ def plan(shape: Shape, wish: Wish, budget: int, tflops: float = RTX_4060_TFLOPS)
     )
     speed = _speed(shape, chosen.setting, tflops) if enforced else None
     return Plan(chosen, bool(fitting), budget, rejected, speed)
+
+
+def _micro_batches(wish: Wish) -> list[int]:
+    if wish.bits < 32:  # stepped inside the backward pass: there are no gradients to add up
+        return [wish.batch_size]
+    return [wish.micro_batch] if wish.micro_batch else _divisors(wish.batch_size)
+
+
+def _recomputing(shape: Shape, wish: Wish, micro_batch: int, budget: int) -> list[Estimate]:
+    """Return the ways to recompute worth a look: no layer, every one, and as few as fit the budget."""
+
+    def of(recompute: int) -> Estimate:
+        return estimate(shape, Setting(
+            wish.method, micro_batch, wish.max_length, recompute, wish.rank, wish.element, wish.device,
+            wish.bits, wish.offload and recompute > 0,
+        ))  # fmt: skip
+
+    if wish.recompute is not None:
+        every = shape.layers if wish.recompute is True else int(wish.recompute)
+        return [of(min(every, shape.layers))]
+    if not of(1).setting.lean:
+        return [of(0), of(shape.layers)]
+    fitting = next((r for r in range(shape.layers + 1) if of(r).peak <= budget), shape.layers)
+    return [of(r) for r in sorted({0, fitting, shape.layers})]
 
 
 def _why(shape: Shape, option: Estimate, chosen: Estimate, budget: int, tflops: float, enforced: bool) -> str:
@@ -137,6 +162,13 @@ def refuse(p: Plan, where: str) -> InputError:
     s = p.chosen.setting
     over = mib(p.chosen.peak - p.budget)
     todo = f"the smallest setting needs {mib(p.chosen.peak):,.0f} MiB: raise memory"
+    if s.method == "full" and s.bits == 32:
+        todo += ", or use train.optimizer adamw8 or adamw4 with train.batch_size 1"
+    elif s.bits == 8 or s.micro_batch > 1:
+        todo += ", or use train.optimizer adamw4" if s.bits == 8 else ""
+        todo += (
+            f", or lower train.batch_size from {s.micro_batch}" if s.bits < 32 and s.micro_batch > 1 else ""
+        )
     todo += ", or use train.method lora" if s.method == "full" else ", or lower format.max_length"
     return InputError(
         f"{s.method} at {s.max_length} tokens is {over:,.0f} MiB over the budget", where=where, todo=todo

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from codefit.core.types import Example
 from codefit.format.chat import IGNORED
+from codefit.train.attention import Documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +62,35 @@ def collate(examples: Sequence[Example], bins: Sequence[Sequence[int]], pad_id: 
         (same_BTT & causal_TT)[:, None].to(device),
         scored.to(device),
         shifted[scored].to(device),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One micro-batch as a single sequence of T tokens without padding; documents lie end to end.
+
+    `ids_T`, `positions_T` int64 on the device; `scored_N` the positions whose hidden state predicts a
+    trained token, `targets_N` those tokens.
+    """
+
+    ids_T: Tensor
+    positions_T: Tensor
+    documents: Documents
+    scored_N: Tensor
+    targets_N: Tensor
+
+
+def concatenate(examples: Sequence[Example], bins: Sequence[Sequence[int]], device: str) -> Packed:
+    """Return the examples of all bins end to end; the first token of a document is never a target."""
+    members = [examples[i] for b in bins for i in b]
+    lengths = tuple(len(e.token_ids) for e in members)
+    starts = [0, *accumulate(lengths)]
+    labels = torch.tensor([label for e in members for label in (*e.labels[1:], IGNORED)])
+    scored_N = (labels != IGNORED).nonzero()[:, 0]
+    return Packed(
+        torch.tensor([i for e in members for i in e.token_ids]).to(device),
+        torch.tensor([i for n in lengths for i in range(n)]).to(device),
+        Documents(lengths, torch.tensor(starts, dtype=torch.int32).to(device)),
+        scored_N.to(device),
+        labels[scored_N].to(device),
     )

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from codefit.core.errors import InputError
 from codefit.core.files import atomic_path, telling_full_disk
 
 _NAME = re.compile(r"step-(\d{7})\.pt")
+
+
+class Optimizer(Protocol):
+    """What a checkpoint needs of an optimizer."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +43,7 @@ def latest(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def save(
-    folder: Path, cursor: Cursor, job: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> None:
+def save(folder: Path, cursor: Cursor, job: str, weights: Mapping[str, Tensor], optimizer: Optimizer) -> None:
     """Write a checkpoint of the trained parameters and the optimizer, and drop all but two."""
     state = {
         "cursor": [cursor.step, cursor.trained_tokens, cursor.epoch, cursor.next_bin],
@@ -48,9 +57,7 @@ def save(
         old.unlink()
 
 
-def restore(
-    path: Path, job: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> Cursor:
+def restore(path: Path, job: str, weights: Mapping[str, Tensor], optimizer: Optimizer) -> Cursor:
     """Load a checkpoint into parameters and optimizer; raises `InputError` for another job's."""
     state = _read(path)
     if state["job"] != job:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from codefit.core.errors import CodefitError
 from codefit.core.files import (
@@ -31,12 +30,9 @@ from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
 from codefit.models.load import resolve_device, resolve_dtype
 from codefit.train import checkpoint, schedule
-from codefit.train.batch import collate
 from codefit.train.checkpoint import Cursor
-from codefit.train.loss import chunked_cross_entropy
-from codefit.train.model import Trainee, prepare
-
-_CHUNK = 256
+from codefit.train.model import prepare
+from codefit.train.steps import Steps, make_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Job:
         kept = self.settings.model_dump(exclude={"save_every"})
         rows = digest(*(repr((e.token_ids, e.labels)) for e in (*self.examples, *self.validation)))
         device = resolve_device(self.settings.device)
-        precision = resolve_dtype(self.settings.dtype, device, self.settings.method)
+        precision = resolve_dtype(self.settings.dtype, device, self.settings.method, self.settings.bits)
         numbers = (
             f"{self.capacity} {self.budget} {self.seed} {self.pad_id} {device.split(':')[0]} {precision}"
         )
@@ -77,12 +73,11 @@ def train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]:
     if job.settings.threads:
         torch.set_num_threads(job.settings.threads)
     trainee = prepare(job.model, job.settings, job.seed)
-    optimizer = torch.optim.AdamW(
-        trainee.trainable.values(), lr=job.settings.learning_rate, weight_decay=job.settings.weight_decay
-    )
+    steps = make_steps(trainee, job.settings, job.examples, job.pad_id, job.seed)
     key, saved = job.key(), folder / "checkpoints"
     newest = checkpoint.latest(saved)
-    cursor = checkpoint.restore(newest, key, trainee.trainable, optimizer) if newest else Cursor()
+    cursor = checkpoint.restore(newest, key, steps.trainable, steps.optimizer) if newest else Cursor()
+    steps.refresh()
     log = _reopen_log(folder / "log.jsonl", cursor.step)
     plan = schedule.steps(
         job.examples, capacity=job.capacity, per_step=job.settings.batch_size, budget=job.budget,
@@ -95,7 +90,7 @@ def train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]:
                 job.settings.learning_rate, (cursor.trained_tokens + step.trained_tokens / 2) / job.budget,
                 job.settings.warmup,
             )  # fmt: skip
-            loss, norm = _optimizer_step(trainee, optimizer, job, step, rate)
+            loss, norm = steps.step(step, rate)
             cursor = step.after
             if not math.isfinite(loss) or not math.isfinite(norm):
                 raise _diverged(folder, job, step)
@@ -105,60 +100,28 @@ def train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]:
                      "grad_norm": norm, "tokens_per_s": round(speed, 1)}  # fmt: skip
             ends = cursor.trained_tokens >= job.budget
             if ends and job.validation:
-                entry["val_loss"] = evaluate_loss(trainee, job)
+                entry["val_loss"] = evaluate_loss(steps, job)
             log.append(entry)
             message = f"step {cursor.step}, loss {loss:.3f}, {speed:,.0f} tokens/s"
             listen(
                 Event(f"train {arm}", message, min(cursor.trained_tokens, job.budget), job.budget, "tokens")
             )
             if ends or cursor.step % job.settings.save_every == 0:
-                checkpoint.save(saved, cursor, key, trainee.trainable, optimizer)
-    return _finish(trainee, job, folder, arm, log.entries, cursor)
-
-
-def _optimizer_step(
-    trainee: Trainee, optimizer: torch.optim.Optimizer, job: Job, step: schedule.Step, rate: float
-) -> tuple[float, float]:
-    """Do one step over the micro-batches; return mean loss per trained token and gradient norm.
-
-    Every micro-batch is divided by the trained tokens of the whole step, so accumulation gives
-    the gradient of one large batch whatever the micro-batch holds.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    size = job.settings.micro_batch or job.settings.batch_size
-    for at in range(0, len(step.bins), size):
-        loss = _loss(trainee, job, job.examples, step.bins[at : at + size])
-        (loss / step.trained_tokens).backward()
-        total += float(loss.detach())
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    norm = torch.nn.utils.clip_grad_norm_(trainee.trainable.values(), job.settings.max_grad_norm)
-    optimizer.step()
-    return total / step.trained_tokens, float(norm)
-
-
-def _loss(trainee: Trainee, job: Job, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> Tensor:
-    batch = collate(examples, bins, job.pad_id, str(trainee.head_VD.device))
-    half = trainee.head_VD.dtype == torch.bfloat16
-    with torch.autocast(trainee.head_VD.device.type, torch.bfloat16, enabled=half):
-        hidden_BTD = trainee.hidden_BTD(batch.ids_BT, batch.positions_BT, batch.mask_B1TT).to(
-            trainee.head_VD.dtype
-        )
-    return chunked_cross_entropy(hidden_BTD[batch.scored_BT], trainee.head_VD, batch.targets_N, _CHUNK)
+                checkpoint.save(saved, cursor, key, steps.trainable, steps.optimizer)
+    return _finish(steps, job, folder, arm, log.entries, cursor)
 
 
 @torch.no_grad()
-def evaluate_loss(trainee: Trainee, job: Job) -> float:
+def evaluate_loss(steps: Steps, job: Job) -> float:
     """Return the mean loss per trained token of the held-out rows."""
-    trainee.outer.eval()
+    steps.outer.eval()
     total, tokens = 0.0, 0
     size = job.settings.micro_batch or job.settings.batch_size
     for at in range(0, len(job.validation), size):
         bins = [[i] for i in range(at, min(at + size, len(job.validation)))]
-        total += float(_loss(trainee, job, job.validation, bins))
+        total += float(steps.loss(job.validation, bins))
         tokens += sum(job.validation[i].trained_tokens for (i,) in bins)
-    trainee.outer.train()
+    steps.outer.train()
     return total / tokens
 
 
@@ -182,12 +145,12 @@ def _diverged(folder: Path, job: Job, step: schedule.Step) -> LossDiverged:
 
 
 def _finish(
-    trainee: Trainee, job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor
+    steps: Steps, job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor
 ) -> dict[str, Any]:
     name = "adapter" if job.settings.method == "lora" else "model"
     with telling_full_disk(folder):
-        trainee.outer.save_pretrained(str(folder / name))
-    parameters = sum(p.numel() for p in trainee.outer.parameters())
+        steps.outer.save_pretrained(str(folder / name))
+    parameters = sum(p.numel() for p in steps.outer.parameters())
     summary = {
         "arm": arm,
         "method": job.settings.method,
@@ -197,12 +160,12 @@ def _finish(
         "epochs": round(cursor.trained_tokens / max(1, sum(e.trained_tokens for e in job.examples)), 3),
         "trained_tokens": cursor.trained_tokens,
         "parameters": parameters,
-        "trainable_parameters": sum(p.numel() for p in trainee.trainable.values()),
+        "trainable_parameters": sum(p.numel() for p in steps.trainable.values()),
         "first_loss": log[0]["loss"] if log else None,
         "last_loss": log[-1]["loss"] if log else None,
         "val_loss": log[-1].get("val_loss") if log else None,
         "seed": job.seed,
-        "peak_mb": _peak_mb(str(trainee.head_VD.device)),
+        "peak_mb": _peak_mb(steps.device),
         "weights": name,
     }
     write_json(folder / "summary.json", summary)

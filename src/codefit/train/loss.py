@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codefit.train.kernels import score_
+
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Sum of token losses; gradients are computed in the forward pass, as the logits are gone later."""
@@ -63,3 +65,24 @@ def chunked_cross_entropy(hidden_ND: Tensor, head_VD: Tensor, labels_N: Tensor, 
         raise ValueError("chunk must be at least 1")
     loss: Tensor = _ChunkedCrossEntropy.apply(hidden_ND, head_VD, labels_N, chunk)
     return loss
+
+
+def loss_and_gradient(
+    hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, scale: float, chunk: int = 256
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the summed cross-entropy, the gradient of `hidden_ND` for `scale` times it, and each log-sum-exp.
+
+    The head's own gradient is left to `train.fused`. Sums are float32 or more; no logit outlives its chunk.
+    """
+    exact = torch.promote_types(hidden_ND.dtype, torch.float32)
+    grad_ND, lse_N = torch.empty_like(hidden_ND), hidden_ND.new_empty(len(hidden_ND), dtype=exact)
+    total = torch.zeros((), dtype=exact, device=hidden_ND.device)
+    for start in range(0, len(hidden_ND), chunk):
+        part = slice(start, start + chunk)
+        logits_CV = hidden_ND[part] @ head_VD.T
+        loss_C1, lse_C1 = score_(logits_CV, targets_N[part, None], scale)
+        total += loss_C1.sum()
+        lse_N[part] = lse_C1[:, 0]
+        grad_ND[part] = logits_CV @ head_VD
+        del logits_CV  # before the next chunk's are made
+    return total, grad_ND, lse_N

@@ -15,9 +15,10 @@ from codefit.models.load import load_model, resolve_device, resolve_dtype
 
 @dataclass(frozen=True, slots=True)
 class Trainee:
-    """A model ready to train: the outer module, its decoder, its vocabulary head."""
+    """A model ready to train: the outer module, the causal model in it, its decoder, its vocabulary head."""
 
     outer: Any
+    model: Any
     decoder: Any
     head_VD: Tensor
     trainable: dict[str, nn.Parameter]
@@ -38,8 +39,10 @@ def prepare(path: Path, settings: TrainSettings, seed: int) -> Trainee:
     learn less at the same size; its initialisation depends on `seed` only.
     """
     device = resolve_device(settings.device)
-    model = load_model(path, dtype=resolve_dtype(settings.dtype, device, settings.method), device=device)
-    if settings.recompute:
+    dtype = resolve_dtype(settings.dtype, device, settings.method, settings.bits)
+    model = load_model(path, dtype=dtype, device=device)
+    lean = settings.bits < 32 or (settings.method == "lora" and device.startswith("cuda"))
+    if settings.recompute and not lean:  # the lean decoder recomputes by itself
         model.activation_checkpointing_enable({"use_reentrant": False})
     torch.manual_seed(seed)
     if settings.method == "lora":
@@ -59,4 +62,4 @@ def prepare(path: Path, settings: TrainSettings, seed: int) -> Trainee:
         outer = model
     outer.train()
     trainable = {n: p for n, p in outer.named_parameters() if p.requires_grad}
-    return Trainee(outer, model.get_decoder(), model.get_output_embeddings().weight, trainable)
+    return Trainee(outer, model, model.get_decoder(), model.get_output_embeddings().weight, trainable)

@@ -1,0 +1,135 @@
+"""Measure training of 1.5B under the memory of an 8 GB card, beside the peers, on any NVIDIA GPU.
+
+    python benchmarks/gpu/run.py --rows rows.jsonl.gz --tokenizer tokenizer.json.gz --out FOLDER
+
+Needs torch, transformers, peft and this project's `src` on the path; TRL with datasets where it is to be
+compared. `rows.py` makes the rows. The weights are random: memory and speed do not depend on them. Each
+configuration runs in a process of its own with the allocator capped at 8,188 MiB less the CUDA context.
+Prints a table and writes `gpu.json`. `--only NAME...` runs some; `--device cpu --shape qwen2-tiny` tries it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).parent
+_FULL, _LORA = {"method": "full", "recompute": 28}, {"method": "lora"}
+RUNS: dict[str, dict[str, Any]] = {
+    "check": {"script": "check.py"},
+    "lora 2048, all recomputed": {**_LORA, "tokens": 2048, "recompute": 28},
+    "lora 2048, all kept": {**_LORA, "tokens": 2048, "recompute": 0},
+    "lora 4096, 14 recomputed": {**_LORA, "tokens": 4096, "recompute": 14},
+    "lora 6144, 21 recomputed": {**_LORA, "tokens": 6144, "recompute": 21},
+    "full 8-bit 2048": {**_FULL, "tokens": 2048, "bits": 8},
+    "full 8-bit 2048, offloaded": {**_FULL, "tokens": 2048, "bits": 8, "offload": True},
+    "full 8-bit 4096, offloaded": {**_FULL, "tokens": 4096, "bits": 8, "offload": True},
+    "full 4-bit 2048": {**_FULL, "tokens": 2048, "bits": 4},
+    "full 4-bit 8192": {**_FULL, "tokens": 8192, "bits": 4},
+    "TRL, packed 2048, recomputed": {"peer": "trl", "batch": 1, "checkpointing": True, "tokens": 2048},
+    "TRL, packed 2048, kept": {"peer": "trl", "batch": 1, "checkpointing": False, "tokens": 2048},
+    "Trainer, 2 rows, recomputed": {"peer": "trainer", "batch": 2, "checkpointing": True, "tokens": 0},
+    "full 8-bit 2048, no compiler": {**_FULL, "tokens": 2048, "bits": 8, "compiled": False},
+    "lora 8192, all recomputed": {**_LORA, "tokens": 8192, "recompute": 28},
+}
+
+
+def one(want: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    """Run a configuration in a process of its own."""
+    script = want.pop("script", "peer.py" if "peer" in want else "ours.py")
+    paths = os.pathsep.join([str(_HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
+    environment = {
+        **os.environ, "PYTHONPATH": paths, "PYTORCH_ALLOC_CONF": "expandable_segments:True",
+        "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore",
+    }  # fmt: skip
+    command = [sys.executable, str(_HERE / script), json.dumps(want)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit_s, env=environment, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {**want, "failed": f"over {limit_s:.0f} s"}
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        text = done.stderr.strip()
+        memory = next((x for x in text.splitlines() if "out of memory" in x.lower()), None)
+        return {**want, "failed": (memory or text[-1500:])}
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Return the hardware and the versions."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+
+    versions = {}
+    for name in ("torch", "transformers", "peft", "accelerate", "trl", "triton"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"gpu": gpu, "python": platform.python_version(), "versions": versions,
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat()}  # fmt: skip
+
+
+def show(name: str, r: dict[str, Any], peak_tflops: float) -> str:
+    """Return a line of the table."""
+    if "failed" in r:
+        return f"{name:32} FAILED: {r['failed'][-160:]}"
+    if "tokens_per_s" not in r:
+        return f"{name:32} {json.dumps(r)}"
+    mfu = 100 * r["tflops"] / peak_tflops
+    total = r.get("reserved_mib", 0) + r.get("context_mib", 0)
+    mib = [r.get(k, 0) for k in ("predicted_mib", "allocated_mib", "reserved_mib", "context_mib")]
+    figures = [*(f"{x:8,.0f}" for x in (*mib, total)), f"{r['tokens_per_s']:9,.0f}", f"{mfu:6.1f}"]
+    return f"{name:32} {' '.join(figures)} {r['seconds_per_step'] * 1e3:8,.1f}"
+
+
+def main() -> None:
+    """Run and report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", required=True)
+    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--shape", default="qwen2.5-coder-1.5b")
+    parser.add_argument("--peak-tflops", type=float, default=989.0, help="of the card in bf16, dense")
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--limit", type=float, default=560.0, help="seconds for everything")
+    args = parser.parse_args()
+    given = {"rows": args.rows, "tokenizer": args.tokenizer, "device": args.device, "shape": args.shape}
+    began, results = time.monotonic(), {}
+    names = ("predict", "alloc", "reserve", "context", "sum")
+    head = f"{'MiB':32} {' '.join(f'{n:>8}' for n in names)} {'tok/s':>9} {'MFU %':>6} {'ms/step':>8}"
+    print(head, flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, want in RUNS.items():
+        if args.only and not any(o in name for o in args.only):
+            continue
+        left = args.limit - (time.monotonic() - began)
+        if left < 20:
+            print(f"{name:32} not run: no time left", flush=True)
+            continue
+        start = time.monotonic()
+        results[name] = one({**want, **given}, min(left, 150.0))
+        results[name]["wall_s"] = round(time.monotonic() - start, 1)
+        print(show(name, results[name], args.peak_tflops), flush=True)
+        whole = {**machine(), "peak_tflops": args.peak_tflops, "runs": results}
+        (args.out / "gpu.json").write_text(json.dumps(whole, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Bytes of a step of the lean decoder (`train.lean`), in closed form, read off what its code keeps.
+
+Symbols as in `plan.memory`, and q the width of all query heads. Layers that are recomputed come first, so
+the peak of the backward pass is at its start, when the last layers' activations are all still there.
+"""
+
+from __future__ import annotations
+
+from codefit.plan.setting import Estimate, Setting
+from codefit.plan.shape import Shape
+
+CHUNKS = {True: 256, False: 128}  # rows of logits at a time, with fused kernels and without, as in train.lean
+STEP_4_BITS = 1 << 22  # values stepped at a time, as in train.lowbit
+_MOMENTS = {8: 2 + 8 / 256, 4: 1 + 8 / 128}  # bytes per parameter, as in train.lowbit
+
+
+def kept_per_token(shape: Shape, s: Setting) -> float:
+    """Return the bytes that one layer keeps for its backward pass, per token."""
+    h, kv, f, q = shape.hidden, shape.kv, shape.ffn, shape.heads * shape.head_dim
+    rows = 4 * shape.heads + 8  # log-sum-exp of the attention, two norms' scales
+    if s.method == "lora":
+        return s.element * (2 * h + 2 * q + 2 * kv + 2 * f + 7 * s.rank) + rows
+    return s.element * (4 * h + 2 * q + 2 * kv + 3 * f) + rows
+
+
+def static(shape: Shape, s: Setting) -> dict[str, float]:
+    """Return what is there from the first step to the last."""
+    weights = float(shape.parameters * s.element)
+    if s.method == "lora":
+        adapters = shape.lora_parameters(s.rank)
+        copy = s.element if s.element < 4 else 0
+        return {"weights": weights, "adapters": adapters * (4.0 + copy), "gradients": adapters * 4.0,
+                "optimizer": adapters * 8.0}  # fmt: skip
+    return {"weights": weights, "adapters": 0.0, "optimizer": shape.parameters * _MOMENTS[s.bits]}
+
+
+def phases(shape: Shape, s: Setting) -> dict[str, dict[str, float]]:
+    """Return what each phase of a step adds, by component."""
+    e, tokens, h, f = s.element, s.tokens, shape.hidden, shape.ffn
+    kept_layers = shape.layers - s.recompute
+    boundary = e * h * tokens
+    inputs = boundary * (min(2, s.recompute) if s.offload else s.recompute)
+    kept = kept_per_token(shape, s) * tokens
+    lora = s.method == "lora"
+    rows = boundary  # of hidden states that were scored, kept for the head
+    fused = s.device.startswith("cuda")
+    copies = float(e) if fused else 4.0 + e  # fused kernels overwrite the logits, others make a float32 copy
+    inner = 1.0 * tokens * e * ((1 if fused else 2) * f + 3 * h) + (0 if lora else e * f * h)
+    if s.bits == 4:  # a compiled step of 4 bits writes some of its values out
+        inner += 16.0 * min(f * h, STEP_4_BITS)
+    return {
+        "loss": {
+            "activations": inputs + kept_layers * kept + rows,
+            "loss": CHUNKS[fused] * shape.vocab * copies,
+            "temporaries": 3.0 * boundary,
+        },
+        "layer backward": {
+            "activations": inputs + max(1, kept_layers) * kept + rows,
+            "loss": 0.0,
+            "temporaries": inner,
+        },
+    }
+
+
+def estimate(shape: Shape, s: Setting) -> Estimate:
+    """Return the components at the peak, without allocator and context."""
+    phase, dynamic = max(phases(shape, s).items(), key=lambda item: sum(item[1].values()))
+    return Estimate(s, phase, {**static(shape, s), **dynamic})

@@ -1,0 +1,48 @@
+"""One way to run a training step, and the bytes that it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One way to run the step.
+
+    `bits` of the optimizer's moments (32 for classic AdamW), `recompute` the layers whose activations are
+    computed again, `offload` whether their inputs wait in the host's memory, `element` bytes of a weight.
+    """
+
+    method: str
+    micro_batch: int
+    max_length: int
+    recompute: int
+    rank: int
+    element: int
+    device: str
+    bits: int = 32
+    offload: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in one forward pass."""
+        return self.micro_batch * self.max_length
+
+    @property
+    def lean(self) -> bool:
+        """Whether the lean decoder runs it: on a GPU, and wherever moments have few bits."""
+        return self.bits < 32 or (self.method == "lora" and self.device.startswith("cuda"))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Bytes of a setting: the components at the peak, and the phase that sets it."""
+
+    setting: Setting
+    phase: str
+    components: dict[str, float]
+
+    @property
+    def peak(self) -> float:
+        """Bytes that nvidia-smi would show."""
+        return sum(self.components.values())

@@ -1,0 +1,146 @@
+"""One optimizer step: by the lean decoder on a GPU and with few bits, by transformers' layers elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from codefit.core.recipe import TrainSettings
+from codefit.core.types import Example
+from codefit.train.batch import Packed, concatenate
+from codefit.train.checkpoint import Optimizer
+from codefit.train.fused import FusedSteps
+from codefit.train.lean import FlatAdapters, LeanModel, full_layers
+from codefit.train.lowbit import LowBitAdam
+from codefit.train.model import Trainee
+from codefit.train.plain import PlainSteps
+from codefit.train.schedule import Step
+
+
+class Steps(Protocol):
+    """A model in training. `trainable` are its trained tensors by name, `outer` what is saved in the end."""
+
+    outer: Any
+    device: str
+    trainable: dict[str, Tensor]
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """Return the optimizer."""
+
+    def step(self, step: Step, rate: float) -> tuple[float, float]:
+        """Do one step; return the mean loss per trained token and the gradient norm."""
+
+    def loss(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> Tensor:
+        """Return the summed loss of bins of examples."""
+
+    def refresh(self) -> None:
+        """Take note that weights were loaded into `trainable`."""
+
+
+def make_steps(
+    trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], pad_id: int, seed: int
+) -> Steps:
+    """Return the way of stepping that the settings and the device ask for."""
+    lora, cuda = settings.method == "lora", trainee.head_VD.is_cuda
+    if settings.bits == 32 and not (lora and cuda):
+        return PlainSteps(trainee, settings, examples, pad_id)
+    found = LoraSteps(trainee, settings, examples) if lora else FullSteps(trainee, settings, examples, seed)
+    if cuda:
+        torch.cuda.empty_cache()  # what building left
+    return found
+
+
+class _LeanSteps:
+    """What LoRA and full tuning share."""
+
+    def __init__(
+        self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], layers: Sequence[Any]
+    ) -> None:
+        self.outer = trainee.outer
+        self.device = str(trainee.head_VD.device)
+        wanted = settings.recompute
+        recompute = len(layers) if wanted is True else min(int(wanted or 0), len(layers))
+        self._model = LeanModel(trainee.model, layers, recompute=recompute, offload=settings.offload)
+        self._examples = examples
+        self._size = settings.micro_batch or settings.batch_size
+
+    def _batches(self, step: Step) -> list[Packed]:
+        bins = step.bins
+        return [
+            concatenate(self._examples, bins[at : at + self._size], self.device)
+            for at in range(0, len(bins), self._size)
+        ]
+
+    def loss(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> Tensor:
+        """Return the summed loss of bins of examples."""
+        return self._model.loss(concatenate(examples, bins, self.device))
+
+
+class LoraSteps(_LeanSteps):
+    """LoRA: gradients of all micro-batches are added up, clipped by their global norm, then stepped."""
+
+    def __init__(self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example]) -> None:
+        self.adapters = FlatAdapters(trainee.model)
+        super().__init__(trainee, settings, examples, self.adapters.layers)
+        self.trainable: dict[str, Tensor] = {"adapters": self.adapters.values}
+        self.optimizer = torch.optim.AdamW(
+            [self.adapters.values], lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self._max_norm = settings.max_grad_norm or 1.0
+
+    def step(self, step: Step, rate: float) -> tuple[float, float]:
+        """Do one step; return the mean loss per trained token and the gradient norm."""
+        scale = 1 / step.trained_tokens
+        losses = [self._model.forward_backward(b, scale).loss for b in self._batches(step)]
+        self.adapters.complete()
+        norm = self.adapters.clip(self._max_norm)
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.step()
+        self.adapters.refresh()
+        return float(torch.stack(losses).sum()) * scale, float(norm)
+
+    def refresh(self) -> None:
+        """Let the computation see loaded adapters."""
+        self.adapters.refresh()
+
+
+class FullSteps(_LeanSteps):
+    """All parameters, stepped inside the backward pass by Adam with moments of few bits.
+
+    One micro-batch is one step: there are no gradients to add up, and their norm is known too late to clip.
+    """
+
+    def __init__(
+        self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], seed: int,
+        compiled: bool | None = None,
+    ) -> None:  # fmt: skip
+        model = trainee.model
+        super().__init__(trainee, settings, examples, full_layers(model))
+        names = {id(p): n for n, p in trainee.trainable.items()}
+        self._embedding = names[id(model.get_input_embeddings().weight)]
+        self._head = names[id(model.get_output_embeddings().weight)]
+        self.optimizer = LowBitAdam(
+            {n: p.detach() for n, p in trainee.trainable.items()}, bits=settings.bits,
+            weight_decay=settings.weight_decay, seed=seed, compiled=compiled,
+        )  # fmt: skip
+        self._fused = FusedSteps(trainee.trainable, self.optimizer, {self._embedding, self._head})
+        self.trainable: dict[str, Tensor] = dict(trainee.trainable)
+
+    def step(self, step: Step, rate: float) -> tuple[float, float]:
+        """Do one step; return the mean loss per trained token and the gradient norm."""
+        (batch,) = self._batches(step)
+        self._fused.begin(rate)
+        result = self._model.forward_backward(batch, 1 / step.trained_tokens)
+        if self._head == self._embedding:
+            self._fused.step_table(self._head, result.head, result.lookup)
+        else:
+            self._fused.step_table(self._head, result.head, None)
+            self._fused.step_table(self._embedding, None, result.lookup)
+        return float(result.loss) / step.trained_tokens, self._fused.norm()
+
+    def refresh(self) -> None:
+        """Take note that weights were loaded: the layers use them where they lie."""
