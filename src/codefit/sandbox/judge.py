@@ -37,10 +37,11 @@ class _Progress:
     cpu_s: float = 0.0
     peak_mb: float | None = None
     stopped: bool = False
+    ready: bool = False
 
     def deliver(self, frame: Frame) -> bool:
         """Take one test's frame; returns False when the caller wants no more."""
-        if len(self.frames) == len(self.program.tests):
+        if self.complete:
             raise Tampering("more frames than tests")
         self.frames.append(frame if self.keep_values else Frame(None, frame.error, frame.cpu_s))
         if self.on_frame and not self.on_frame(len(self.frames) - 1, frame):
@@ -49,7 +50,13 @@ class _Progress:
 
     @property
     def complete(self) -> bool:
-        return len(self.frames) == len(self.program.tests)
+        return len(self.frames) == self.program.frames
+
+    def loaded(self) -> None:
+        """Take note that the program is loaded; each frame starts the clock of a test, so once only."""
+        if self.ready:
+            raise Tampering("the program was loaded twice")
+        self.ready = True
 
 
 def run_program(slot: Slot, program: Program, on_frame: OnFrame | None, *, keep_values: bool = True) -> Run:
@@ -130,7 +137,7 @@ def _request(program: Program) -> dict[str, Any]:
         "guard": _guarded(program),
         "stub": program.stub,
         "over": list(program.digest_over),
-        "wrong": [wrong.text, wrong.lines, wrong.names] if wrong else None,
+        "wrong": [wrong.text, list(wrong.lines), list(wrong.names)] if wrong else None,
     }
 
 
@@ -144,7 +151,9 @@ def _run_tests(slot: Slot, progress: _Progress) -> None:
     def on_message(message: Message) -> bool:
         if message.tag in (b"V", b"E"):
             return progress.deliver(_frame(message))
-        if message.tag != b"R":
+        if message.tag == b"R":
+            progress.loaded()
+        else:
             progress.failure = progress.failure or _told(message)
         return True
 

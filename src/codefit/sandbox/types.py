@@ -57,7 +57,10 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class WrongTests:
-    """A unittest module with wrong expectations: the lines of its wrong assertions, and which tests to run."""
+    """A unittest module with wrong expectations.
+
+    `lines` are those of its wrong assertions, `names` the tests that are certain to come to one.
+    """
 
     text: str
     lines: tuple[int, ...]
@@ -76,7 +79,8 @@ class Program:
     in `codefit.sandbox.inside.unittests`.
     `guard` watches tests that are decided beside the program (always so for `asserts` and `unittest`).
     `stub` replaces the entry point: a run in which tests still pass shows that they were tampered with;
-    for `unittest` the tests of `wrong` run as well, with the program's own function.
+    for `unittest` the tests of `wrong` run before that, with the program's own function, and give one more
+    frame, the first.
     `digest_over`: for each test, the bytes of an encoded value above which a digest of it leaves instead
     (None: never; never for values made of floats, which are compared with a tolerance).
     Raises `ValueError` for a program without tests, calls without entry point, or another hash seed than 0.
@@ -103,6 +107,11 @@ class Program:
             raise ValueError(f"a program of kind {self.kind!r} needs an entry point")
         if self.hash_seed != 0:
             raise ValueError("the sandbox runs with hash seed 0 only")
+
+    @property
+    def frames(self) -> int:
+        """The number of frames that a run to the end delivers."""
+        return len(self.tests) + (self.wrong is not None)
 
 
 @dataclass(frozen=True, slots=True)

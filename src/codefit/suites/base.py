@@ -23,7 +23,7 @@ from codefit.suites.speed import reference_work_s
 Phase = Literal["base", "plus"]
 Field = Literal["text", "completion", "solution"]
 
-JUDGE_VERSION = "2"
+JUDGE_VERSION = "3"
 EXTRACTION_VERSION = "2"
 TEST_CPU_S_MIN = 1.0
 REFERENCE_FACTOR = 4.0

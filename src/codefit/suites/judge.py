@@ -149,11 +149,12 @@ class Judge:
 
 
 class _Step(Enum):
-    """Why a program runs: to be judged, once more by itself, or with its entry point replaced."""
+    """Why a program runs: to be judged, or to be probed; each once more by itself where time ran out."""
 
     FIRST = "first"
     ALONE = "alone"
     PROBE = "probe"
+    PROBE_ALONE = "probe alone"
 
 
 @dataclass(slots=True)
@@ -207,9 +208,11 @@ class _JudgeRun:
         """Run everything that is scheduled, and what comes up meanwhile."""
         for index, run in self._sandbox.map(self._programs()):
             item = self._started[index]
-            self._schedule.ended(alone=item.step is _Step.ALONE)
+            self._schedule.ended(alone=item.step in (_Step.ALONE, _Step.PROBE_ALONE))
             assert item.check is not None
-            if item.step is _Step.PROBE:
+            if item.step is _Step.PROBE and run.outcome is Outcome.TIMEOUT:
+                self._schedule.push_alone(_Running(item.job, _Step.PROBE_ALONE))
+            elif item.step in (_Step.PROBE, _Step.PROBE_ALONE):
                 self._probed(item.job, item.check, run)
             else:
                 self._ended(item, item.check, item.check.result(run))
@@ -221,7 +224,7 @@ class _JudgeRun:
     def _start(self, item: _Running) -> tuple[Program, OnFrame | None]:
         item.check = check = self._judge.check(item.job)
         self._started.append(item)
-        if item.step is _Step.PROBE:
+        if item.step in (_Step.PROBE, _Step.PROBE_ALONE):
             assert check.probe is not None
             return check.probe, None
         if item.step is _Step.ALONE:

@@ -2,16 +2,16 @@
 
 The tests run beside the program (they replace names in its module, so no process can stand between).
 A pass takes four things: the set of tests that ended well equals the reference's; nothing that tests
-rely on was changed; and with the entry point replaced by a stub no test ends well that does not end well
-for the reference's stub; and no test accepts a wrong expectation as well as the right one. What fails
-only one of the last two is tampering.
+rely on was changed; no test accepts a wrong expectation as well as the right one; and with the entry point
+replaced by a stub no test ends well that does not end well for the reference's stub. Who fails only one of
+the last two, or does not let it come to its end, has tampered with the tests.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from codefit.core.files import without_surrogates
@@ -22,19 +22,21 @@ from codefit.suites.wrong_tests import wrong_tests
 
 OK = "ok"
 STUBS, WRONG = ("raises", "none"), "wrong"
-WRONG_CPU_S_MAX = 0.5  # above this for the reference, no second run with the program's own function
+WRONG_CPU_S_MAX = 2.0  # above this for the reference, no second run with the program's own function
+PROBE_WALL_FACTOR = 3.0  # the tests run up to three times
 _CASE_CHARS = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the reference did: tests that ended well, and those that do so with a stub in its place.
+    """What the reference did: tests that ended well, and those that do so where they should not.
 
-    `stubbed` is None where the tests do not come to an end with a stub: then a pass is not probed.
+    `stubbed` says which, by kind: with a stub in the reference's place, or with a wrong expectation. A kind
+    is missing where the tests do not come to an end; without any, a pass is not probed.
     """
 
     tests: tuple[str, ...] = ()
-    stubbed: Mapping[str, tuple[str, ...]] | None = None
+    stubbed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_mb: float = 0.0
@@ -53,13 +55,17 @@ def entries_of(value: Any) -> list[tuple[str, str, str]] | None:
     return found
 
 
-def stubbed_of(value: Any) -> dict[str, tuple[str, ...]] | None:
-    """Return the tests that ended well by what replaced what; None for a frame that does not say so."""
-    if not isinstance(value, dict) or set(value) != {*STUBS, WRONG}:
-        return None
-    if not all(isinstance(v, list) and all(isinstance(x, str) for x in v) for v in value.values()):
-        return None
-    return {kind: tuple(tests) for kind, tests in value.items()}
+def stubbed_of(run: Run, program: Program) -> dict[str, tuple[str, ...]]:
+    """Return what the frames of a probe say, the tests that ended well by kind; a kind may be missing."""
+    kinds = [[WRONG]] * (program.wrong is not None) + [[*STUBS]]
+    found: dict[str, tuple[str, ...]] = {}
+    for names, frame in zip(kinds, run.frames, strict=False):
+        value = {WRONG: frame.value} if names == [WRONG] else frame.value
+        for name in names if frame.error is None and isinstance(value, dict) else ():
+            tests = value.get(name)
+            if isinstance(tests, list) and all(isinstance(t, str) for t in tests):
+                found[name] = tuple(tests)
+    return found
 
 
 def ended_well(entries: list[tuple[str, str, str]]) -> set[str]:
@@ -131,22 +137,30 @@ class UnittestCheck:
 
     @property
     def probe(self) -> Program | None:
-        """The program to run once more after a pass: its entry point a stub, then its tests wrong."""
-        if self._known.stubbed is None:
+        """The program to run once more after a pass: its tests wrong, then its entry point a stub."""
+        if not self._known.stubbed:
             return None
-        dear = self._known.cpu_s > WRONG_CPU_S_MAX
-        return replace(self.program, stub=True, wrong=None if dear else wrong_tests(self.tests.asserts[0]))
+        dear = self._known.cpu_s > WRONG_CPU_S_MAX or WRONG not in self._known.stubbed
+        limits = self.program.limits
+        if limits.wall_s is not None:
+            limits = replace(limits, wall_s=PROBE_WALL_FACTOR * limits.wall_s)
+        wrong = None if dear else wrong_tests(self.tests.asserts[0])
+        return replace(self.program, stub=True, wrong=wrong, limits=limits)
 
     def tampered(self, run: Run) -> str | None:
         """Return what shows, by the run of the probe, that the tests were tampered with."""
         if run.outcome is Outcome.TAMPERING:
             return run.error
-        frame = run.frames[0] if run.frames else None
-        found = stubbed_of(frame.value) if frame is not None and frame.error is None else None
-        known = self._known.stubbed or {}
-        for kind, tests in (found or {}).items():
-            forged = sorted(set(tests) - set(known.get(kind, ())))
+        program = self.probe
+        assert program is not None
+        found = stubbed_of(run, program)
+        for kind, tests in found.items():
+            forged = sorted(set(tests) - set(self._known.stubbed.get(kind, tests)))
             if forged:
                 how = "meets a wrong expectation as well" if kind == WRONG else "passes without the program"
                 return f"{how}: {', '.join(forged)}"
-        return None
+        wanted = {k for k in self._known.stubbed if k != WRONG or program.wrong is not None}
+        limited = run.outcome in (Outcome.TIMEOUT, Outcome.MEMORY_LIMIT)
+        if wanted <= set(found) or (limited and WRONG in found):  # the limit is for one run of the tests
+            return None
+        return f"did not come to the end of its probe: {run.error or run.outcome.value}"

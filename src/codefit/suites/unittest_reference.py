@@ -24,7 +24,7 @@ from codefit.suites.schedule import Schedule
 from codefit.suites.unittest_check import Known, ended_well, entries_of, stubbed_of
 from codefit.suites.wrong_tests import wrong_tests
 
-_VERSION = "3"
+_VERSION = "4"
 _LIMITS = Limits(cpu_s=240.0, wall_s=400.0, memory_mb=6144, processes=64, file_mb=256, output_bytes=4_000_000)
 PROBE_WALL_S = 20.0
 _SLOW_WORDS = ("sleep", "timeout", "socket", "keras", "permutations")
@@ -97,7 +97,7 @@ def _run_all(sources: Sequence[UnitSource], sandbox: Sandbox) -> Iterator[tuple[
             yield sources[index], known, lasting
     order = sorted(waiting)
     probes: list[tuple[Program, OnFrame | None]] = [
-        (_program(sources[i], wall_s=PROBE_WALL_S + waiting[i].wall_s), None) for i in order
+        (_program(sources[i], wall_s=PROBE_WALL_S + 2 * waiting[i].wall_s), None) for i in order
     ]
     for number, run in sandbox.map(probes):
         index = order[number]
@@ -141,7 +141,7 @@ def _known(source: UnitSource, run: Run) -> tuple[Known, bool]:
         total = len({n for n, _, _ in entries})
         failure = f"{len({n for n, _, _ in bad})} of {total} tests fail with the reference: {name}: "
         return Known(failure=failure + _reason(text or status)), True
-    return Known(tuple(sorted(well)), None, run.cpu_s, run.wall_s, run.peak_mb or 0.0), True
+    return Known(tuple(sorted(well)), {}, run.cpu_s, run.wall_s, run.peak_mb or 0.0), True
 
 
 def _lasts(run: Run) -> bool:
@@ -151,9 +151,7 @@ def _lasts(run: Run) -> bool:
 def _with_stubs(known: Known, source: UnitSource, run: Run) -> Known:
     if run.outcome is Outcome.SANDBOX_FAILED:
         raise CodefitError(f"the sandbox failed: {run.error}", where=f"reference of {source.task_id}")
-    frame = run.frames[0] if run.frames else None
-    found = stubbed_of(frame.value) if frame is not None and frame.error is None else None
-    return replace(known, stubbed=found)
+    return replace(known, stubbed=stubbed_of(run, _program(source, wall_s=0.0)))
 
 
 def _reason(text: str) -> str:
@@ -183,7 +181,7 @@ def _load(path: Path) -> dict[str, Known]:
 
 
 def _from_json(row: dict[str, Any]) -> Known:
-    stubbed = row["stubbed"] and {kind: tuple(tests) for kind, tests in row["stubbed"].items()}
+    stubbed = {kind: tuple(tests) for kind, tests in row["stubbed"].items()}
     return Known(
         tuple(row["tests"]),
         stubbed,

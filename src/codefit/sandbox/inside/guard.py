@@ -65,7 +65,8 @@ Entry = tuple[Any, str, Any, Any]
 Verify = Callable[[bool], bool]
 
 
-def _code_of(value: Any) -> Any:
+def code_of(value: Any) -> Any:
+    """Return the code of a function or of a class's or static method, None for anything else."""
     inner = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
     return inner.__code__ if type(inner) is FunctionType else None
 
@@ -74,9 +75,7 @@ def _entries(holder: Any, names: Iterable[str] | None) -> list[Entry]:
     space = vars(holder)
     chosen = [n for n in (space if names is None else names) if n in space]
     kept = [n for n in chosen if isinstance(holder, type) or callable(space[n]) or n in dir(builtins)]
-    return [
-        (holder, n, space[n], _code_of(space[n])) for n in kept if n not in ("__doc__", "__annotations__")
-    ]
+    return [(holder, n, space[n], code_of(space[n])) for n in kept if n not in ("__doc__", "__annotations__")]
 
 
 def _classes() -> list[type]:
@@ -101,7 +100,7 @@ def verifier(own: Iterable[type] = ()) -> Verify:
 
     def same(entry: Entry) -> bool:
         holder, name, value, code = entry
-        return vars(holder).get(name) is value and (code is None or _code_of(value) is code)
+        return vars(holder).get(name) is value and (code is None or code_of(value) is code)
 
     def verify(strictly: bool) -> bool:
         return (
@@ -138,6 +137,11 @@ class StubCalled(BaseException):
 def raising(*_args: Any, **_kwargs: Any) -> Any:
     """Stand in for the program's function, and raise."""
     raise StubCalled
+
+
+def none(*_args: Any, **_kwargs: Any) -> Any:
+    """Stand in for the program's function, and return None."""
+    return None
 
 
 def inspected(function: Any, is_lying: Callable[[Any], bool]) -> Any:

@@ -52,15 +52,52 @@ def steps(
     `load` executes the program and returns its namespace. `deliver` sends a frame of `harness`.
     """
     during, after = _warm.pop()
-    head = [_attempt(load, describe), _loaded(deliver), _verified(after), _prepared(request, describe),
-            _loaded(deliver), _verified(after), _ready(deliver)]  # fmt: skip
+    checked = [_loaded(deliver), _verified(after)]
+    head = [_attempt(load, describe), *checked]
     if request["kind"] == "unittest":
-        tests = [_class_step(request, during, describe)]
-    else:
-        tests = [_test_step(text, request["kind"], describe) for text in request["tests"]]
-    for test in tests:
+        return [*head, _ready(deliver), *_class_steps(request, deliver, describe, during, after)]
+    head += [_attempt_on(_space_maker(request), describe), *checked]
+    if request["stub"]:
+        head += [_attempt_on(_stubber(request["entry_point"], guard.raising), describe), checked[0]]
+    head.append(_ready(deliver))
+    for text in request["tests"]:
+        test = _test_step(text, request["kind"], describe)
         head += [test, _verified(after, at_end=True), _reported(deliver)]
     return head
+
+
+def _class_steps(
+    request: dict[str, Any],
+    deliver: Deliver,
+    describe: Describe,
+    during: guard.Verify,
+    after: guard.Verify,
+) -> list[Step]:
+    """Return the steps of a unittest module, or of its probe.
+
+    The probe's wrong tests come first, so that up to their end a program finds what it finds elsewhere.
+    """
+    entry_point, (text,), wrong = request["entry_point"], request["tests"], request["wrong"]
+
+    def run_over(tests: str, stub: Callable[..., Any] | None, finish: Step) -> list[Step]:
+        kept: list[Any] = []
+        loaded = [_attempt_on(_module_maker(tests), describe), _loaded(deliver), _verified(after)]
+        if stub is not None:
+            loaded.append(_attempt_on(_stubber(entry_point, stub), describe))
+        return [*loaded, _watched(kept, during, describe), _tests_run(describe), _verified(after, at_end=True),
+                _ended(kept), finish]  # fmt: skip
+
+    found: dict[str, list[str]] = {}
+    steps = [_wrapped(entry_point)]
+    if not request["stub"]:
+        return [*steps, *run_over(text, None, _finished(lambda entries, _held: entries, deliver))]
+    if wrong is not None:
+        _, lines, names = wrong
+        accepting = lambda entries, held: unittests.accepting(entries, held, lines, names)  # noqa: E731
+        steps += run_over(wrong[0], None, _finished(accepting, deliver))
+    for kind, stub in (("raises", guard.raising), ("none", guard.none)):
+        steps += run_over(text, stub, _noted(kind, found))
+    return [*steps, _told(found, deliver)]
 
 
 def hide() -> None:
@@ -125,57 +162,141 @@ def _verified(verify: guard.Verify, *, at_end: bool = False) -> Step:
     return step
 
 
-def _prepared(request: dict[str, Any], describe: Describe) -> Step:
-    """Return a step that makes of the program's namespace the one that tests run in.
-
-    The tests of a unittest module share the program's namespace, since they replace names in it. Others
-    get their own: the program's names, less those that hide a builtin.
-    """
-    entry_point, kind, setup = request["entry_point"], request["kind"], request["setup"]
-    texts, stub = request["tests"], request["stub"]
-
-    def make(namespace: dict[str, Any]) -> dict[str, Any]:
-        if kind == "unittest":
-            space = namespace
-            setup_text, name = texts[0], "__test__.py"
-        else:
-            space = {k: v for k, v in namespace.items() if k not in _BUILTINS or k == entry_point}
-            space["__builtins__"] = dict(_BUILTINS)
-            setup_text, name = setup, "<setup>"
-        if entry_point in space:
-            space[entry_point] = guard.inspected(space[entry_point], guard.lies)
-        exec(compile(setup_text, name, "exec", dont_inherit=True), space)  # noqa: S102
-        if stub and kind != "unittest":
-            _put_stub(space, entry_point)
-        return space
+def _attempt_on(action: Callable[[dict[str, Any]], dict[str, Any]], describe: Describe) -> Step:
+    """Return an attempt at an action on the namespace so far."""
 
     def step(state: State) -> State:
         try:
-            return make(state[0]), None
+            return action(state[0]), None
         except BaseException as e:
             return None, describe(e)
 
     return step
 
 
-def _put_stub(space: dict[str, Any], entry_point: str) -> None:
-    holder, _, method = entry_point.rpartition(".")
-    if holder:
-        setattr(space[holder], method, guard.raising)
-    else:
-        space[entry_point] = guard.raising
+def _space_maker(request: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what makes the namespace of single tests: the program's names, less those that hide a builtin."""
+    entry_point, setup = request["entry_point"], request["setup"]
+
+    def make(namespace: dict[str, Any]) -> dict[str, Any]:
+        space = {k: v for k, v in namespace.items() if k not in _BUILTINS or k == entry_point}
+        space["__builtins__"] = dict(_BUILTINS)
+        if entry_point in space:
+            space[entry_point] = guard.inspected(space[entry_point], guard.lies)
+        exec(compile(setup, "<setup>", "exec", dont_inherit=True), space)  # noqa: S102
+        return space
+
+    return make
 
 
-def _class_step(request: dict[str, Any], verify: guard.Verify, describe: Describe) -> Step:
-    entry_point, stub, wrong = request["entry_point"], request["stub"], request["wrong"]
+def _module_maker(text: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what executes a module of tests in the program's namespace, in which they replace names."""
+
+    def make(namespace: dict[str, Any]) -> dict[str, Any]:
+        exec(compile(text, "__test__.py", "exec", dont_inherit=True), namespace)  # noqa: S102
+        return namespace
+
+    return make
+
+
+def _wrapped(entry_point: str) -> Step:
+    """Return a step that has the values of the program's function looked at."""
 
     def step(state: State) -> State:
+        space = state[0]
+        if entry_point in space:
+            space[entry_point] = guard.inspected(space[entry_point], guard.lies)
+        return space, None
+
+    return step
+
+
+def _stubber(entry_point: str, stub: Callable[..., Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    holder, _, method = entry_point.rpartition(".")
+
+    def put(space: dict[str, Any]) -> dict[str, Any]:
+        if holder:
+            setattr(space[holder], method, stub)
+        else:
+            space[entry_point] = stub
+        return space
+
+    return put
+
+
+def _watched(kept: list[Any], verify: guard.Verify, describe: Describe) -> Step:
+    """Return a step that prepares the class of tests; what must stay as it is goes to `kept`, out of reach."""
+
+    def step(state: State) -> State:
+        space = state[0]
         try:
-            if stub:
-                return unittests.probe(state[0], entry_point, wrong, verify), None, state[0]
-            return unittests.run_class(state[0], verify), None, state[0]
-        except BaseException as e:
-            return None, describe(e), state[0]
+            run, methods = unittests.watch_over(space, verify)
+        except unittests.NoTests as e:
+            kept.append((None, None, space))
+            return None, describe(e)
+        kept.append((run, methods, space))
+        return run, None
+
+    return step
+
+
+def _tests_run(describe: Describe) -> Step:
+    """Return a step that runs the tests; it is on the stack while the program's code runs."""
+
+    def step(state: State) -> State:
+        run, error = state
+        if error is None:
+            try:
+                unittests.run_tests(run)
+            except BaseException as e:
+                error = describe(e)
+        return None, error
+
+    return step
+
+
+def _ended(kept: list[Any]) -> Step:
+    """Return a step that ends with (entries, assertions that held), error, namespace."""
+
+    def step(state: State) -> State:
+        run, methods, space = kept.pop()
+        if state[1] is not None:
+            return None, state[1], space
+        return (unittests.ended(run, methods), run.held), None, space
+
+    return step
+
+
+def _finished(made_of: Callable[[Any, Any], Any], deliver: Deliver) -> Step:
+    """Return a step that sends what is made of a class's entries and held assertions, or its error."""
+
+    def step(state: State) -> State:
+        value, error, space = state
+        if error is None:
+            deliver(b"V", made_of(*value))
+        else:
+            deliver(b"E", error)
+        return space, None
+
+    return step
+
+
+def _noted(kind: str, found: dict[str, list[str]]) -> Step:
+    """Return a step that notes which tests of a class ended well, for `_told`."""
+
+    def step(state: State) -> State:
+        value, error, space = state
+        if error is None:
+            found[kind] = sorted({name for name, status, _ in value[0] if status == "ok"})
+        return space, None
+
+    return step
+
+
+def _told(found: dict[str, list[str]], deliver: Deliver) -> Step:
+    def step(state: State) -> State:
+        deliver(b"V", found)
+        return state
 
     return step
 

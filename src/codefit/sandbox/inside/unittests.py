@@ -2,8 +2,12 @@
 
 The frame of such a program is a list of [test, status, text] with the statuses `ok`, `failure`, `error`,
 `skipped`, `expected failure` and `unexpected success`; `setUpClass` and the like stand in it only where
-they fail. The frame of a probe is a dict: the tests that end well although the entry point is a stub that
-raises (`raises`) or returns None (`none`), and the tests of which a wrong expectation was met (`wrong`).
+they fail. The frames of a probe: a list of the tests that accept a wrong expectation, and a dict of those
+that end well although the entry point is a stub that raises (`raises`) or returns None (`none`).
+
+A run over the class takes three steps, so that what the program finds on the stack is the same in all
+runs, and little: the class is prepared (`watch_over`), its tests run (`run_tests`), and what is left is
+looked at (`ended`).
 """
 
 from __future__ import annotations
@@ -11,21 +15,19 @@ from __future__ import annotations
 import sys
 import unittest
 from collections.abc import Callable
-from types import FunctionType
+from dataclasses import dataclass
 from typing import Any
 
 from codefit.sandbox.inside import guard
 
 CLASS = "TestCases"
 _TEXT_CHARS = 300
-WRONG_FILE = "__test__.py"
-_EQUALITIES = frozenset(
-    n for n in dir(unittest.TestCase) if n.startswith("assert") and "Equal" in n and "Not" not in n
-)
+FILE = "__test__.py"
 _frame = sys._getframe
 _CALL = "_callTestMethod"  # what unittest calls a test method through, since Python 3.8
 _NOTES = tuple(n for n in dir(unittest.TestResult) if n.startswith(("add", "start", "stop")))
 _NAMES = tuple(n for n in dir(unittest.TestCase) if n.startswith("assert"))
+_NOTED = tuple(n for n in _NAMES if not n.endswith(("Raises", "RaisesRegex", "Warns", "WarnsRegex", "Logs")))
 _BITES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("assertEqual", (1, 2)),
     ("assertTrue", (False,)),
@@ -83,57 +85,105 @@ class Record(unittest.TestResult):
             self._note(test, "failure" if issubclass(err[0], test.failureException) else "error", err)
 
 
-def run_class(namespace: dict[str, Any], verify: Verify) -> list[list[str]]:
-    """Run `TestCases` of a test module that was executed in `namespace`; raises `NoTests`."""
+@dataclass
+class Watched:
+    """One run over a class of tests: what the program can reach, and what its tests need to be as they were."""
+
+    tests: type
+    record: Record
+    held: set[tuple[str, int]]
+    completed: list[None]
+
+
+Methods = list[tuple[type, str, Any, Any]]
+
+
+def watch_over(namespace: dict[str, Any], verify: Verify) -> tuple[Watched, Methods]:
+    """Prepare the class `TestCases` of a test module that was executed in `namespace`.
+
+    Everything is verified after each test method, before its clean-up may hide anything, and each assertion
+    that holds is noted by test and line. Returns what `run_tests` takes, and the functions of the class as
+    they must stay. Raises `NoTests`.
+    """
     tests = namespace.get(CLASS)
     if not isinstance(tests, type) or not _is_subclass(tests, _issue):
         raise NoTests(f"the tests define no class {CLASS}")
-    record = Record()
-    completed = _watch_over(tests, record, verify)
-    _run_suite(_load_tests(_new_loader(), tests), record)
-    well = [e for e in record.entries if e[1] == "ok"]
-    if len(well) > len(completed):
+    run = Watched(tests, Record(), set(), [])
+    methods: Methods = []
+    own = frozenset(n for c in tests.__mro__ if c not in _issue.__mro__ for n in vars(c))
+    for name in _NOTED:
+        if name not in own:
+            _set_attribute(tests, name, _noting(getattr(tests, name), run.held))
+    _set_attribute(tests, _CALL, _verifying(run, own, methods, verify))
+    methods += _methods(tests)
+    return run, methods.copy()
+
+
+def run_tests(run: Watched) -> None:
+    """Run the tests of a class that was prepared."""
+    _run_suite(_load_tests(_new_loader(), run.tests), run.record)
+
+
+def ended(run: Watched, methods: Methods) -> list[list[str]]:
+    """Return how each test ended; ends the process where the run is not what it was at its start."""
+    entries = run.record.entries
+    well = [e for e in entries if e[1] == "ok"]
+    same = _methods(run.tests) == methods and type(run.record) is Record and type(entries) is list
+    if not same or len(well) > len(run.completed):
         raise guard.trip(guard.PATCHED)
-    return record.entries
+    return entries
 
 
-def _watch_over(tests: type, record: Record, verify: Verify) -> list[None]:
-    """Have everything verified after each test method, before its clean-up may hide anything.
+def accepting(
+    entries: list[list[str]], held: set[tuple[str, int]], lines: list[int], names: list[str]
+) -> list[str]:
+    """Return the tests that accepted a wrong expectation: the assertion held, or the test ended well."""
+    wrong = frozenset(lines)
+    found = {test for test, line in held if line in wrong}
+    return sorted(found | {name for name, status, _ in entries if status == "ok" and name in names})
 
-    Returns a list that grows by one for each method that came to its end.
-    """
-    original = next(
-        vars(c)[_CALL] for c in tests.__mro__ if _CALL in vars(c) and not _is_ours(vars(c)[_CALL])
-    )
-    completed: list[None] = []
+
+def _noting(assertion: Callable[..., Any], held: set[tuple[str, int]]) -> Callable[..., Any]:
+    """Return an assertion that notes where it held."""
+
+    def check(self: Any, *args: Any, **kwargs: Any) -> Any:
+        value = assertion(self, *args, **kwargs)
+        caller = _frame(1)
+        if caller.f_code.co_filename == FILE:
+            held.add((self._testMethodName, caller.f_lineno))
+        return value
+
+    return check
+
+
+def _verifying(
+    run: Watched, own: frozenset[str], methods: Methods, verify: Verify
+) -> Callable[[Any, Any], None]:
+    """Return what unittest calls a test method through: it verifies that nothing was meddled with."""
+    tests, record, completed = run.tests, run.record, run.completed
+    original = getattr(tests, _CALL)
 
     def call(self: Any, method: Callable[[], Any]) -> None:
         original(self, method)
         shadowed = any(name in vars(self) for name in _NAMES) or any(n in vars(record) for n in _NOTES)
-        if shadowed or _methods(tests) != methods or not verify(False) or not _all_bite(self, tests):
+        if shadowed or _methods(tests) != methods or not verify(False) or not _all_bite(self, own):
             raise guard.trip(guard.PATCHED)
         completed.append(None)
 
-    _set_attribute(tests, _CALL, call)
-    methods = _methods(tests)
-    return completed
+    return call
 
 
-def _methods(tests: type) -> list[tuple[type, str, Any, Any]]:
+def _methods(tests: type) -> Methods:
     """Return the functions of the class of tests and of its bases up to unittest's, with their code."""
     own = [c for c in tests.__mro__ if c not in _issue.__mro__]
-    return [(c, n, v, v.__code__) for c in own for n, v in vars(c).items() if type(v) is FunctionType]
+    found = [(c, n, v, guard.code_of(v)) for c in own for n, v in vars(c).items()]
+    return [entry for entry in found if entry[3] is not None]
 
 
-def _is_ours(function: Any) -> bool:
-    """Return True for what an earlier run over the same class left there."""
-    return getattr(function, "__globals__", None) is globals()
-
-
-def _all_bite(case: Any, tests: type) -> bool:
-    """Return True if assertions that must fail do; methods that the tests define themselves are theirs."""
+def _all_bite(case: Any, own: frozenset[str]) -> bool:
+    """Return True if assertions that must fail do; those that the tests define themselves are theirs."""
     for name, arguments in _BITES:
-        if name in vars(tests):
+        if name in own:
             continue
         try:
             getattr(case, name)(*arguments)
@@ -143,50 +193,3 @@ def _all_bite(case: Any, tests: type) -> bool:
             return False
         return False
     return True
-
-
-def probe(
-    namespace: dict[str, Any], entry_point: str, wrong: list[Any] | None, verify: Verify
-) -> dict[str, list[str]]:
-    """Run the tests with the entry point replaced by stubs, then wrong tests with the entry point itself.
-
-    Returns the tests that end well by kind of stub, and the wrong ones of which an assertion held.
-    """
-    function = namespace[entry_point]
-    found = {}
-    for kind, stub in (("raises", guard.raising), ("none", _none)):
-        namespace[entry_point] = stub
-        found[kind] = sorted({name for name, status, _ in run_class(namespace, verify) if status == "ok"})
-    namespace[entry_point] = function
-    found["wrong"] = _accepted(namespace, *wrong, verify=verify) if wrong else []
-    return found
-
-
-def _none(*_args: Any, **_kwargs: Any) -> Any:
-    return None
-
-
-def _accepted(
-    namespace: dict[str, Any], text: str, lines: list[int], names: list[str], *, verify: Verify
-) -> list[str]:
-    """Run the named tests of a module with wrong expectations; returns those of which one was met."""
-    exec(compile(text, WRONG_FILE, "exec", dont_inherit=True), namespace)  # noqa: S102
-    tests, accepted = namespace[CLASS], set()
-
-    def watched(assertion: Callable[..., None]) -> Callable[..., None]:
-        def check(self: Any, *args: Any, **kwargs: Any) -> None:
-            assertion(self, *args, **kwargs)
-            caller = _frame(1)
-            if caller.f_lineno in lines and caller.f_code.co_filename == WRONG_FILE:
-                accepted.add(self._testMethodName)
-
-        return check
-
-    for name in _NAMES:
-        if name in _EQUALITIES and name not in vars(tests):
-            _set_attribute(tests, name, watched(getattr(tests, name)))
-    for name in dir(tests):
-        if name.startswith("test") and name not in names:
-            _set_attribute(tests, name, None)
-    run_class(namespace, verify)
-    return sorted(accepted)
