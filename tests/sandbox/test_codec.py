@@ -142,3 +142,19 @@ def test_keys_made_to_collide_are_refused() -> None:
     keys = b"".join(encode((2**61 - 1) * k) for k in range(5000))
     with pytest.raises(DecodeError, match="colliding"):
         decode(b"E" + struct.pack(">I", 5000) + keys)
+
+
+def test_numbers_of_numpy_arrive_as_the_plain_ones_they_equal() -> None:
+    """A program that computes with numpy returns such numbers without knowing."""
+    np = pytest.importorskip("numpy")
+    value = [np.int64(3), np.float64(0.5), np.bool_(True), np.str_("a"), {np.int64(2): (np.float64(0.1),)}]
+    back = decode(encode(value))
+    assert back == [3, 0.5, True, "a", {2: (0.1,)}]
+    assert [type(v) for v in back[:4]] == [int, float, bool, str]
+    arrays = decode(encode([np.array([1, 2]), np.longdouble(2), np.datetime64("2020")]))
+    assert all(type(v) is Opaque for v in arrays)
+
+
+def test_a_class_that_only_bears_a_name_of_numpys_is_opaque() -> None:
+    fake = type("int64", (), {"item": lambda self: 7})
+    assert type(decode(encode(fake()))) is Opaque

@@ -110,3 +110,11 @@ def test_a_lying_object_has_no_digest(box: Sandbox) -> None:
     run = box.run(Program(source, "calls", ((5000,),), "f", digest_over=(1000,)))
     assert isinstance(run.frames[0].value, Digest)
     assert run.frames[0].value.hex == ""
+
+
+def test_numbers_of_numpy_have_the_digest_of_plain_ones() -> None:
+    np = pytest.importorskip("numpy")
+    plain = [*range(5000)]
+    assert fingerprint(np.array(plain).tolist()) == fingerprint([*np.array(plain)]) == fingerprint(plain)
+    assert fingerprint([(1, 2.5)] * 3000) == fingerprint([(np.int64(1), np.float64(2.5))] * 3000)
+    assert fingerprint({1: [plain, 2]}) == fingerprint({np.int64(1): [[*np.array(plain)], np.int8(2)]})

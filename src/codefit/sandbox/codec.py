@@ -2,7 +2,8 @@
 
 Both sides of the sandbox use this file: the program's side encodes what a test returned, the judge
 decodes it. Types are exact: a subclass of int, str, list, … is opaque, and so is everything else that
-is not plain data. Counter, OrderedDict and defaultdict are encoded as dict, by exact type.
+is not plain data. Counter, OrderedDict and defaultdict are encoded as dict, by exact type, and numpy's
+scalars as the Python numbers that they equal.
 Format: one tag byte, then a fixed-size payload, or a 4-byte length and that many bytes or items.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,10 @@ _F64 = struct.Struct(">d")
 _C128 = struct.Struct(">dd")
 _I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
 _SEQUENCES = {list: b"L", tuple: b"U", set: b"E", frozenset: b"Z"}
+_NUMPY_SCALARS = frozenset({
+    "bool", "bool_", "int8", "int16", "int32", "int64", "longlong", "uint8", "uint16", "uint32", "uint64",
+    "ulonglong", "float16", "float32", "float64", "complex64", "complex128", "str_", "bytes_",
+})  # fmt: skip
 _MAPPINGS = frozenset({dict, collections.Counter, collections.OrderedDict, collections.defaultdict})
 
 
@@ -101,8 +107,16 @@ def _put(out: bytearray, value: Any, cap: int, depth: int) -> None:
     elif kind is Digest:
         raw = value.hex.encode()
         out += _TAG_U32.pack(b"X", len(raw)) + raw + _I64.pack(value.size)
+    elif is_numpy_scalar(kind):
+        _put(out, value.item(), cap, depth)
     else:
         _put_opaque(out, _TYPE_NAME(kind))
+
+
+def is_numpy_scalar(kind: type) -> bool:
+    """Return True for a type of numpy's whose values equal, and become, plain ones."""
+    name = _TYPE_NAME(kind)
+    return name in _NUMPY_SCALARS and getattr(sys.modules.get("numpy"), name, None) is kind
 
 
 def _put_int(out: bytearray, value: int) -> None:

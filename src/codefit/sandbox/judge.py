@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from codefit.core.files import without_surrogates
@@ -127,7 +127,6 @@ def _wall_s(limits: Limits) -> float:
 
 def _request(program: Program) -> dict[str, Any]:
     tests = [encode(tuple(t)) if program.kind == "calls" else t for t in program.tests]
-    wrong = program.wrong
     return {
         "kind": program.kind,
         "source": program.source,
@@ -137,7 +136,7 @@ def _request(program: Program) -> dict[str, Any]:
         "guard": _guarded(program),
         "stub": program.stub,
         "over": list(program.digest_over),
-        "wrong": [wrong.text, list(wrong.lines), list(wrong.names)] if wrong else None,
+        "wrong": list(astuple(program.wrong)) if program.wrong else None,
     }
 
 

@@ -68,6 +68,14 @@ class WrongTests:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongAsserts:
+    """The setup and the tests of a program of kind `exprs` or `asserts`, with wrong expectations."""
+
+    setup: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One hostile program and the tests to run it on, as data.
 
@@ -78,9 +86,9 @@ class Program:
     `unittest`: the one test is the text of a module with a class `TestCases`; its one frame is described
     in `codefit.sandbox.inside.unittests`.
     `guard` watches tests that are decided beside the program (always so for `asserts` and `unittest`).
-    `stub` replaces the entry point: a run in which tests still pass shows that they were tampered with;
-    for `unittest` the tests of `wrong` run before that, with the program's own function, and give one more
-    frame, the first.
+    `stub` replaces the entry point: a run in which tests still pass shows that they were tampered with.
+    The tests of `wrong` run before that, with the program's own function; their frames, one for `unittest`,
+    are the first.
     `digest_over`: for each test, the bytes of an encoded value above which a digest of it leaves instead
     (None: never; never for values made of floats, which are compared with a tolerance).
     Raises `ValueError` for a program without tests, calls without entry point, or another hash seed than 0.
@@ -95,7 +103,7 @@ class Program:
     hash_seed: int = 0
     guard: bool = False
     stub: bool = False
-    wrong: WrongTests | None = None
+    wrong: WrongTests | WrongAsserts | None = None
     digest_over: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
@@ -111,7 +119,17 @@ class Program:
     @property
     def frames(self) -> int:
         """The number of frames that a run to the end delivers."""
-        return len(self.tests) + (self.wrong is not None)
+        return len(self.tests) + self.wrong_frames
+
+    @property
+    def wrong_frames(self) -> int:
+        """The number of the first frames, which are those of wrong tests."""
+        match self.wrong:
+            case WrongAsserts(tests=tests):
+                return len(tests)
+            case WrongTests():
+                return 1
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ from typing import Any, Protocol
 from codefit.core.files import without_surrogates
 from codefit.core.types import Outcome, Tests
 from codefit.sandbox.codec import Digest
-from codefit.sandbox.types import Frame, Limits, Program, Run
+from codefit.sandbox.types import Frame, Limits, Program, Run, WrongAsserts
 from codefit.suites.asserts import Split, split_assert
 from codefit.suites.compare import Comparer, PlainComparer
 from codefit.suites.show import short
 from codefit.suites.stdio import as_text, same_output
+from codefit.suites.wrong_asserts import wrong_asserts, wrong_expression
 
 KEEP_BYTES = 64 * 1024  # an encoded value above this is kept and sent as a digest, where equality decides
 _COMPARE_FAULTS = (ArithmeticError, RecursionError, TypeError, ValueError, MemoryError)
@@ -90,7 +91,8 @@ class Check:
     empty set of tests would pass everything.
 
     Assert tests that cannot be split into expression and expectation (`trusting` is True then) are decided
-    beside the program, which is watched and, after a pass, run again with its entry point replaced.
+    beside the program, which is watched and, after a pass, run again with wrong expectations and with its
+    entry point replaced.
     """
 
     def __init__(
@@ -133,11 +135,25 @@ class Check:
 
     @property
     def probe(self) -> Program | None:
-        """The program to run once more after a pass: its trusting tests must fail with a stub in it."""
-        if not self.trusting or not self.tests.entry_point or not self._stubbed:
+        """The program to run once more after a pass: made wrong, and with a stub in it, its tests must fail."""
+        if not self.trusting:
             return None
-        texts = tuple(self.program.tests[i] for i in self._stubbed)
-        return replace(self.program, tests=texts, stub=True)
+        texts = tuple(self.program.tests[i] for i in self._stubbed) if self.tests.entry_point else ()
+        program = replace(self.program, wrong=self._wrong[0])
+        return replace(program, tests=texts, stub=True) if texts else replace(program, tests=("None",))
+
+    @cached_property
+    def _wrong(self) -> tuple[WrongAsserts, tuple[int, ...]]:
+        """The tests with wrong expectations, and which of them cannot pass."""
+        program = self.program
+        if self._splits is None:
+            return wrong_asserts(program.tests, program.setup)
+        trusting = self._trusting(self._splits)
+        texts = [
+            wrong_expression(self.tests.asserts[i]) if i in trusting else text
+            for i, text in enumerate(program.tests)
+        ]
+        return WrongAsserts(program.setup, tuple(texts)), tuple(trusting)
 
     @cached_property
     def _stubbed(self) -> tuple[int, ...]:
@@ -154,10 +170,20 @@ class Check:
         """Return what shows, by the run of the probe, that a test was tampered with."""
         if run.outcome is Outcome.TAMPERING:
             return run.error
-        for number, frame in zip(self._stubbed, run.frames, strict=False):
-            if frame.error is None and self._right(number, frame.value):
+        first = len(self.tests)  # frame of the tests with a stub, behind those of the wrong tests
+        for number, frame in enumerate(run.frames[:first]):
+            if number in self._wrong[1] and self._met(number, frame):
+                return f"meets a wrong expectation as well: {self.tests.asserts[number][:200]}"
+        for number, frame in zip(self._stubbed, run.frames[first:], strict=False):
+            if self._met(number, frame):
                 return f"passes without the program: {self.tests.asserts[number][:200]}"
-        return None
+        limited = run.outcome in (Outcome.TIMEOUT, Outcome.MEMORY_LIMIT, Outcome.SANDBOX_FAILED)
+        if run.outcome is Outcome.PASSED or (limited and len(run.frames) >= first):
+            return None
+        return f"did not come to the end of its probe: {run.error or run.outcome.value}"
+
+    def _met(self, number: int, frame: Frame) -> bool:
+        return frame.error is None and self._right(number, frame.value)
 
     def on_frame(self, index: int, frame: Frame) -> bool:
         """Judge the frame of one test; False asks the sandbox to stop."""

@@ -55,11 +55,12 @@ def mbpp_task(row: dict[str, Any]) -> Task | None:
     code = str(row["code"])
     setup = str(row.get("test_setup_code") or "")
     setup += "".join(f"\n{line}" for line in row.get("test_imports") or [])
+    entry_point = entry_point_of(asserts, code)
     return Task(
         task_id=f"Mbpp/{number}",
         prompt=f'"""\n{request}\n{asserts[0]}\n"""\n',
-        entry_point=entry_point_of(asserts, code),
-        tests=Tests("asserts", asserts=asserts, setup=setup.strip()),
+        entry_point=entry_point,
+        tests=Tests("asserts", entry_point, asserts, setup=setup.strip()),
         reference=code,
     )
 

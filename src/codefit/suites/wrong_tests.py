@@ -10,8 +10,10 @@ way, so that a program cannot tell which of the two it meets.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from codefit.sandbox.types import WrongTests
 from codefit.suites.prefix import parse
@@ -113,7 +115,7 @@ def _other_literal(method: _Method) -> _Change | None:
                 constant.lineno,
                 constant.col_offset,
                 constant.end_col_offset,
-                _OTHER[type(constant.value)](constant.value),
+                ast.unparse(ast.Constant(_OTHER[type(constant.value)](constant.value))),
                 frozenset(line for c in same for line in _lines(c)),
                 _is_certain(method, same),
             )
@@ -195,11 +197,22 @@ def _leaf(literal: ast.expr) -> ast.Constant | None:
     return min(plain, key=lambda n: (n.lineno, n.col_offset), default=None)
 
 
-_OTHER = {
-    int: lambda v: repr(v + 1),
-    float: lambda v: repr(v * 2 + 1.5),
-    str: lambda v: repr(v + "~"),
-    bool: lambda v: repr(not v),
+def other_literal(literal: ast.expr) -> ast.expr | None:
+    """Return a literal that is unequal to this one, None where it is no literal that has one."""
+    constant = _leaf(literal)
+    if constant is None:
+        return None
+    copies: dict[int, Any] = {}
+    changed = copy.deepcopy(literal, copies)
+    copies[id(constant)].value = _OTHER[type(constant.value)](constant.value)
+    return changed
+
+
+_OTHER: dict[type, Callable[[Any], Any]] = {
+    int: lambda v: v + 1,
+    float: lambda v: v * 2 + 1.5,
+    str: lambda v: v + "~",
+    bool: lambda v: not v,
 }
 
 

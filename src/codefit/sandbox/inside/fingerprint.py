@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import chain, islice
 from typing import Any
 
-from codefit.sandbox.codec import Digest
+from codefit.sandbox.codec import Digest, is_numpy_scalar
 
 _sha256, _dumps, _isnan = hashlib.sha256, marshal.dumps, math.isnan
 _PLAIN = frozenset({int, str, bytes, type(None)})
@@ -84,11 +84,17 @@ def _sequence(update: Update, value: Any, tag: bytes) -> int:
 def _block(update: Update, block: list[Any]) -> int:
     """Feed some items of a sequence: the way taken must be the same for equal blocks."""
     kinds = set(map(type, block))
+    if any(map(is_numpy_scalar, kinds)):
+        block = [item.item() if is_numpy_scalar(type(item)) else item for item in block]
+        kinds = set(map(type, block))
     if kinds <= _SCALARS:
         update(b"p" + _dumps(block if kinds <= _PLAIN else [*map(_normal, block)], _WITHOUT_REFERENCES))
         return len(block)
     if kinds <= _SEQUENCES.keys():
         inner = set(map(type, chain.from_iterable(block)))
+        if any(map(is_numpy_scalar, inner)):
+            block = [type(row)(x.item() if is_numpy_scalar(type(x)) else x for x in row) for row in block]
+            inner = set(map(type, chain.from_iterable(block)))
         if inner <= _SCALARS:
             flat = block if inner <= _PLAIN else [type(row)(map(_normal, row)) for row in block]
             update(b"q" + _dumps(flat, _WITHOUT_REFERENCES))

@@ -56,14 +56,42 @@ def steps(
     head = [_attempt(load, describe), *checked]
     if request["kind"] == "unittest":
         return [*head, _ready(deliver), *_class_steps(request, deliver, describe, during, after)]
-    head += [_attempt_on(_space_maker(request), describe), *checked]
-    if request["stub"]:
-        head += [_attempt_on(_stubber(request["entry_point"], guard.raising), describe), checked[0]]
-    head.append(_ready(deliver))
-    for text in request["tests"]:
-        test = _test_step(text, request["kind"], describe)
-        head += [test, _verified(after, at_end=True), _reported(deliver)]
-    return head
+    return [*head, *_assert_steps(request, deliver, describe, after)]
+
+
+def _assert_steps(
+    request: dict[str, Any], deliver: Deliver, describe: Describe, after: guard.Verify
+) -> list[Step]:
+    """Return the steps of single tests, or of their probe: the wrong ones, then a stub in the program."""
+    entry_point, kind = request["entry_point"], request["kind"]
+    kept: list[Any] = []
+
+    def run_over(setup: str, texts: list[str], *, stub: bool) -> list[Step]:
+        steps = [_fetch(kept), _attempt_on(_space_maker(entry_point, setup), describe), _loaded(deliver),
+                 _verified(after)]  # fmt: skip
+        if stub:
+            steps += [_attempt_on(_stubber(entry_point, guard.raising), describe), _loaded(deliver)]
+        for text in texts:
+            steps += [_test_step(text, kind, describe), _verified(after, at_end=True), _reported(deliver)]
+        return steps
+
+    wrong = run_over(*request["wrong"], stub=False) if request["wrong"] else []
+    right = run_over(request["setup"], request["tests"], stub=request["stub"])
+    return [_keep(kept), _ready(deliver), *wrong, *right]
+
+
+def _keep(kept: list[Any]) -> Step:
+    """Return a step that keeps the namespace, out of the program's reach."""
+
+    def step(state: State) -> State:
+        kept.append(state[0])
+        return state
+
+    return step
+
+
+def _fetch(kept: list[Any]) -> Step:
+    return lambda _state: (kept[0], None)
 
 
 def _class_steps(
@@ -174,9 +202,8 @@ def _attempt_on(action: Callable[[dict[str, Any]], dict[str, Any]], describe: De
     return step
 
 
-def _space_maker(request: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def _space_maker(entry_point: str, setup: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return what makes the namespace of single tests: the program's names, less those that hide a builtin."""
-    entry_point, setup = request["entry_point"], request["setup"]
 
     def make(namespace: dict[str, Any]) -> dict[str, Any]:
         space = {k: v for k, v in namespace.items() if k not in _BUILTINS or k == entry_point}
