@@ -117,7 +117,7 @@ def speed(o: Options) -> dict[str, Any]:
     samples = o.data / BASE / "mbpp.completions.jsonl.gz"
     mbpp(o, "warm-up")
     peers.evalplus(evalplus, o.data / MBPP_OLD, samples, o.work / "evalplus-base_model", o.jobs)
-    found: dict[str, Any] = {"all": _turns(o, evalplus, MBPP_OLD, samples, "base_model", 2)}
+    found: dict[str, Any] = {"all": _turns(o, evalplus, MBPP_OLD, samples, "base_model", 3)}
     rate = len(peers.lines(samples)) / min(r["wall_s"] for r in found["all"]["evalplus"])
     found["all"]["evalplus_per_s"] = round(rate, 1)
     data, chosen = _ordinary(o)
@@ -138,11 +138,15 @@ def _turns(o: Options, evalplus: str, data: str, samples: Path, name: str, times
     for _ in range(times):
         usage, _ = peers.codefit("mbpp+", o.data / data, samples, o.work / "speed", o.jobs)
         ours.append(used(usage) | {"evaluator_mb": _evaluator_mb(usage, o.work / "speed")})
-        usage, _ = peers.evalplus(evalplus, o.data / data, samples, o.work / f"evalplus-{name}", o.jobs)
-        theirs.append(used(usage))
+        usage, verdicts = peers.evalplus(
+            evalplus, o.data / data, samples, o.work / f"evalplus-{name}", o.jobs
+        )
+        theirs.append(used(usage) | {"plus_passed": sum(plus for _, plus in verdicts.values())})
         print(f"  {name}: codefit {ours[-1]}, evalplus {theirs[-1]}", flush=True)
+    # A run in which evalplus cut a slow right answer off did less work, and is no measure.
+    whole = [x for x in theirs if x["plus_passed"] == max(y["plus_passed"] for y in theirs)]
     ratios = {
-        k: round(min(x[k] for x in ours) / min(x[k] for x in theirs), 3)
+        k: round(min(x[k] for x in ours) / min(x[k] for x in whole), 3)
         for k in ("wall_s", "cpu_s", "peak_mb")
     }
     return {"codefit": ours, "evalplus": theirs, "ratio": ratios}
