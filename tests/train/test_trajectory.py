@@ -24,6 +24,7 @@ from codefit.core.recipe import TrainSettings
 from codefit.models.load import resolve_dtype
 from codefit.train import loop
 from codefit.train.checkpoint import discard_foreign
+from codefit.train.device import OutOfMemory
 from codefit.train.loop import Job, train
 from codefit.train.plain import PlainSteps
 from tests.train.tiny import PAD, random_examples, tiny_model
@@ -199,6 +200,26 @@ def test_sigkill_at_any_instant_loses_nothing(model: Path, tmp_path: Path) -> No
     subprocess.run(command, cwd=root, env=env, check=True)
     assert_same(whole, broken, exact=True)
     assert not list(broken.rglob("*.part"))
+
+
+def test_too_little_device_memory_is_one_line_and_keeps_the_checkpoints(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(PlainSteps):
+        def step(self, step: Any, rate: float) -> tuple[float, float]:
+            if step.after.step > 4:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. ...")
+            return super().step(step, rate)
+
+    def full(trainee: Any, settings: Any, examples: Any, pad_id: int, seed: int) -> Full:
+        return Full(trainee, settings, examples, pad_id)
+
+    monkeypatch.setattr(loop, "make_steps", full)
+    with pytest.raises(
+        OutOfMemory, match=r"more memory than the budget of 7,000 MiB; lower format.max_length"
+    ):
+        train(make_job(model, memory=7000 * 2**20), tmp_path / "a", "x", silent)
+    assert [p.name for p in (tmp_path / "a" / "checkpoints").iterdir()] == ["step-0000003.pt"]
 
 
 def test_a_checkpoint_of_another_job_is_refused(model: Path, tmp_path: Path) -> None:

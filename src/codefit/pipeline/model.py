@@ -97,6 +97,7 @@ def train_stage(context: Context, arm: ArmSettings) -> None:
         budget=context.trained_budget(arm),
         seed=context.recipe.seed if settings.seed is None else settings.seed,
         pad_id=context.tokenizer.pad_token_id,
+        memory=parse_bytes(context.recipe.memory),
     )
     if discard_foreign(folder / "checkpoints", job.key()):
         context.listen(Event(f"train {arm.name}", "rows or settings changed: starting over"))

@@ -31,13 +31,14 @@ from codefit.core.types import Example
 from codefit.models.load import resolve_device, resolve_dtype
 from codefit.train import checkpoint, schedule
 from codefit.train.checkpoint import Cursor
+from codefit.train.device import hold_to, one_line_for_memory
 from codefit.train.model import prepare
 from codefit.train.steps import Steps, make_steps
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that decides the outcome of one training."""
+    """All that decides the outcome of one training; `memory` is the device's budget in bytes."""
 
     model: Path
     examples: Sequence[Example]
@@ -47,6 +48,7 @@ class Job:
     budget: int
     seed: int
     pad_id: int
+    memory: int | None = None
 
     def key(self) -> str:
         """Hash over model, rows and settings; a checkpoint belongs to one key."""
@@ -72,6 +74,12 @@ def train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]:
     """
     if job.settings.threads:
         torch.set_num_threads(job.settings.threads)
+    hold_to(job.memory, resolve_device(job.settings.device))
+    with one_line_for_memory(job.memory, folder):
+        return _train(job, folder, arm, listen)
+
+
+def _train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]:
     trainee = prepare(job.model, job.settings, job.seed)
     steps = make_steps(trainee, job.settings, job.examples, job.pad_id, job.seed)
     key, saved = job.key(), folder / "checkpoints"

@@ -1,0 +1,46 @@
+"""The memory of the device: held to the budget, so that a run that fits the plan fits the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from codefit.core.errors import CodefitError
+from codefit.core.units import mib
+
+
+class OutOfMemory(CodefitError):
+    """A step needed more than the budget."""
+
+
+def hold_to(budget: int | None, device: str) -> None:
+    """Cap the allocator so that, with the CUDA context, the process stays within `budget` bytes.
+
+    The context is what of the card is in use and not the allocator's, other programs included: a desktop's
+    share leaves less. Does nothing on a CPU or without a budget. Not covered: what a library allocates
+    past torch.
+    """
+    if budget is None or not device.startswith("cuda"):
+        return
+    torch.zeros(1, device=device)  # starts the context
+    free, total = torch.cuda.mem_get_info(device)
+    context = total - free - torch.cuda.memory_reserved(device)
+    share = max(0, budget - context) / total
+    torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
+
+
+@contextmanager
+def one_line_for_memory(budget: int | None, folder: Path) -> Iterator[None]:
+    """Turn torch's long message about memory into one line; checkpoints are not touched."""
+    try:
+        yield
+    except torch.OutOfMemoryError as e:
+        limit = f"the budget of {mib(budget):,.0f} MiB" if budget else "what the device has"
+        raise OutOfMemory(
+            f"a step needs more memory than {limit}",
+            where=str(folder),
+            todo="lower format.max_length or train.batch_size, or raise memory; the checkpoints are kept",
+        ) from e
