@@ -115,6 +115,7 @@ def test_stdin_programs_run_like_scripts(box: Sandbox) -> None:
         ("print(1)\nexit()", "1\n"),
         ("print(1)\nquit(0)", "1\n"),
         ("print(1, flush=True)\nimport os\nos._exit(0)", "1\n"),
+        ("import sys\nprint(1)\nsys.stdout.close()", "1\n"),
         ("print(1)\nexit(3)", "SystemExit: 3"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import os\nos._exit(9)", "exited with status 9"),

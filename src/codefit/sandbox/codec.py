@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_DEPTH = 150
-_CHECKED_HASHES = 512
+_SAME_HASH_MAX = 256
 
 _TYPE_NAME = type.__dict__["__name__"].__get__
 _U32 = struct.Struct(">I")
@@ -244,8 +244,10 @@ class _Reader:
 
 def _refuse_collisions(items: list[Any]) -> None:
     """Refuse keys made to collide: building a set of them would take the judge quadratic time."""
-    if len(items) >= _CHECKED_HASHES and len({hash(item) for item in items}) < len(items) // 8:
-        raise DecodeError("keys with colliding hashes")
+    if len(items) > _SAME_HASH_MAX:
+        times = collections.Counter(map(hash, items))
+        if max(times.values()) > _SAME_HASH_MAX:
+            raise DecodeError("keys with colliding hashes")
 
 
 _TAG_INT64 = ord("i")

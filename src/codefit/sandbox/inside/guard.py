@@ -52,6 +52,8 @@ _FUNCTIONS: dict[str, tuple[str, ...] | None] = {
 # tests replace these for a while, and some forget to put them back
 _OFTEN_PATCHED = frozenset({"open", "print", "input", "exit", "quit", "__import__", "copyright", "credits", "license",
                             "help", "_"})  # fmt: skip
+# for people, or how long a message is
+_OF_NO_CONSEQUENCE = frozenset({"__doc__", "__annotations__", "maxDiff", "longMessage"})
 _REFUSED = frozenset({"gc.get_objects", "gc.get_referrers", "sys._current_frames", "sys._current_exceptions"})
 _ATOMS = frozenset({int, str, bytes, bool, float, complex, type(None)})
 _ITERATED = frozenset({list, tuple, set, frozenset})

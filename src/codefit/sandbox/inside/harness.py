@@ -250,10 +250,17 @@ def _run_main(code: Any, path: str, send: Send) -> NoReturn:
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc,unused-ignore]  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc,unused-ignore]  # noqa: SIM115
     error = _outcome_of(lambda: exec(code, namespace))  # noqa: S102
-    for finish in (_finish_threads, _run_exit_functions, lambda: sys.stdout.flush()):
+    for finish in (_finish_threads, _run_exit_functions, _flush):
         error = _outcome_of(finish) or error
     send(b"E" if error else b"V", error)
     _exit(1 if error else 0)
+
+
+def _flush() -> None:
+    """Flush standard output as the interpreter does at its end: not where the program closed it."""
+    stream = sys.stdout
+    if stream is not None and not getattr(stream, "closed", False):
+        stream.flush()
 
 
 def _outcome_of(action: Callable[[], Any]) -> str | None:
