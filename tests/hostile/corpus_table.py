@@ -6,9 +6,12 @@ a control is honest, and must return `x + 1`. Placeholders name things of the ho
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from codefit.sandbox import Limits, Program
 
@@ -44,3 +47,9 @@ def read(name: str) -> list[Case]:
         Case(f"{name}:{title}", body, dict(pair.split("=") for pair in (settings or "").split()))
         for title, settings, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True)
     ]
+
+
+def skip_without_libraries(case: Case) -> None:
+    """Skip a program that needs a library which is not installed."""
+    if "numpy" in case.text and importlib.util.find_spec("numpy") is None:
+        pytest.skip("numpy is not installed")

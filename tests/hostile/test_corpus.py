@@ -17,9 +17,11 @@ from codefit.sandbox import Sandbox
 from tests.hostile import corpus_table
 
 ATTACKS = [
-    case for name in ("host", "network", "channel", "resources", "hangs") for case in corpus_table.read(name)
+    case
+    for name in ("host", "network", "channel", "resources", "hangs", "more_values")
+    for case in corpus_table.read(name)
 ]
-CONTROLS = corpus_table.read("controls")
+CONTROLS = corpus_table.read("controls") + corpus_table.read("more_controls")
 LEVELS = ("bwrap+namespaces", "namespaces", "container", "landlock+seccomp")
 # what the weakest level gives away, or takes from honest programs, by its nature
 WEAKER = {
@@ -44,11 +46,13 @@ def _processes() -> set[str]:
 
 @pytest.fixture(scope="module", params=LEVELS)
 def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    try:
-        with Sandbox(level=request.param, jobs=1) as sandbox:
-            yield sandbox
-    except MissingPrerequisite as e:
-        pytest.skip(e.line())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CODEFIT_TEST_SECRET", "canary")
+        try:
+            with Sandbox(level=request.param, jobs=1) as sandbox:
+                yield sandbox
+        except MissingPrerequisite as e:
+            pytest.skip(e.line())
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,7 @@ def test_attack_gains_nothing(box: Sandbox, case: corpus_table.Case, places: dic
 @pytest.mark.parametrize("case", CONTROLS, ids=lambda c: c.name)
 def test_honest_program_passes(box: Sandbox, case: corpus_table.Case, places: dict[str, str]) -> None:
     _skip_what_is_weaker(box, case)
+    corpus_table.skip_without_libraries(case)
     run = box.run(case.program(places))
     assert run.outcome is Outcome.PASSED, run
     assert [f.value for f in run.frames] == [x + 1 for x in corpus_table.INPUTS], run
@@ -114,7 +119,7 @@ def test_machine_is_as_before_after_the_corpus(
     except MissingPrerequisite as e:
         pytest.skip(e.line())
     with sandbox:
-        for case in corpus_table.read("host"):
+        for case in (*corpus_table.read("host"), *corpus_table.read("more_values")):
             run = sandbox.run(case.program(places))
             if not _is_weaker(sandbox) or case.name not in WEAKER:
                 assert not any(f.value in (4, 42) for f in run.frames), case.name

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.hostile import corpus_table
-from tests.suites.unittest_tasks import read_lines, solutions, task, write_lines
+from tests.suites.unittest_tasks import RESULTS_TEST, TEST, read_lines, solutions, task, write_lines
 
-CHEATS = corpus_table.read("unittests")
-CONTROLS = corpus_table.read("unittest_controls")
+CHEATS = corpus_table.read("unittests") + corpus_table.read("more_unittests")
+CONTROLS = corpus_table.read("unittest_controls") + corpus_table.read("more_unittest_controls")
 
 
-def outcomes(cases: list[corpus_table.Case], folder: Path) -> dict[str, dict[str, str]]:
+def outcomes(cases: list[corpus_table.Case], test: str, folder: Path) -> dict[str, dict[str, str]]:
     """Judge all cases as samples of one task, through the command line."""
-    data = write_lines(folder / "tasks.jsonl", [task()])
+    folder.mkdir()
+    data = write_lines(folder / "tasks.jsonl", [task(test=test)])
     samples = solutions(folder / "samples.jsonl", [c.text for c in cases])
     command = [
         sys.executable,
@@ -40,12 +41,13 @@ def outcomes(cases: list[corpus_table.Case], folder: Path) -> dict[str, dict[str
     return {case.name: row for case, row in zip(cases, rows, strict=True)}
 
 
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+@pytest.fixture(scope="module", params=[TEST, RESULTS_TEST], ids=["in one line", "by a result"])
+def judged(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, str]]:
     folder = tmp_path_factory.mktemp("unittests")
-    (folder / "cheats").mkdir()
-    (folder / "controls").mkdir()
-    return outcomes(CHEATS, folder / "cheats") | outcomes(CONTROLS, folder / "controls")
+    found = outcomes(CHEATS, request.param, folder / "cheats")
+    return found | outcomes(CONTROLS, request.param, folder / "controls")
 
 
 @pytest.mark.parametrize("case", CHEATS, ids=lambda c: c.name)

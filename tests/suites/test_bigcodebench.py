@@ -243,3 +243,22 @@ def test_the_hard_set_says_so_when_it_is_not_whole(tmp_path: Path) -> None:
     data = write_lines(tmp_path / "tasks.jsonl", [task()])
     suite = load_suite("bigcodebench-hard", data, judging=False)
     assert suite.problems == ["1 tasks, the published hard set has 148"]
+
+
+def test_who_ends_the_probe_early_has_something_to_hide(tmp_path: Path) -> None:
+    """A program that notices that its function was replaced, and then ends the process, is no pass."""
+    program = RIGHT + (
+        "import os, sys, threading\n"
+        "mine = task_func\n"
+        "def watch():\n"
+        "    while getattr(task_func, '__wrapped__', task_func) is mine:\n"
+        "        pass\n"
+        "    os._exit(0)\n"
+        "sys.setswitchinterval(1e-5)\n"
+        "threading.Thread(target=watch, daemon=True).start()\n"
+    )
+    data = write_lines(tmp_path / "tasks.jsonl", [task(test=SLOW_TEST)])
+    execute(tmp_path, data, solutions(tmp_path / "s.jsonl", [program]))
+    (row,) = read_lines(tmp_path / "out" / "verdicts.jsonl")
+    assert row["outcome"] == "tampering", row
+    assert "did not come to the end of its probe" in row["error"]

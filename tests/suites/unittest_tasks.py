@@ -26,6 +26,26 @@ class TestCases(unittest.TestCase):
         with self.assertRaises(ValueError):
             task_func(-1)
 """
+# what is asserted is computed before, so that nothing of the assertion is looked up yet
+RESULTS_TEST = """
+import unittest
+class TestCases(unittest.TestCase):
+    def test_small(self):
+        result = task_func(1)
+        self.assertEqual(result, 2)
+    def test_large(self):
+        result = task_func(10**12)
+        expected = 1000000000001
+        self.assertEqual(result, expected)
+    def test_type(self):
+        value = task_func(5)
+        self.assertIsInstance(value, int)
+        self.assertTrue(value == 6)
+    def test_order(self):
+        result = task_func(3)
+        self.assertGreater(result, 3)
+        self.assertLess(result, 5)
+"""
 HEAD = "import math\ndef task_func(x):\n"
 REFERENCE = "    if x < 0:\n        raise ValueError('negative')\n    return x + 1\n"
 RIGHT = f"def task_func(x):\n{REFERENCE}"

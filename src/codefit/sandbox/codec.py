@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import collections
 import struct
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,8 @@ MAX_DEPTH = 150
 _SAME_HASH_MAX = 256
 
 _TYPE_NAME = type.__dict__["__name__"].__get__
+_TYPE_FLAGS = type.__dict__["__flags__"].__get__
+_HEAP_TYPE = 1 << 9
 _U32 = struct.Struct(">I")
 _TAG_U32 = struct.Struct(">cI")
 _TAG_I64 = struct.Struct(">cq")
@@ -110,13 +111,20 @@ def _put(out: bytearray, value: Any, cap: int, depth: int) -> None:
     elif is_numpy_scalar(kind):
         _put(out, value.item(), cap, depth)
     else:
-        _put_opaque(out, _TYPE_NAME(kind))
+        _put_opaque(out, _name(kind))
 
 
 def is_numpy_scalar(kind: type) -> bool:
-    """Return True for a type of numpy's whose values equal, and become, plain ones."""
+    """Return True for a type of numpy's whose values equal, and become, plain ones.
+
+    Such types are made in C, where no program can make one.
+    """
+    return not _TYPE_FLAGS(kind) & _HEAP_TYPE and _name(kind) in _NUMPY_SCALARS
+
+
+def _name(kind: type) -> str:
     name = _TYPE_NAME(kind)
-    return name in _NUMPY_SCALARS and getattr(sys.modules.get("numpy"), name, None) is kind
+    return name if type(name) is str else "?"
 
 
 def _put_int(out: bytearray, value: int) -> None:
@@ -141,7 +149,7 @@ def _put_opaque(out: bytearray, name: str) -> None:
 
 def _put_container(out: bytearray, value: Any, kind: type, cap: int, depth: int) -> None:
     if depth == 0:
-        _put_opaque(out, f"{_TYPE_NAME(kind)} (nested too deeply)")
+        _put_opaque(out, f"{_name(kind)} (nested too deeply)")
         return
     depth -= 1
     if kind in _SEQUENCES:

@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 _ORDER = ("codec", "inside.kernel", "inside.seccomp", "inside.landlock", "inside.isolate", "inside.watcher",
-          "inside.group", "inside.watch", "inside.forking", "inside.fingerprint", "inside.guard", "inside.guarded",
-          "inside.harness", "inside.root", "inside.server")  # fmt: skip
+          "inside.group", "inside.watch", "inside.forking", "inside.fingerprint", "inside.guard", "inside.hidden",
+          "inside.guarded", "inside.harness", "inside.root", "inside.server")  # fmt: skip
 _UNITTESTS = "inside.unittests"
 _ROOT_BUILT = "root-built"  # an argument of the interpreter that was started anew
 _PACKAGE = "codefit.sandbox"

@@ -15,6 +15,7 @@ from __future__ import annotations
 import builtins
 import functools
 import sys
+from codecs import lookup_error
 from collections.abc import Callable, Iterable
 from os import _exit
 from types import FunctionType, GetSetDescriptorType, MethodDescriptorType, ModuleType, WrapperDescriptorType
@@ -54,7 +55,15 @@ _OFTEN_PATCHED = frozenset({"open", "print", "input", "exit", "quit", "__import_
                             "help", "_"})  # fmt: skip
 # for people, or how long a message is
 _OF_NO_CONSEQUENCE = frozenset({"__doc__", "__annotations__", "maxDiff", "longMessage"})
-_REFUSED = frozenset({"gc.get_objects", "gc.get_referrers", "sys._current_frames", "sys._current_exceptions"})
+_REFUSED = frozenset(
+    {
+        "gc.get_objects",
+        "gc.get_referrers",
+        "sys._current_frames",
+        "sys._current_exceptions",
+        "sys.addaudithook",
+    }
+)
 _ATOMS = frozenset({int, str, bytes, bool, float, complex, type(None)})
 _ITERATED = frozenset({list, tuple, set, frozenset})
 _LOOKED_AT = 2000
@@ -62,6 +71,7 @@ _UNEQUAL: tuple[Any, ...] = (0, 1, 2.5, "", "x", b"", (), [], [1], {}, {"a": 1},
 _ORDERED = (0, "", ())
 _BUILT_IN = (WrapperDescriptorType, MethodDescriptorType, GetSetDescriptorType, type(None))
 _MOCKS = "unittest.mock"
+SURROGATES = "surrogatepass"  # how text is encoded that leaves the process
 
 Entry = tuple[Any, str, Any, Any]
 Verify = Callable[[bool], bool]
@@ -69,7 +79,7 @@ Verify = Callable[[bool], bool]
 
 def code_of(value: Any) -> Any:
     """Return the code of a function or of a class's or static method, None for anything else."""
-    inner = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+    inner = value.__func__ if type(value) in (classmethod, staticmethod) else value
     return inner.__code__ if type(inner) is FunctionType else None
 
 
@@ -77,7 +87,7 @@ def _entries(holder: Any, names: Iterable[str] | None) -> list[Entry]:
     space = vars(holder)
     chosen = [n for n in (space if names is None else names) if n in space]
     kept = [n for n in chosen if isinstance(holder, type) or callable(space[n]) or n in dir(builtins)]
-    return [(holder, n, space[n], code_of(space[n])) for n in kept if n not in ("__doc__", "__annotations__")]
+    return [(holder, n, space[n], code_of(space[n])) for n in kept if n not in _OF_NO_CONSEQUENCE]
 
 
 def _classes() -> list[type]:
@@ -99,6 +109,8 @@ def verifier(own: Iterable[type] = ()) -> Verify:
     builtin = tuple(_entries(builtins, None))
     own_modules = tuple((name, sys.modules[name]) for name in _FUNCTIONS if name in sys.modules)
     modules, often = sys.modules, _OFTEN_PATCHED
+    spaces = tuple(vars(h) for h in (*classes, *(m for m, _ in holders), builtins))
+    surrogates = lookup_error(SURROGATES)
 
     def same(entry: Entry) -> bool:
         holder, name, value, code = entry
@@ -106,7 +118,9 @@ def verifier(own: Iterable[type] = ()) -> Verify:
 
     def verify(strictly: bool) -> bool:
         return (
-            all(modules.get(name) is module for name, module in own_modules)
+            all(type(key) is str for space in spaces for key in space)
+            and lookup_error(SURROGATES) is surrogates
+            and all(modules.get(name) is module for name, module in own_modules)
             and all(len(vars(cls)) == size for cls, size in sizes)
             and all(same(e) for e in entries)
             and all(same(e) for e in builtin if strictly or e[1] not in often)

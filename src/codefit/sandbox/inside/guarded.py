@@ -1,22 +1,23 @@
 """Programs whose tests are decided beside them: run so that the program finds nothing to forge with.
 
-The work is a list of steps. Whatever holds the reply's nonce, what is expected of the reply, or what the
-guard compares with lives in steps that are not running while the program's code does, and the list
-itself only on the C stack, so that walking up frames from the program leads to none of it.
+The work is a list of steps. Some run the program's code, or touch what is the program's; while they do, the
+program can walk up the stack to them, and change their module. They are made of the module as it is in
+`front`. The others hold what the reply is signed with and what is expected of the program. They are made
+of a copy that nothing leads to (see `hidden`), never run together with the program's code, and look at
+objects of exact types only.
 """
 
 from __future__ import annotations
 
 import builtins
-import functools
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from codefit.sandbox.inside import guard
 
 try:
-    from codefit.sandbox.inside import unittests
+    from codefit.sandbox.inside import unittests as unittests
 except ImportError:  # built only by servers that have unittest imported
     unittests = None  # type: ignore[assignment]
 
@@ -26,75 +27,65 @@ Deliver = Callable[[bytes, Any], None]
 Describe = Callable[[BaseException], str]
 
 _BUILTINS = dict(vars(builtins))
-_warm: list[tuple[guard.Verify, guard.Verify]] = []
 
 
-def warm() -> None:
+def verifier() -> guard.Verify:
     """Capture what tests rely on, in the server, before any program."""
-    own = () if unittests is None else (unittests.Record,)
-    _warm[:] = [(guard.verifier(own), guard.verifier(own))]
+    return guard.verifier(() if unittests is None else (unittests.Record,))
 
 
-def run(box: list[Iterator[Step]]) -> None:
-    """Run the steps, one after the other; `box` is emptied so that no frame holds them."""
-    functools.reduce(_apply, box.pop(), ())
-
-
-def _apply(state: State, step: Step) -> State:
-    return step(state)
+def hide() -> None:
+    """Put all objects so far where the collector does not list them, and take away the way back."""
+    guard.refuse_introspection()
+    gc.freeze()
+    vars(gc).pop("unfreeze", None)
 
 
 def steps(
-    request: dict[str, Any], load: Callable[[], Any], deliver: Deliver, describe: Describe
+    front: Any,
+    request: dict[str, Any],
+    load: Callable[[], Any],
+    deliver: Deliver,
+    describe: Describe,
+    during: guard.Verify,
+    after: guard.Verify,
 ) -> list[Step]:
     """Return the steps of a program: load it, run its tests, report.
 
     `load` executes the program and returns its namespace. `deliver` sends a frame of `harness`.
     """
-    during, after = _warm.pop()
-    checked = [_loaded(deliver), _verified(after)]
-    head = [_attempt(load, describe), *checked]
+    loading = [front.attempt(load, describe), _loaded(deliver), _verified(after)]
     if request["kind"] == "unittest":
-        return [*head, _ready(deliver), *_class_steps(request, deliver, describe, during, after)]
-    return [*head, *_assert_steps(request, deliver, describe, after)]
+        return [*loading, _ready(deliver), *_class_steps(front, request, deliver, describe, during, after)]
+    return [*loading, *_assert_steps(front, request, deliver, describe, after)]
 
 
 def _assert_steps(
-    request: dict[str, Any], deliver: Deliver, describe: Describe, after: guard.Verify
+    front: Any, request: dict[str, Any], deliver: Deliver, describe: Describe, after: guard.Verify
 ) -> list[Step]:
     """Return the steps of single tests, or of their probe: the wrong ones, then a stub in the program."""
     entry_point, kind = request["entry_point"], request["kind"]
     kept: list[Any] = []
 
     def run_over(setup: str, texts: list[str], *, stub: bool) -> list[Step]:
-        steps = [_fetch(kept), _attempt_on(_space_maker(entry_point, setup), describe), _loaded(deliver),
-                 _verified(after)]  # fmt: skip
+        made = [_fetch(kept), front.attempt_on(front.space_maker(entry_point, setup), describe), _loaded(deliver),
+                _verified(after)]  # fmt: skip
         if stub:
-            steps += [_attempt_on(_stubber(entry_point, guard.raising), describe), _loaded(deliver)]
+            made += [
+                front.attempt_on(front.stubber(entry_point, front.guard.raising), describe),
+                _loaded(deliver),
+            ]
         for text in texts:
-            steps += [_test_step(text, kind, describe), _verified(after, at_end=True), _reported(deliver)]
-        return steps
+            made += [front.test_step(text, kind, describe), _verified(after, at_end=True), _reported(deliver)]
+        return made
 
     wrong = run_over(*request["wrong"], stub=False) if request["wrong"] else []
     right = run_over(request["setup"], request["tests"], stub=request["stub"])
     return [_keep(kept), _ready(deliver), *wrong, *right]
 
 
-def _keep(kept: list[Any]) -> Step:
-    """Return a step that keeps the namespace, out of the program's reach."""
-
-    def step(state: State) -> State:
-        kept.append(state[0])
-        return state
-
-    return step
-
-
-def _fetch(kept: list[Any]) -> Step:
-    return lambda _state: (kept[0], None)
-
-
 def _class_steps(
+    front: Any,
     request: dict[str, Any],
     deliver: Deliver,
     describe: Describe,
@@ -106,45 +97,31 @@ def _class_steps(
     The probe's wrong tests come first, so that up to their end a program finds what it finds elsewhere.
     """
     entry_point, (text,), wrong = request["entry_point"], request["tests"], request["wrong"]
+    kept: list[Any] = []
 
     def run_over(tests: str, stub: Callable[..., Any] | None, finish: Step) -> list[Step]:
-        kept: list[Any] = []
-        loaded = [_attempt_on(_module_maker(tests), describe), _loaded(deliver), _verified(after)]
+        made = [_fetch(kept), front.attempt_on(front.module_maker(tests), describe), _loaded(deliver),
+                _verified(after)]  # fmt: skip
         if stub is not None:
-            loaded.append(_attempt_on(_stubber(entry_point, stub), describe))
-        return [*loaded, _watched(kept, during, describe), _tests_run(describe), _verified(after, at_end=True),
-                _ended(kept), finish]  # fmt: skip
+            made.append(front.attempt_on(front.stubber(entry_point, stub), describe))
+        watched: list[Any] = []
+        return [*made, front.watched(during, describe), _hold(watched), front.tests_run(describe),
+                _verified(after, at_end=True), _ended(watched), finish]  # fmt: skip
 
     found: dict[str, list[str]] = {}
-    steps = [_wrapped(entry_point)]
+    first = [front.wrapped(entry_point), _keep(kept)]
     if not request["stub"]:
-        return [*steps, *run_over(text, None, _finished(lambda entries, _held: entries, deliver))]
+        return [*first, *run_over(text, None, _finished(lambda entries, _held: entries, deliver))]
     if wrong is not None:
         _, lines, names = wrong
         accepting = lambda entries, held: unittests.accepting(entries, held, lines, names)  # noqa: E731
-        steps += run_over(wrong[0], None, _finished(accepting, deliver))
-    for kind, stub in (("raises", guard.raising), ("none", guard.none)):
-        steps += run_over(text, stub, _noted(kind, found))
-    return [*steps, _told(found, deliver)]
+        first += run_over(wrong[0], None, _finished(accepting, deliver))
+    for kind, stub in (("raises", front.guard.raising), ("none", front.guard.none)):
+        first += run_over(text, stub, _noted(kind, found))
+    return [*first, _told(found, deliver)]
 
 
-def hide() -> None:
-    """Put all objects so far where the collector does not list them, and take away the way back."""
-    guard.refuse_introspection()
-    gc.freeze()
-    vars(gc).pop("unfreeze", None)
-
-
-def _attempt(action: Callable[[], Any], describe: Describe) -> Step:
-    """Return a step that ends with (value, None), or with (None, error) where the action fails."""
-
-    def step(_state: State) -> State:
-        try:
-            return action(), None
-        except BaseException as e:
-            return None, describe(e)
-
-    return step
+# steps that are hidden from the program
 
 
 def _loaded(deliver: Deliver) -> Step:
@@ -167,6 +144,29 @@ def _ready(deliver: Deliver) -> Step:
     return step
 
 
+def _keep(kept: list[Any]) -> Step:
+    """Return a step that keeps the namespace, the first part of the state."""
+
+    def step(state: State) -> State:
+        kept.append(state[0])
+        return state
+
+    return step
+
+
+def _fetch(kept: list[Any]) -> Step:
+    return lambda _state: (kept[0], None)
+
+
+def _verified(verify: guard.Verify, *, at_end: bool = False) -> Step:
+    def step(state: State) -> State:
+        if not verify(not at_end):
+            raise guard.trip(guard.PATCHED)
+        return state
+
+    return step
+
+
 def _reported(deliver: Deliver) -> Step:
     """Return a step that sends the value or the error of a test."""
 
@@ -181,16 +181,77 @@ def _reported(deliver: Deliver) -> Step:
     return step
 
 
-def _verified(verify: guard.Verify, *, at_end: bool = False) -> Step:
+def _hold(watched: list[Any]) -> Step:
+    """Return a step that holds what a run over a class is judged by, and lets only the run itself go on."""
+
     def step(state: State) -> State:
-        if not verify(not at_end):
-            raise guard.trip(guard.PATCHED)
+        watched.append(state[0])
+        return (None if state[0] is None else state[0][0]), state[1]
+
+    return step
+
+
+def _ended(watched: list[Any]) -> Step:
+    """Return a step that ends with (entries, assertions that held), and the error."""
+
+    def step(state: State) -> State:
+        if state[1] is not None:
+            return None, state[1]
+        return unittests.ended(*watched[0][1:]), None
+
+    return step
+
+
+def _finished(made_of: Callable[[Any, Any], Any], deliver: Deliver) -> Step:
+    """Return a step that sends what is made of a class's entries and held assertions, or its error."""
+
+    def step(state: State) -> State:
+        value, error = state
+        if error is None:
+            deliver(b"V", made_of(*value))
+        else:
+            deliver(b"E", error)
         return state
 
     return step
 
 
-def _attempt_on(action: Callable[[dict[str, Any]], dict[str, Any]], describe: Describe) -> Step:
+def _noted(kind: str, found: dict[str, list[str]]) -> Step:
+    """Return a step that notes which tests of a class ended well, for `_told`."""
+
+    def step(state: State) -> State:
+        value, error = state
+        if error is None:
+            found[kind] = sorted({name for name, status, _ in value[0] if status == "ok"})
+        return state
+
+    return step
+
+
+def _told(found: dict[str, list[str]], deliver: Deliver) -> Step:
+    def step(state: State) -> State:
+        deliver(b"V", found)
+        return state
+
+    return step
+
+
+# steps that the program can see, and what they run
+
+
+def attempt(action: Callable[[], Any], describe: Describe) -> Step:
+    """Return a step that ends with (value, None), or with (None, error) where the action fails."""
+
+    def step(_state: State) -> State:
+        try:
+            return action(), None
+        except BaseException as e:
+            return None, describe(e)
+
+    return step
+
+
+def attempt_on(action: Callable[[dict[str, Any]], dict[str, Any]], describe: Describe) -> Step:
     """Return an attempt at an action on the namespace so far."""
 
     def step(state: State) -> State:
@@ -202,7 +263,7 @@ def _attempt_on(action: Callable[[dict[str, Any]], dict[str, Any]], describe: De
     return step
 
 
-def _space_maker(entry_point: str, setup: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def space_maker(entry_point: str, setup: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return what makes the namespace of single tests: the program's names, less those that hide a builtin."""
 
     def make(namespace: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +277,7 @@ def _space_maker(entry_point: str, setup: str) -> Callable[[dict[str, Any]], dic
     return make
 
 
-def _module_maker(text: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def module_maker(text: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return what executes a module of tests in the program's namespace, in which they replace names."""
 
     def make(namespace: dict[str, Any]) -> dict[str, Any]:
@@ -226,7 +287,7 @@ def _module_maker(text: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return make
 
 
-def _wrapped(entry_point: str) -> Step:
+def wrapped(entry_point: str) -> Step:
     """Return a step that has the values of the program's function looked at."""
 
     def step(state: State) -> State:
@@ -238,7 +299,8 @@ def _wrapped(entry_point: str) -> Step:
     return step
 
 
-def _stubber(entry_point: str, stub: Callable[..., Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def stubber(entry_point: str, stub: Callable[..., Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what puts a stub in the place of the program's function or method."""
     holder, _, method = entry_point.rpartition(".")
 
     def put(space: dict[str, Any]) -> dict[str, Any]:
@@ -251,24 +313,20 @@ def _stubber(entry_point: str, stub: Callable[..., Any]) -> Callable[[dict[str, 
     return put
 
 
-def _watched(kept: list[Any], verify: guard.Verify, describe: Describe) -> Step:
-    """Return a step that prepares the class of tests; what must stay as it is goes to `kept`, out of reach."""
+def watched(verify: guard.Verify, describe: Describe) -> Step:
+    """Return a step that prepares the class of tests in a namespace; see `unittests.watch_over`."""
 
     def step(state: State) -> State:
-        space = state[0]
         try:
-            run, methods = unittests.watch_over(space, verify)
+            return unittests.watch_over(state[0], verify), None
         except unittests.NoTests as e:
-            kept.append((None, None, space))
             return None, describe(e)
-        kept.append((run, methods, space))
-        return run, None
 
     return step
 
 
-def _tests_run(describe: Describe) -> Step:
-    """Return a step that runs the tests; it is on the stack while the program's code runs."""
+def tests_run(describe: Describe) -> Step:
+    """Return a step that runs the tests of a class that was prepared."""
 
     def step(state: State) -> State:
         run, error = state
@@ -282,53 +340,7 @@ def _tests_run(describe: Describe) -> Step:
     return step
 
 
-def _ended(kept: list[Any]) -> Step:
-    """Return a step that ends with (entries, assertions that held), error, namespace."""
-
-    def step(state: State) -> State:
-        run, methods, space = kept.pop()
-        if state[1] is not None:
-            return None, state[1], space
-        return (unittests.ended(run, methods), run.held), None, space
-
-    return step
-
-
-def _finished(made_of: Callable[[Any, Any], Any], deliver: Deliver) -> Step:
-    """Return a step that sends what is made of a class's entries and held assertions, or its error."""
-
-    def step(state: State) -> State:
-        value, error, space = state
-        if error is None:
-            deliver(b"V", made_of(*value))
-        else:
-            deliver(b"E", error)
-        return space, None
-
-    return step
-
-
-def _noted(kind: str, found: dict[str, list[str]]) -> Step:
-    """Return a step that notes which tests of a class ended well, for `_told`."""
-
-    def step(state: State) -> State:
-        value, error, space = state
-        if error is None:
-            found[kind] = sorted({name for name, status, _ in value[0] if status == "ok"})
-        return space, None
-
-    return step
-
-
-def _told(found: dict[str, list[str]], deliver: Deliver) -> Step:
-    def step(state: State) -> State:
-        deliver(b"V", found)
-        return state
-
-    return step
-
-
-def _test_step(text: str, kind: str, describe: Describe) -> Step:
+def test_step(text: str, kind: str, describe: Describe) -> Step:
     """Return a step that runs one test; the namespace is carried on for the next one."""
     mode = "eval" if kind == "exprs" else "exec"
     run_text = eval if kind == "exprs" else exec

@@ -20,7 +20,7 @@ import random
 import site
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import _exit, close, getpid, read
 from os import write as _write
 from struct import Struct
@@ -28,8 +28,10 @@ from time import process_time
 from types import ModuleType
 from typing import Any, NoReturn
 
+from codefit.sandbox import codec
 from codefit.sandbox.codec import TooLarge, decode, encode
-from codefit.sandbox.inside import guarded
+from codefit.sandbox.inside import fingerprint as fingerprints
+from codefit.sandbox.inside import guard, guarded, hidden
 from codefit.sandbox.inside.fingerprint import fingerprint, made_of_floats
 
 _TYPE_NAME = type.__dict__["__name__"].__get__
@@ -43,6 +45,7 @@ _modules = sys.modules
 
 Send = Callable[[bytes, Any], None]
 _started: list[bool] = []
+_warm: list[tuple[dict[str, ModuleType], guard.Verify, guard.Verify]] = []
 
 
 def run(request_fd: int, reply_fd: int, scratch: str) -> NoReturn:
@@ -63,11 +66,11 @@ def run(request_fd: int, reply_fd: int, scratch: str) -> NoReturn:
         _run_main(code, path, send)
     if request["guard"]:
         name = "__test__" if request["kind"] == "unittest" else "solution"
-        box = [iter(guarded.steps(request, lambda: _executed(code, name, path), _delivery(send), _describe))]
+        box = [_guarded(request, reply_fd, lambda: _executed(code, name, path))]
         request.clear()  # the nonce, and below the sender: nothing on the stack may lead to them
         del send
         guarded.hide()
-        guarded.run(box)
+        hidden.run(box)
         _exit(0)
     namespace = _load(code, path, send)
     _guard(b"L", send, lambda: _exec(request["setup"], "<setup>", namespace))
@@ -75,7 +78,26 @@ def run(request_fd: int, reply_fd: int, scratch: str) -> NoReturn:
     _exit(0)
 
 
-def _delivery(send: Send) -> Send:
+def warm(harness: ModuleType) -> None:
+    """Prepare, in the server, what guarded programs need; `harness` is this module."""
+    modules = [codec, fingerprints, guard, guarded, harness]
+    if guarded.unittests is not None:
+        modules.append(guarded.unittests)
+    copies = hidden.copies(modules)
+    _warm[:] = [(copies, guarded.verifier(), copies["guarded"].verifier())]
+
+
+def _guarded(request: dict[str, Any], reply_fd: int, load: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
+    """Return the calls that run a guarded program; whatever reports is made of copies of these modules."""
+    copies, during, after = _warm.pop()
+    deliver = copies["harness"].delivery(reply_fd, request["nonce"], request["cap"])
+    steps = copies["guarded"].steps(guarded, request, load, deliver, _describe, during, after)
+    return hidden.thunks(steps, vars(guarded))
+
+
+def delivery(reply_fd: int, nonce: bytes, cap: int) -> Send:
+    """Return what sends the frames of a guarded program."""
+    send = _sender(reply_fd, nonce, cap)
     return lambda kind, value: _deliver(kind, value, send, None)
 
 

@@ -21,7 +21,7 @@ import time
 from typing import Any, NoReturn
 
 from codefit.sandbox.codec import decode, encode
-from codefit.sandbox.inside import guarded, harness, kernel, watcher
+from codefit.sandbox.inside import harness, kernel, watcher
 from codefit.sandbox.inside.forking import Forker
 from codefit.sandbox.inside.group import Files, Group
 from codefit.sandbox.inside.isolate import Config, Descriptors, Jail, Job
@@ -65,7 +65,7 @@ class Server:
                 importlib.import_module(name)
             except Exception as e:
                 return f"preload {name}: {type(e).__name__}: {e}"
-        guarded.warm()
+        harness.warm(harness)
         return None
 
     def serve(self) -> NoReturn:

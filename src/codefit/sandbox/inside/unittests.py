@@ -87,7 +87,7 @@ class Record(unittest.TestResult):
 
 @dataclass
 class Watched:
-    """One run over a class of tests: what the program can reach, and what its tests need to be as they were."""
+    """One run over a class of tests: what the program can reach of it."""
 
     tests: type
     record: Record
@@ -98,12 +98,12 @@ class Watched:
 Methods = list[tuple[type, str, Any, Any]]
 
 
-def watch_over(namespace: dict[str, Any], verify: Verify) -> tuple[Watched, Methods]:
+def watch_over(namespace: dict[str, Any], verify: Verify) -> tuple[Any, ...]:
     """Prepare the class `TestCases` of a test module that was executed in `namespace`.
 
     Everything is verified after each test method, before its clean-up may hide anything, and each assertion
-    that holds is noted by test and line. Returns what `run_tests` takes, and the functions of the class as
-    they must stay. Raises `NoTests`.
+    that holds is noted by test and line. Returns what `run_tests` takes, and behind it what `ended` takes.
+    Raises `NoTests`.
     """
     tests = namespace.get(CLASS)
     if not isinstance(tests, type) or not _is_subclass(tests, _issue):
@@ -116,7 +116,8 @@ def watch_over(namespace: dict[str, Any], verify: Verify) -> tuple[Watched, Meth
             _set_attribute(tests, name, _noting(getattr(tests, name), run.held))
     _set_attribute(tests, _CALL, _verifying(run, own, methods, verify))
     methods += _methods(tests)
-    return run, methods.copy()
+    classes = [c for c in tests.__mro__ if c not in _issue.__mro__]
+    return run, classes, methods.copy(), run.record.entries, run.held, run.completed
 
 
 def run_tests(run: Watched) -> None:
@@ -124,14 +125,28 @@ def run_tests(run: Watched) -> None:
     _run_suite(_load_tests(_new_loader(), run.tests), run.record)
 
 
-def ended(run: Watched, methods: Methods) -> list[list[str]]:
-    """Return how each test ended; ends the process where the run is not what it was at its start."""
-    entries = run.record.entries
-    well = [e for e in entries if e[1] == "ok"]
-    same = _methods(run.tests) == methods and type(run.record) is Record and type(entries) is list
-    if not same or len(well) > len(run.completed):
+def ended(
+    classes: list[type], methods: Methods, entries: list[Any], held: set[Any], completed: list[None]
+) -> tuple[list[list[str]], set[tuple[str, int]]]:
+    """Return how each test ended and which assertions held.
+
+    Ends the process where the functions of the classes are not what they were, or something else stands
+    among the entries and assertions than `Record` and `_noting` put there. What is looked at is copied
+    first, because a thread of the program may change it.
+    """
+    rows = [(*e,) if type(e) is list else () for e in [*entries]]
+    places = [h for h in [*held] if type(h) is tuple]
+    plain = all([*map(type, row)] == [str] * 3 for row in rows)
+    plain = plain and all([*map(type, h)] == [str, int] for h in places)
+    now = [entry for c in classes for entry in _methods_of(c)]
+    same = len(now) == len(methods) and all(map(_is_same, now, methods))
+    if not same or not plain or sum(row[1] == "ok" for row in rows) > len(completed):
         raise guard.trip(guard.PATCHED)
-    return entries
+    return [[*row] for row in rows], {*places}
+
+
+def _is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return all(a is b for a, b in zip(one, other, strict=True))
 
 
 def accepting(
@@ -175,8 +190,11 @@ def _verifying(
 
 def _methods(tests: type) -> Methods:
     """Return the functions of the class of tests and of its bases up to unittest's, with their code."""
-    own = [c for c in tests.__mro__ if c not in _issue.__mro__]
-    found = [(c, n, v, guard.code_of(v)) for c in own for n, v in vars(c).items()]
+    return [entry for c in tests.__mro__ if c not in _issue.__mro__ for entry in _methods_of(c)]
+
+
+def _methods_of(cls: type) -> Methods:
+    found = [(cls, n, v, guard.code_of(v)) for n, v in vars(cls).items()]
     return [entry for entry in found if entry[3] is not None]
 
 
