@@ -119,7 +119,7 @@ def is_numpy_scalar(kind: type) -> bool:
 
     Such types are made in C, where no program can make one.
     """
-    return not _TYPE_FLAGS(kind) & _HEAP_TYPE and _name(kind) in _NUMPY_SCALARS
+    return kind is not bool and not _TYPE_FLAGS(kind) & _HEAP_TYPE and _name(kind) in _NUMPY_SCALARS
 
 
 def _name(kind: type) -> str:
