@@ -315,7 +315,7 @@ def _rss_mb() -> float:
 
 def hostile(o: Options) -> dict[str, Any]:
     """Run the hostile corpora at every level and count."""
-    command = [sys.executable, "-m", "pytest", "tests/hostile", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "tests/hostile", "-p", "no:cacheprovider"]
     done = measured(command, cwd=Path(__file__).parents[1])
     tail = done.output.strip().splitlines()[-1]
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", tail)}
