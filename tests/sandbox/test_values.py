@@ -127,6 +127,13 @@ def test_ways_to_read_and_to_end(box: Sandbox, source: str, found: str | None) -
     assert value == found if found else value.startswith("UnicodeEncodeError")
 
 
+def test_stdin_can_be_opened_by_its_name(box: Sandbox) -> None:
+    if "landlock" in box.description.split("+")[0]:
+        pytest.skip("the machine's devices are not opened for programs without namespaces of their own")
+    source = "import sys\nwith open('/dev/stdin') as f:\n    print(f.read().upper(), file=open('/dev/stdout', 'w'))\n"
+    assert _values(box, Program(source, "stdin", ("in\n",))) == ["IN\n\n"]
+
+
 def test_a_stdin_program_with_a_syntax_error_never_runs(box: Sandbox) -> None:
     assert box.run(Program("print(", "stdin", ("",))).outcome is Outcome.SYNTAX_ERROR
 

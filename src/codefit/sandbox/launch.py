@@ -23,7 +23,14 @@ _HERE = Path(__file__).resolve().parent
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 SCRATCH = "/tmp"  # inside the sandbox: a tmpfs of the program's own
 SERVER_BYTES = 8 << 20  # what the server itself may write there, before a program's covers it
-LINKS = ((f"{SCRATCH}/.shm", "/dev/shm"), ("/proc/self/fd", "/dev/fd"), (SCRATCH, "/var/tmp"))
+LINKS = (
+    (f"{SCRATCH}/.shm", "/dev/shm"),
+    (SCRATCH, "/var/tmp"),
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+)
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",

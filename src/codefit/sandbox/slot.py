@@ -23,6 +23,7 @@ from codefit.sandbox.conversation import (
     ProgramFault,
     Reading,
     ServerFailure,
+    Tampering,
     TooMuchOutput,
     job_end,
     message_of,
@@ -305,6 +306,8 @@ class Slot:
         for raw in found:
             message = message_of(raw, reading.nonce)
             if message.tag == b"S":
+                if reading.started:  # saying so again would start a test's clock anew
+                    raise Tampering("a program that starts twice")
                 reading.started = True
             elif not reading.stopped and not reading.job.on_message(message):
                 reading.stopped = True
