@@ -102,7 +102,7 @@ def test_a_program_sees_nothing_of_the_machine(contained: Sandbox, tmp_path: Pat
     canary.write_text("secret")
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o755) if folder.owner() == Path.home().owner() else None
-    places = [str(canary), str(Path.home()), "/home", "/etc/shadow", "/rv", "/run", "/sys/kernel", "/work"]
+    places = [str(canary), str(Path.home()), "/home", "/etc/shadow", "/rv", "/run", "/sys/kernel", "/srv"]
     source = f"""
         import os
         found = []

@@ -15,11 +15,12 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from codefit.core.recipe import TrainSettings
+from codefit.plan.lean import BLOCK
 from codefit.train.batch import concatenate
 from codefit.train.fused import FusedSteps
 from codefit.train.kernels import score_, swiglu, swiglu_backward_
 from codefit.train.lean import LeanModel, full_layers
-from codefit.train.lowbit import BLOCK, LowBitAdam, dequantise, quantise, random_bits, round_stochastically
+from codefit.train.lowbit import LowBitAdam, dequantise, quantise, random_bits, round_stochastically
 from tests.train.tiny import random_examples, tiny_model
 
 EXAMPLES = random_examples(9)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from codefit.plan.setting import Estimate, Setting
 from codefit.plan.shape import Shape
 
-CHUNKS = {True: 256, False: 128}  # rows of logits at a time, with fused kernels and without, as in train.lean
-STEP_4_BITS = 1 << 22  # values stepped at a time, as in train.lowbit
-_MOMENTS = {8: 2 + 8 / 256, 4: 1 + 8 / 128}  # bytes per parameter, as in train.lowbit
+CHUNKS = {True: 256, False: 128}  # rows of logits at a time, with fused kernels and without
+BLOCK = {8: 256, 4: 128}  # values with one scale, by bits of the optimizer's moments
+STEP_4_BITS = 1 << 22  # values stepped at a time
 
 
 def kept_per_token(shape: Shape, s: Setting) -> float:
@@ -31,7 +31,12 @@ def static(shape: Shape, s: Setting) -> dict[str, float]:
         copy = s.element if s.element < 4 else 0
         return {"weights": weights, "adapters": adapters * (4.0 + copy), "gradients": adapters * 4.0,
                 "optimizer": adapters * 8.0}  # fmt: skip
-    return {"weights": weights, "adapters": 0.0, "optimizer": shape.parameters * _MOMENTS[s.bits]}
+    return {"weights": weights, "adapters": 0.0, "optimizer": shape.parameters * _bytes_of_moments(s.bits)}
+
+
+def _bytes_of_moments(bits: int) -> float:
+    """Return the bytes per parameter of two moments, each with a float32 scale per block."""
+    return 2 * (bits / 8 + 4 / BLOCK[bits])
 
 
 def phases(shape: Shape, s: Setting) -> dict[str, dict[str, float]]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def runs_lean(method: str, bits: int, device: str) -> bool:
+    """Return whether the lean decoder runs a step: LoRA on a GPU, and full tuning with few bits."""
+    return bits < 32 or (method == "lora" and device.startswith("cuda"))
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One way to run the step.
@@ -30,8 +35,8 @@ class Setting:
 
     @property
     def lean(self) -> bool:
-        """Whether the lean decoder runs it: on a GPU, and wherever moments have few bits."""
-        return self.bits < 32 or (self.method == "lora" and self.device.startswith("cuda"))
+        """Whether the lean decoder runs it."""
+        return runs_lean(self.method, self.bits, self.device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ _PROFILE_TEXT = (
 )
 _ELSEWHERE = (
     "run codefit in a Linux container: docker build -t codefit -f Containerfile . && docker run --rm -it "
-    '--security-opt seccomp=unconfined --security-opt systempaths=unconfined -v "$PWD:/work" codefit doctor '
+    '--security-opt seccomp=unconfined --security-opt systempaths=unconfined -v "$PWD:/data" codefit doctor '
     "(docs/isolation.md)"
 )
 # part of what an engine says: what helps

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codefit.core.errors import InputError
+from codefit.plan.lean import CHUNKS
 from codefit.train.batch import Packed
 from codefit.train.decoder import Layer, Pass, rotation
 from codefit.train.full_layer import FullLayer
@@ -56,7 +57,7 @@ class LeanModel:
         self._layers = layers
         self._recompute = recompute
         self._offload = offload
-        self._chunk = chunk or (256 if can_compile(self._head.device) else 128)
+        self._chunk = chunk or CHUNKS[can_compile(self._head.device)]
 
     def _hidden(self, batch: Packed) -> tuple[Pass, Tensor]:
         x_TD = F.embedding(batch.ids_T, self._decoder.embed_tokens.weight.detach())

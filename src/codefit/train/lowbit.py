@@ -19,12 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codefit.core.files import digest
+from codefit.plan.lean import BLOCK, STEP_4_BITS
 from codefit.train.kernels import can_compile, fused
 
-BLOCK = {8: 256, 4: 128}
 _LOW_32 = 0xFFFFFFFF
 _EAGER_CHUNK = 1 << 20  # values in one call without a compiler: a few temporaries that fit a card's cache
-_COMPILED_CHUNK = {8: 1 << 30, 4: 1 << 22}  # one kernel does 8 bits whole; 4 bits leave temporaries of 16 B
+_COMPILED_CHUNK = {
+    8: 1 << 30,
+    4: STEP_4_BITS,
+}  # one kernel does 8 bits whole; 4 bits leave temporaries of 16 B
 
 
 @dataclass(slots=True)

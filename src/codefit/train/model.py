@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from codefit.core.recipe import TrainSettings
 from codefit.models.load import load_model, resolve_device, resolve_dtype
+from codefit.plan.setting import runs_lean
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ def prepare(path: Path, settings: TrainSettings, seed: int) -> Trainee:
     device = resolve_device(settings.device)
     dtype = resolve_dtype(settings.dtype, device, settings.method, settings.bits)
     model = load_model(path, dtype=dtype, device=device)
-    lean = settings.bits < 32 or (settings.method == "lora" and device.startswith("cuda"))
-    if settings.recompute and not lean:  # the lean decoder recomputes by itself
+    # the lean decoder recomputes by itself
+    if settings.recompute and not runs_lean(settings.method, settings.bits, device):
         model.activation_checkpointing_enable({"use_reentrant": False})
     torch.manual_seed(seed)
     if settings.method == "lora":

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
+from codefit.plan.memory import CHUNK
 from codefit.train.batch import collate
 from codefit.train.loss import chunked_cross_entropy
 from codefit.train.model import Trainee
 from codefit.train.schedule import Step
-
-_CHUNK = 256
 
 
 class PlainSteps:
@@ -60,7 +59,7 @@ class PlainSteps:
             hidden_BTD = trainee.hidden_BTD(batch.ids_BT, batch.positions_BT, batch.mask_B1TT).to(
                 trainee.head_VD.dtype
             )
-        return chunked_cross_entropy(hidden_BTD[batch.scored_BT], trainee.head_VD, batch.targets_N, _CHUNK)
+        return chunked_cross_entropy(hidden_BTD[batch.scored_BT], trainee.head_VD, batch.targets_N, CHUNK)
 
     def refresh(self) -> None:
         """Take note that weights were loaded; nothing depends on them here."""

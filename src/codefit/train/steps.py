@@ -10,6 +10,7 @@ from torch import Tensor
 
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
+from codefit.plan.setting import runs_lean
 from codefit.train.batch import Packed, concatenate
 from codefit.train.checkpoint import Optimizer
 from codefit.train.fused import FusedSteps
@@ -45,11 +46,12 @@ def make_steps(
     trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], pad_id: int, seed: int
 ) -> Steps:
     """Return the way of stepping that the settings and the device ask for."""
-    lora, cuda = settings.method == "lora", trainee.head_VD.is_cuda
-    if settings.bits == 32 and not (lora and cuda):
+    device = trainee.head_VD.device
+    if not runs_lean(settings.method, settings.bits, device.type):
         return PlainSteps(trainee, settings, examples, pad_id)
+    lora = settings.method == "lora"
     found = LoraSteps(trainee, settings, examples) if lora else FullSteps(trainee, settings, examples, seed)
-    if cuda:
+    if device.type == "cuda":
         torch.cuda.empty_cache()  # what building left
     return found
 
