@@ -20,6 +20,7 @@ from codefit.cli.recipe import bundled
 from codefit.cli.run import _tell
 from codefit.core.errors import InputError
 from codefit.core.files import write_json
+from codefit.core.progress import Event
 from codefit.core.recipe import load_recipe
 from codefit.pipeline import RunResult
 from codefit.sandbox import levels
@@ -293,3 +294,13 @@ def test_the_documented_help_is_the_help_of_today(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(root / "scripts" / "write_cli_docs.py"), str(out)], check=True,
                    env={**os.environ, "COLUMNS": "100"})  # fmt: skip
     assert out.read_text(encoding="utf-8") == (root / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def test_names_between_colons_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """An arm called `eight` was shown as a picture of an 8."""
+    with show.Live() as live:
+        live(Event("train:eight:", "done", finished=True))
+    show.console().print("Results: runs/:four:/x")
+    printed = capsys.readouterr()
+    assert "train:eight:: done" in printed.err
+    assert ":four:" in printed.out

@@ -62,9 +62,9 @@ def _tell(recipe: Recipe, result: RunResult, until: str | None, as_json: bool) -
         console.print(show.score_table(scores["scores"]))
         for c in scores["comparisons"]:
             console.print(show.comparison_line(c), soft_wrap=True, markup=False)
-        console.print(f"Report: {report}", soft_wrap=True)
+        console.print(f"Report: {report}", soft_wrap=True, markup=False)
     else:
-        console.print(f"Results: {result.out}", soft_wrap=True)
+        console.print(f"Results: {result.out}", soft_wrap=True, markup=False)
 
 
 @click.command()

@@ -21,7 +21,7 @@ _PLAIN_INTERVAL_S = 5.0
 
 def console() -> Console:
     """Return the console for results; wide enough for tables where the output is not a terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 140)
 
 
 def cache_folder() -> Path:
@@ -44,7 +44,7 @@ class Live:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, emoji=False)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last = 0.0
