@@ -6,11 +6,13 @@ import pytest
 
 from codefit.core.types import Outcome
 from codefit.curate.calls import Call
+from codefit.curate.leaks.answers import Agreement
 from codefit.curate.leaks.probe import Probe, Prober
 from codefit.sandbox import Frame, Run, Sandbox
 
 SOURCE = "def solve(n):\n    return [x * x for x in range(n)][:2]"
-CALLS: list[tuple[int, Call]] = [(0, ((10**9,), [0])), (1, ((2,), [0, 1])), (2, ((1,), [7]))]
+CALLS: list[Call] = [((10**9,), [0]), ((2,), [0, 1]), ((1,), [7])]
+FOUND = [Agreement.FAILED, Agreement.EXACT, Agreement.OTHER]
 
 
 def ended(outcome: Outcome, *values: object) -> Run:
@@ -22,7 +24,7 @@ def test_calls_behind_a_runaway_one_are_made_whichever_limit_it_met(end: Outcome
     probe = Probe(SOURCE, "solve", CALLS)
     assert not probe.take(ended(end))
     assert probe.take(ended(Outcome.PASSED, [0, 1], [0]))
-    assert probe.outcome() == [False, True, False]
+    assert probe.outcome() == FOUND
 
 
 def test_a_program_that_does_not_load_is_not_tried_again() -> None:
@@ -30,6 +32,6 @@ def test_a_program_that_does_not_load_is_not_tried_again() -> None:
 
 
 def test_a_runaway_call_in_the_sandbox_hides_no_other(sandbox: Sandbox) -> None:
-    prober = Prober(sandbox, None, lambda done, total: None)
-    assert prober.right([Probe(SOURCE, "solve", CALLS)]) == {(SOURCE, "solve", 1)}
+    prober = Prober(sandbox, None)
+    assert prober.run([Probe(SOURCE, "solve", CALLS)]) == [FOUND]
     prober.close()

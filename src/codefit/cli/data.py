@@ -92,7 +92,7 @@ def _suites(against: tuple[str, ...], strict: bool) -> dict[str, tuple[Task, ...
     for text in against:
         name, _, file = text.partition("=")
         suite = load_suite(name, Path(file) if file else None, strict=strict, judging=False)
-        found[suite.info.name] = suite.tasks
+        found[suite.info.name] = suite.all_tasks
     return found
 
 

@@ -59,6 +59,13 @@ def calls_of(tests: Tests | None) -> list[Call] | None:
     return complete if len(complete) == len(found) else None
 
 
+def stated_calls(tests: Tests) -> list[Call]:
+    """Return the tests that are plain calls with plain values; others are left out."""
+    if tests.kind == "asserts":
+        return [call for call in map(_assert_call, tests.asserts) if call]
+    return calls_of(tests) or []
+
+
 def known_calls(tests: Tests | None, least_chars: int = 0) -> Mapping[str, str]:
     """Return arguments -> expected value as hashes; inputs -> outputs for programs.
 
@@ -68,10 +75,8 @@ def known_calls(tests: Tests | None, least_chars: int = 0) -> Mapping[str, str]:
         return {}
     if tests.kind == "stdin":
         pairs: Sequence[Call] = list(zip(((i,) for i in tests.inputs), tests.outputs, strict=True))
-    elif tests.kind == "calls":
-        pairs = calls_of(tests) or []
     else:
-        pairs = [call for call in map(_assert_call, tests.asserts) if call]
+        pairs = stated_calls(tests)
     known: dict[str, str] = {}
     for arguments, expected in pairs:
         key = fingerprint(arguments, least_chars)

@@ -12,7 +12,7 @@ tests are not plain calls, where only words and names can speak.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from codefit.core.curation import DecontaminateSettings
 from codefit.core.errors import InputError
 from codefit.core.types import Dropped, Row, Task
 from codefit.curate.calls import contradict
-from codefit.curate.leaks.execute import ExecutionMatch, Pair, pairs
+from codefit.curate.leaks.execute import ExecutionMatch, Match
 from codefit.curate.leaks.expected import with_expected
 from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.leaks.signals import Evidence, gather
-from codefit.curate.runner import Judgement, need
+from codefit.curate.runner import need
 from codefit.curate.step import Context, Progress, StepResult
 from codefit.sandbox import Sandbox
 
@@ -129,17 +129,16 @@ def decontaminate(
         tasks = with_expected(tasks, need(sandbox, "execution match"))
     index = TaskIndex(tasks, ngram=settings.ngram, long_ngram=settings.long_ngram)
     evidence = [gather(row, index, settings) for row in rows]
-    matches: dict[tuple[str, int], Judgement] = {}
-    wanted: list[Pair] = []
+    matches: dict[str, dict[int, Match]] = {}
+    asked: Callable[[Evidence, int], bool] | None = None
     if settings.execution_match != "off" and index.targets:
-        wanted = [pair for e in evidence for pair in pairs(e, index, settings, e.row.id in proven)]
-        engine = ExecutionMatch(index, need(sandbox, "execution match"), cache, on_progress)
+        engine = ExecutionMatch(index, settings, need(sandbox, "execution match"), cache, on_progress)
         try:
-            matches = engine.passing(wanted, evidence)
+            matches = engine.matches(evidence)
         finally:
             engine.close()
-    tried = {(pair.row_id, pair.target) for pair in wanted}
-    decider = _Decider(index, settings, matches, tried, proven)
+        asked = engine.asks
+    decider = _Decider(index, settings, matches, asked, proven)
     hits = [hit for e in evidence for hit in decider.hits(e)]
     return _separate(rows, hits)
 
@@ -174,8 +173,8 @@ class _Decider:
 
     index: TaskIndex
     settings: DecontaminateSettings
-    matches: Mapping[tuple[str, int], Judgement]
-    tried: set[tuple[str, int]]
+    matches: Mapping[str, Mapping[int, Match]]
+    asked: Callable[[Evidence, int], bool] | None
     verified: frozenset[str]
 
     def hits(self, evidence: Evidence) -> list[Hit]:
@@ -200,21 +199,20 @@ class _Decider:
 
     def _worded(self, evidence: Evidence, i: int, method: str) -> str:
         """A verified row that behaves differently is not a leak for having similar words."""
-        place = (evidence.row.id, i)
-        failed = place in self.tried and not (place in self.matches and self.matches[place].passed)
-        different = failed or contradict(evidence.calls, self.index.targets[i].calls)
+        different = contradict(evidence.calls, self.index.targets[i].calls) or (
+            self.asked is not None
+            and i not in self.matches.get(evidence.row.id, {})
+            and self.asked(evidence, i)
+        )
         proven = evidence.row.id in self.verified and different
         return "listed" if proven and method in ("fuzzy_prompt", "ngram", "entry_point") else "removed"
 
     def _executed(self, evidence: Evidence) -> Iterable[tuple[int, float, str]]:
-        mine = [i for i in self._targets(evidence) if self.matches[(evidence.row.id, i)].passed]
+        mine = self.matches.get(evidence.row.id, {})
         distinct = len({self.index.targets[i].request.key for i in mine})
-        smallest = min((f.nodes for f in evidence.functions), default=0)
+        smallest = min((m.callable.nodes for m in mine.values()), default=0)
         generic = distinct >= self.settings.generic_tasks or smallest <= self.settings.generic_nodes
-        for i in mine:
+        for i in sorted(mine):
             similarity = evidence.near(i)
             removed = similarity >= self.settings.support or not generic
             yield i, round(similarity, 3), "removed" if removed else "listed"
-
-    def _targets(self, evidence: Evidence) -> list[int]:
-        return [i for i in range(len(self.index.targets)) if (evidence.row.id, i) in self.matches]

@@ -45,11 +45,9 @@ def _call_tests(task_id: str, entry_point: str, inputs: list[Any], family: str) 
     return Tests("calls", entry_point, inputs=tuple(tuple(i) for i in inputs))
 
 
-def mbpp_task(row: dict[str, Any]) -> Task | None:
-    """Return a task of MBPP's own layout; None outside the published test split (ids 11 to 510)."""
+def mbpp_task(row: dict[str, Any]) -> Task:
+    """Return a task of MBPP's own layout, of any split; `judged` marks the published test split (11 to 510)."""
     number = int(row["task_id"])
-    if number not in MBPP_TEST_SPLIT:
-        return None
     request = row["text"] if "text" in row else row["prompt"]
     asserts = _strings(row, "test_list")
     code = str(row["code"])
@@ -62,6 +60,7 @@ def mbpp_task(row: dict[str, Any]) -> Task | None:
         entry_point=entry_point,
         tests=Tests("asserts", entry_point, asserts, setup=setup.strip()),
         reference=code,
+        extra={} if number in MBPP_TEST_SPLIT else {"judged": False},
     )
 
 

@@ -23,8 +23,12 @@ SUPPORTED = ("micro", "micro-dev", "mbpp", "mbpp+", "humaneval", "humaneval+", *
 
 @dataclass
 class _Found:
-    """Tasks with the content that their revision hashes: (base tests only, all tests)."""
+    """Tasks with the content that their revision hashes: (base tests only, all tests).
 
+    `others` are tasks of the same file outside the judged split, which no training row may give away either.
+    """
+
+    others: list[Task] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     base: list[str] = field(default_factory=list)
     full: list[str] = field(default_factory=list)
@@ -99,7 +103,7 @@ def _data_path(name: str, data: Path | None) -> Path:
 
 def _read_benchmark(name: str, path: Path, oracle: str, strict: bool) -> _Found:
     found = _Found()
-    readers: dict[str, Callable[[dict[str, Any]], Task | None]] = {
+    readers: dict[str, Callable[[dict[str, Any]], Task]] = {
         "mbpp": lambda row: _mbpp_any(row, plus=False),
         "mbpp+": lambda row: _mbpp_any(row, plus=True),
         "humaneval": lambda row: _humaneval_any(row, plus=False),
@@ -111,7 +115,7 @@ def _read_benchmark(name: str, path: Path, oracle: str, strict: bool) -> _Found:
     return found
 
 
-def _mbpp_any(row: dict[str, Any], *, plus: bool) -> Task | None:
+def _mbpp_any(row: dict[str, Any], *, plus: bool) -> Task:
     if "base_input" in row:
         return evalplus_task(row, "mbpp", plus=plus)
     if "test_list" not in row:
@@ -121,7 +125,7 @@ def _mbpp_any(row: dict[str, Any], *, plus: bool) -> Task | None:
     return mbpp_task(row)
 
 
-def _humaneval_any(row: dict[str, Any], *, plus: bool) -> Task | None:
+def _humaneval_any(row: dict[str, Any], *, plus: bool) -> Task:
     if "base_input" in row:
         return evalplus_task(row, "humaneval", plus=plus)
     if plus:
@@ -135,19 +139,20 @@ def _read_own(path: Path, strict: bool) -> _Found:
     return found
 
 
-def _read(found: _Found, path: Path, reader: Callable[[dict[str, Any]], Task | None], strict: bool) -> None:
+def _read(found: _Found, path: Path, reader: Callable[[dict[str, Any]], Task], strict: bool) -> None:
     seen: set[str] = set()
 
-    def parse(row: dict[str, Any]) -> tuple[dict[str, Any], Task | None]:
+    def parse(row: dict[str, Any]) -> tuple[dict[str, Any], Task]:
         task = reader(row)
-        if task is not None and task.task_id in seen:
+        if task.task_id in seen:
             raise ValueError(f"task '{task.task_id}' stands here a second time")
         return row, task
 
     for _, (row, task) in parsed_lines(path, parse, strict=strict, problems=found.problems):
-        if task is None:
-            continue
         seen.add(task.task_id)
+        if not task.extra.get("judged", True):
+            found.others.append(task)
+            continue
         found.tasks.append(task)
         found.full.append(_content(row))
         found.base.append(_content({k: v for k, v in row.items() if k != "plus_input"}))
@@ -200,7 +205,7 @@ def _suite(shown: str, family: str, found: _Found, data: Path | None, limit: int
         tuple(found.tasks[:n]),
         found.problems,
         json_values=family == "own",
-        all_tasks=tuple(found.tasks),
+        all_tasks=tuple(found.tasks + found.others),
     )
 
 

@@ -1,173 +1,282 @@
-"""Execution match: does a row's function, renamed, pass a test task's own tests?
+"""Execution match: does a row's program behave as a test task asks, whatever its words and names?
 
-Running every function on every task's tests would cost too much, so most pairs end at a probe:
-a row that passed tests of its own is probed from the other side (does the task's reference give
-the values of the row's tests? one program per task), any other row by one telling test of each
-of its tasks (one program per function). Pairs that pass run the task's whole tests.
+Every callable of a row's answer is given the arguments of every task that it can take, also swapped, with or
+without a length, as a list or spread. Three rounds keep that cheap: one or two calls per kind of arguments
+(a function of text fails on lists), one telling test of each task left, and only then all tests of a task and
+two dozen variations of their arguments, on which the task's reference says what is right. The variations
+tell a function that does the same from one that passes three asserts by accident.
 
-Not covered by `candidates`: pairs that no signal proposes, and verified rows that pass a task's
-tests although they differ from its reference on their own. `all` probes every function.
+Not covered: tasks whose tests state no calls (BigCodeBench), and answers that are not Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from codefit.core.curation import DecontaminateSettings
-from codefit.curate.calls import Call, alike, calls_of, contradict, telling
-from codefit.curate.code import Function
-from codefit.curate.imports import definitions
-from codefit.curate.leaks.index import Target, TaskIndex
-from codefit.curate.leaks.probe import LIMITS, Probe, Prober
+from codefit.curate.calls import Call, contradict, telling
+from codefit.curate.leaks.adapt import AS_IS, adapted, shapes, text_shapes
+from codefit.curate.leaks.answers import Agreement
+from codefit.curate.leaks.behaviour import behaviours
+from codefit.curate.leaks.callables import ENTRY, Callee, callables
+from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.leaks.probe import Probe, Prober
 from codefit.curate.leaks.signals import Evidence
 from codefit.curate.leaks.words import opposed
-from codefit.curate.runner import Judgement, Trial, Verdicts, run_trials
+from codefit.curate.runner import Trial, Verdicts, run_trials
 from codefit.curate.step import Progress
-from codefit.sandbox import Sandbox
+from codefit.sandbox import Limits, Sandbox
 
-_FUNCTIONS_PER_ROW = 4
+_LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
+_CHUNK_ROWS = 256
+_PER_KIND = 2
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A row's function and a task whose tests it can be called with.
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A row's callable that gives the values of all of a task's own calls.
 
-    `own_test` says that the row passed tests of its own, one of which the task's reference can be asked.
+    `passes`: as they are, so that it passes the task's tests under the task's name. Otherwise it needs another
+    `shape` of the arguments or a loose comparison. `alike` of `varied` variations came out like the
+    reference's, `distinct` different values among all expected ones.
     """
 
-    row_id: str
-    source: str
-    function: Function
     target: int
-    own_test: bool = False
+    callable: Callee
+    shape: str
+    passes: bool
+    alike: int
+    varied: int
+    distinct: int
+
+    @property
+    def share(self) -> float:
+        """Return the share of variations that came out alike; 1 where there is none."""
+        return self.alike / self.varied if self.varied else 1.0
 
 
-def pairs(
-    evidence: Evidence, index: TaskIndex, settings: DecontaminateSettings, verified: bool
-) -> list[Pair]:
-    """Return the pairs worth running for a row: proposed by some signal, or all that fit by arity."""
-    functions = [f for f in evidence.functions if not f.name.startswith("__")][-_FUNCTIONS_PER_ROW:]
-    if not functions:
-        return []
-    everything = settings.execution_match == "all"
-    wanted = range(len(index.targets)) if everything else _candidates(evidence, index, settings)
-    own = (calls_of(evidence.row.tests) or []) if verified and not everything else []
-    found = []
-    for i in wanted:
-        target = index.targets[i]
-        count = argument_count(target)
-        if count is None or contradict(evidence.calls, target.calls):
-            continue
-        askable = bool(own and target.function and target.plain_calls)
-        if askable and not _same_kinds(own, target.plain_calls or []):
-            continue
-        found += [
-            Pair(evidence.row.id, evidence.row.response, f, i, askable) for f in functions if f.takes(count)
-        ]
-    return found
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A callable of a row, and a task in the shape that it can take."""
 
-
-def _same_kinds(own: Sequence[Call], theirs: Sequence[Call]) -> bool:
-    """Return True if two functions take and return values of the same kinds, by one telling test each."""
-    (mine, value), (other, expected) = telling(own, 1)[0], telling(theirs, 1)[0]
-    return len(mine) == len(other) and all(map(alike, mine, other)) and alike(value, expected)
-
-
-def _candidates(evidence: Evidence, index: TaskIndex, settings: DecontaminateSettings) -> list[int]:
-    signalled = set(evidence.found) | set(evidence.weak)
-    near = [i for i, score in evidence.similar.items() if score >= settings.candidate]
-    ranked = sorted(near, key=lambda i: (-evidence.near(i), i))
-    fitting = [i for i in ranked if not opposed(evidence.request, index.targets[i].request)]
-    return sorted(signalled | set(fitting[: settings.candidates_per_row]))
-
-
-def argument_count(target: Target) -> int | None:
-    """Return how many positional arguments the task's tests pass, or None if it is no function task."""
-    calls = target.plain_calls
-    if calls:
-        return len(calls[0][0])
-    if target.task.tests.kind == "asserts" and target.task.entry_point and target.function:
-        return target.function.least
-    return None
+    row: int
+    callable: Callee
+    target: int
+    shape: str
 
 
 class ExecutionMatch:
-    """Runs pairs and remembers what came out, in memory and in append-only files."""
+    """Runs rows' callables on tasks' calls and remembers what came out, in append-only files too."""
 
-    def __init__(self, index: TaskIndex, sandbox: Sandbox, cache: Path | None, progress: Progress) -> None:
-        self._index, self._sandbox, self._progress = index, sandbox, progress
+    def __init__(
+        self,
+        index: TaskIndex,
+        settings: DecontaminateSettings,
+        sandbox: Sandbox,
+        cache: Path | None,
+        progress: Progress,
+    ) -> None:
+        self._index, self._settings, self._sandbox = index, settings, sandbox
+        self._progress = progress
+        self._behaviours = behaviours(index, sandbox, cache)
+        self._leaders = self._twins()
         self._verdicts = Verdicts(cache / "matches.jsonl" if cache else None)
-        self._prober = Prober(sandbox, cache / "probes.jsonl" if cache else None, progress)
-
-    def passing(
-        self, wanted: Sequence[Pair], evidence: Iterable[Evidence]
-    ) -> dict[tuple[str, int], Judgement]:
-        """Return (row id, target) -> verdict of the pairs that came through their probe.
-
-        Raises `CodefitError` if the sandbox itself failed on any program.
-        """
-        alive = self._probed_by_tasks(wanted) + self._probed_by_rows(wanted, {e.row.id: e for e in evidence})
-        trials = {pair: self._trial(pair) for pair in alive}
-        found = run_trials(trials.values(), self._sandbox, self._verdicts, self._progress)
-        self._verdicts.refuse_unjudged()
-        best: dict[tuple[str, int], Judgement] = {}
-        for pair, trial in trials.items():
-            place = (pair.row_id, pair.target)
-            if place not in best or found[trial.key].passed:
-                best[place] = found[trial.key]
-        return best
+        self._prober = Prober(sandbox, cache / "probes.jsonl" if cache else None)
 
     def close(self) -> None:
         """Close the files."""
         self._verdicts.close()
         self._prober.close()
 
-    def _trial(self, pair: Pair) -> Trial:
-        task = self._index.targets[pair.target].task
-        entry_point = (task.entry_point or "").rpartition(".")[2]
-        source = definitions(pair.source)
-        if pair.function.in_solution:
-            source += f"\ndef {entry_point}(*a):\n    return Solution().{pair.function.name}(*a)\n"
-        elif pair.function.name != entry_point:
-            source += f"\n{entry_point} = {pair.function.name}\n"
-        return Trial(source, replace(task.tests, entry_point=entry_point), LIMITS, task.atol)
+    def matches(self, evidence: Sequence[Evidence]) -> dict[str, dict[int, Match]]:
+        """Return row id -> target -> the best match.
 
-    def _probed_by_tasks(self, wanted: Sequence[Pair]) -> list[Pair]:
-        """Return the pairs whose function gives the value of one test of the task, or can't be probed."""
-        groups: dict[tuple[str, str], dict[Hashable, Call]] = {}
-        free: list[Pair] = []
-        probed = [pair for pair in wanted if not pair.own_test]
-        for pair in probed:
-            calls = telling(self._index.targets[pair.target].plain_calls or [], 1)
-            if calls:
-                place = (definitions(pair.source), pair.function.entry_point)
-                groups.setdefault(place, {})[pair.target] = calls[0]
-            else:
-                free.append(pair)
-        right = self._right(groups)
-        return free + [
-            pair
-            for pair in probed
-            if (definitions(pair.source), pair.function.entry_point, pair.target) in right
+        Raises `CodefitError` if the sandbox itself failed on any program.
+        """
+        found: dict[str, dict[int, Match]] = {}
+        for start in range(0, len(evidence), _CHUNK_ROWS):
+            chunk = evidence[start : start + _CHUNK_ROWS]
+            for row, match in self._chunk(chunk):
+                mine = found.setdefault(chunk[row].row.id, {})
+                for twin in self._leaders[match.target]:
+                    if twin not in mine or _rank(match) > _rank(mine[twin]):
+                        mine[twin] = replace(match, target=twin)
+            self._progress(min(start + _CHUNK_ROWS, len(evidence)), len(evidence))
+        self._verdicts.refuse_unjudged()
+        return found
+
+    def asks(self, evidence: Evidence, target: int) -> bool:
+        """Return True if some callable of the row can be given the task's arguments as they are."""
+        seen = self._behaviours[target].seen
+        found = callables(evidence.row.response) if seen and evidence.runs else ()
+        return any(AS_IS in shapes(seen, one.least, one.most) for one in found if not one.reads)
+
+    def _twins(self) -> dict[int, list[int]]:
+        """Return the first target of each task -> all targets of it: the same task stands in several suites."""
+        groups: dict[tuple[str, str], list[int]] = {}
+        for i, target in enumerate(self._index.targets):
+            if self._behaviours[i].base:
+                groups.setdefault((target.task.entry_point or "", target.request.key), []).append(i)
+        return {members[0]: members for members in groups.values()}
+
+    def _chunk(self, chunk: Sequence[Evidence]) -> Iterator[tuple[int, Match]]:
+        fits = [fit for row, e in enumerate(chunk) for fit in self._fits(row, e)]
+        fits = self._fitting_kinds(fits)
+        telling_calls = [[call for call in (self._telling(fit),) if call] for fit in fits]
+        found = self._round(fits, telling_calls)
+        fits = [fit for fit, ways in zip(fits, found, strict=True) if ways and ways[0] >= Agreement.LOOSE]
+        calls = [self._all_calls(fit) for fit in fits]
+        matches = [
+            (fit, match)
+            for fit, ways in zip(fits, self._round(fits, calls), strict=True)
+            for match in (self._match(fit, ways),)
+            if match
+        ]
+        yield from self._judged(chunk, matches)
+
+    def _fits(self, row: int, evidence: Evidence) -> list[_Fit]:
+        """Return what is worth running, most similar requests first."""
+        found = []
+        for one in callables(evidence.row.response) if evidence.runs else ():
+            for target in self._wanted(evidence):
+                seen = self._behaviours[target].seen
+                if contradict(evidence.calls, self._index.targets[target].calls):
+                    continue
+                ways = text_shapes(seen) if one.reads else shapes(seen, one.least, one.most)
+                found += [_Fit(row, one, target, way) for way in ways]
+        return found
+
+    def _wanted(self, evidence: Evidence) -> list[int]:
+        everything = self._settings.execution_match == "all"
+        near = sorted(
+            (i for i in self._leaders if everything or self._near(evidence, i) >= self._settings.candidate),
+            key=lambda i: (-self._near(evidence, i), i),
+        )
+        if everything:
+            return near
+        signalled = [i for i in self._leaders if i in evidence.found or i in evidence.weak]
+        fitting = [i for i in near if not opposed(evidence.request, self._index.targets[i].request)]
+        return list(dict.fromkeys(signalled + fitting[: self._settings.candidates_per_row]))
+
+    def _near(self, evidence: Evidence, target: int) -> float:
+        return max(evidence.near(twin) for twin in self._leaders[target])
+
+    def _telling(self, fit: _Fit) -> Call | None:
+        behaviour = self._behaviours[fit.target]
+        (arguments, expected) = telling(behaviour.base, 1)[0]
+        given = adapted(arguments, fit.shape, behaviour.seen)
+        return None if given is None else (given, expected)
+
+    def _all_calls(self, fit: _Fit) -> list[Call]:
+        behaviour = self._behaviours[fit.target]
+        given = [
+            (adapted(arguments, fit.shape, behaviour.seen), expected)
+            for arguments, expected in behaviour.base + behaviour.varied
+        ]
+        return [(arguments, expected) for arguments, expected in given if arguments is not None]
+
+    def _fitting_kinds(self, fits: list[_Fit]) -> list[_Fit]:
+        """Return the fits whose kind of arguments the callable takes, by two calls of that kind."""
+        groups: dict[tuple[int, str, str], list[_Fit]] = {}
+        calls: dict[tuple[int, str, str], list[Call]] = {}
+        for fit in fits:
+            call = self._telling(fit)
+            if call:
+                given = telling(self._behaviours[fit.target].base, 1)[0][0] if fit.callable.reads else call[0]
+                place = (fit.row, fit.callable.call, f"{kind_of(given)}{fit.shape * fit.callable.reads}")
+                groups.setdefault(place, []).append(fit)
+                if len(calls.setdefault(place, [])) < _PER_KIND:
+                    calls[place].append(call)
+        first = [members[0] for members in groups.values()]
+        found = self._round(first, list(calls.values()))
+        return [
+            fit
+            for members, ways in zip(groups.values(), found, strict=True)
+            if any(way is not Agreement.FAILED for way in ways)
+            for fit in members
         ]
 
-    def _probed_by_rows(self, wanted: Sequence[Pair], evidence: dict[str, Evidence]) -> list[Pair]:
-        """Return the pairs of verified rows where the task's reference gives the value of a row's test."""
-        groups: dict[tuple[str, str], dict[Hashable, Call]] = {}
-        probed = [pair for pair in wanted if pair.own_test]
-        for pair in probed:
-            calls = telling(calls_of(evidence[pair.row_id].row.tests) or [], 1)
-            groups.setdefault(self._reference(pair.target), {})[pair.row_id] = calls[0]
-        right = self._right(groups)
-        return [pair for pair in probed if (*self._reference(pair.target), pair.row_id) in right]
+    def _round(self, fits: Sequence[_Fit], calls: Sequence[list[Call]]) -> list[list[Agreement]]:
+        """Return how each fit's calls came out; the calls of one callable run as one program."""
+        programs: dict[tuple[int, str], list[int]] = {}
+        for n, fit in enumerate(fits):
+            programs.setdefault((fit.row, fit.callable.call), []).append(n)
+        probes = [
+            Probe(fits[members[0]].callable.source, ENTRY, [c for n in members for c in calls[n]])
+            for members in programs.values()
+        ]
+        out: list[list[Agreement]] = [[] for _ in fits]
+        for members, found in zip(programs.values(), self._prober.run(probes), strict=True):
+            start = 0
+            for n in members:
+                out[n] = found[start : start + len(calls[n])]
+                start += len(calls[n])
+        return out
 
-    def _right(self, groups: dict[tuple[str, str], dict[Hashable, Call]]) -> set[tuple[str, str, Hashable]]:
-        return self._prober.right(
-            Probe(source, name, list(calls.items())) for (source, name), calls in groups.items()
+    def _match(self, fit: _Fit, ways: list[Agreement]) -> Match | None:
+        behaviour = self._behaviours[fit.target]
+        count = len(behaviour.base)
+        if any(way < Agreement.LOOSE for way in ways[:count]):
+            return None
+        exact = all(way is Agreement.EXACT for way in ways[:count])
+        named = fit.shape == AS_IS and fit.callable.name is not None
+        values = {repr(expected) for _, expected in behaviour.base + behaviour.varied}
+        alike = sum(way >= Agreement.LOOSE for way in ways[count:])
+        return Match(
+            fit.target, fit.callable, fit.shape, exact and named, alike, len(ways) - count, len(values)
         )
 
-    def _reference(self, target: int) -> tuple[str, str]:
-        found = self._index.targets[target]
-        return found.reference, found.task.entry_point or ""
+    def _judged(
+        self, chunk: Sequence[Evidence], matches: Sequence[tuple[_Fit, Match]]
+    ) -> Iterator[tuple[int, Match]]:
+        """Yield (row, match); where the calls are not the whole of the tests, those have been run too."""
+        trials = {
+            n: self._trial(match)
+            for n, (_, match) in enumerate(matches)
+            if match.passes and not self._behaviours[match.target].complete
+        }
+        found = run_trials(trials.values(), self._sandbox, self._verdicts)
+        for n, (fit, match) in enumerate(matches):
+            passes = found[trials[n].key].passed if n in trials else match.passes
+            yield fit.row, replace(match, passes=passes)
+
+    def _trial(self, match: Match) -> Trial:
+        task = self._index.targets[match.target].task
+        name = (task.entry_point or "").rpartition(".")[2]
+        source = match.callable.plain
+        if match.callable.call != name:
+            source += f"\n\ndef {name}(*a):\n    return {match.callable.call}(*a)\n"
+        return Trial(source, replace(task.tests, entry_point=name), _LIMITS, task.atol)
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of a plain value as a text: numbers are one kind, lists go by their first item."""
+    if isinstance(value, bool):
+        return "b"
+    if isinstance(value, int | float | complex):
+        return "n"
+    if isinstance(value, str):
+        return "s"
+    if isinstance(value, list | tuple):
+        many = (
+            ",".join(map(kind_of, value[:3]))
+            if isinstance(value, tuple)
+            else kind_of(value[0])
+            if value
+            else ""
+        )
+        return f"[{many}]"
+    if isinstance(value, dict):
+        return (
+            "{"
+            + (f"{kind_of(next(iter(value)))}:{kind_of(next(iter(value.values())))}" if value else "")
+            + "}"
+        )
+    return type(value).__name__
+
+
+def _rank(match: Match) -> tuple[bool, float, int]:
+    return match.passes, match.share, -match.callable.nodes

@@ -34,6 +34,11 @@ class Evidence:
     found: dict[int, dict[str, float]] = field(default_factory=dict)
     weak: dict[int, dict[str, float]] = field(default_factory=dict)
 
+    @property
+    def runs(self) -> bool:
+        """Return True if the answer may be a Python program."""
+        return self.row.language in (None, "python")
+
     def near(self, target: int) -> float:
         """Return the similarity of the requests; 0 below the net."""
         return self.similar.get(target, 0.0)

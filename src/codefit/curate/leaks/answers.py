@@ -1,0 +1,126 @@
+"""Answers compared loosely: what a training row's program gives, against what a task's tests expect.
+
+The wrapped program (`callables`) gives back what its function returned; where that is None, what was
+printed, or else the arguments as the call left them. A leak does not stop being one because its function
+prints, returns a set for a list, or says "Yes" for True.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import Any
+
+from codefit.suites.compare import close_numbers, is_number, json_equal
+
+PRINTED, CHANGED = "\0printed", "\0changed"
+"""First items of the pair that stands for what was printed, or for the arguments after the call."""
+
+_NEGATIVE = re.compile(
+    r"\b(no|not|false|invalid|unbalanced|cannot|never|n't|isn't|doesn't|none)\b", re.IGNORECASE
+)
+_POSITIVE = re.compile(r"\b(yes|true|valid|balanced|found|is|are|contains|equal|matched?)\b", re.IGNORECASE)
+_WORD = re.compile(r"[^\s,:;=\[\](){}'\"]+")
+_LOOSE = 1e-3
+_SAID_CHARS = 200
+
+
+class Agreement(IntEnum):
+    """How one call came out; the numbers are what the cache holds."""
+
+    FAILED = 0
+    OTHER = 1
+    LOOSE = 2
+    EXACT = 3
+
+
+def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
+    """Compare what a wrapped program gave for `arguments` with the expected value."""
+    if isinstance(got, tuple | list) and len(got) == 2 and got[0] in (PRINTED, CHANGED):
+        return _unreturned(expected, got[0], got[1], arguments)
+    if json_equal(expected, got):
+        return Agreement.EXACT
+    return Agreement.LOOSE if _loose(expected, got) else Agreement.OTHER
+
+
+def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> Agreement:
+    if kind == PRINTED:
+        return Agreement.LOOSE if isinstance(value, str) and _printed(expected, value) else Agreement.OTHER
+    if json_equal(list(arguments), list(value)):
+        return Agreement.EXACT if expected is None else Agreement.OTHER
+    changed = expected is not None and any(
+        json_equal(expected, after) and not json_equal(before, after)
+        for before, after in zip(arguments, value, strict=False)
+    )
+    return Agreement.LOOSE if changed else Agreement.OTHER
+
+
+def _loose(expected: Any, got: Any) -> bool:
+    wanted, given = polarity(expected), polarity(got)
+    if wanted is not None and given is not None:
+        return wanted == given
+    if isinstance(expected, str) != isinstance(got, str):
+        return not isinstance(expected, list | tuple | dict) and str(expected).strip() == str(got).strip()
+    if isinstance(expected, str):
+        return bool(expected.strip()) and _spoken(expected) == _spoken(str(got))
+    if is_number(expected) and is_number(got) and isinstance(expected, float | int):
+        return bool(isinstance(expected, float) and close_numbers(expected, got, _LOOSE, _LOOSE))
+    if isinstance(expected, set | frozenset | list | tuple) and isinstance(
+        got, set | frozenset | list | tuple
+    ):
+        return _sequences(list(expected), list(got), {type(expected), type(got)})
+    if isinstance(expected, list | tuple) and len(expected) == 1:
+        return json_equal(expected[0], got)
+    return isinstance(got, list | tuple) and len(got) == 1 and json_equal(expected, got[0])
+
+
+def _sequences(expected: list[Any], got: list[Any], types: set[type]) -> bool:
+    if len(expected) != len(got):
+        return False
+    if types & {set, frozenset}:
+        expected, got = sorted(expected, key=repr), sorted(got, key=repr)
+    return all(json_equal(e, g) or _loose(e, g) for e, g in zip(expected, got, strict=True))
+
+
+def polarity(value: Any) -> bool | None:
+    """Return the yes or no that a value says, or None where it says neither."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip() and len(value) <= _SAID_CHARS:
+        if _NEGATIVE.search(value):
+            return False
+        if _POSITIVE.search(value):
+            return True
+    return None
+
+
+def _spoken(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def _printed(expected: Any, text: str) -> bool:
+    """Return True if a printed text ends with the expected value, words of explanation before it aside."""
+    if polarity(expected) is not None and not isinstance(expected, str):
+        return polarity(text.strip()) == polarity(expected)
+    wanted, said = _flat(expected), _spoken(text)
+    if not wanted or len(said) < len(wanted):
+        return False
+    before, answer = said[: -len(wanted)], said[-len(wanted) :]
+    return not any(any(c.isdigit() for c in word) for word in before) and all(
+        w == a or _near(w, a) for w, a in zip(wanted, answer, strict=True)
+    )
+
+
+def _flat(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [word for pair in value.items() for part in pair for word in _flat(part)]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [word for item in value for word in _flat(item)]
+    return _spoken(str(value))
+
+
+def _near(wanted: str, said: str) -> bool:
+    try:
+        return "." in wanted and close_numbers(float(wanted), float(said), _LOOSE, _LOOSE)
+    except ValueError:
+        return False

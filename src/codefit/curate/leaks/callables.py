@@ -1,0 +1,133 @@
+"""What of a row's answer can be called: its functions, methods, and the program itself as a function.
+
+A program that reads standard input becomes a function of the text it reads. It runs inside the sandbox like
+everything else; only its text is put together here.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from codefit.curate.code import functions, parse, shape
+from codefit.curate.imports import definitions, with_imports
+from codefit.curate.leaks.answers import CHANGED, PRINTED
+from codefit.curate.leaks.lift import NAME, lifted, reads_input
+
+ENTRY = "codefit_answer"
+_PER_ROW = 4
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+_WRAPPER = """
+
+def {entry}(*arguments):
+    import contextlib as _c, io as _io, itertools as _i
+    _printed = _io.StringIO()
+    with _c.redirect_stdout(_printed):
+        _value = ({call})(*arguments)
+        if hasattr(_value, "__next__"):
+            _value = list(_i.islice(_value, 10_000))
+    if _value is not None:
+        return _value
+    if _printed.getvalue():
+        return ({printed!r}, _printed.getvalue()[:4_000])
+    return ({changed!r}, arguments)
+"""
+_READER = """
+def codefit_program(text):
+    import io, sys
+    before = sys.stdin
+    sys.stdin = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
+    try:
+        exec(codefit_code, {{"__name__": "__main__"}})
+    except SystemExit:
+        pass
+    finally:
+        sys.stdin = before
+
+codefit_code = compile({source!r}, "program", "exec")
+"""
+_PROGRAM = "codefit_program"
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """One way to call a row's answer: `source` defines `ENTRY`, which takes `least` to `most` arguments.
+
+    `nodes` is the size of its syntax tree, `name` what the row calls it (None for a program made a function).
+    `plain` is the source without the wrapper, under the row's own name. `reads`: its one argument is the text
+    on standard input.
+    """
+
+    name: str | None
+    call: str
+    plain: str
+    least: int
+    most: int | None
+    nodes: int
+    shape: str
+    reads: bool = False
+
+    @property
+    def source(self) -> str:
+        """Return the source that defines `ENTRY`."""
+        return self.plain + _WRAPPER.format(entry=ENTRY, call=self.call, printed=PRINTED, changed=CHANGED)
+
+
+@lru_cache(maxsize=16_384)
+def callables(source: str) -> tuple[Callee, ...]:
+    """Return the last four functions of an answer, methods of classes that need no arguments, or the program."""
+    found = [
+        Callee(
+            f.name, f"Solution().{f.name}" if f.in_solution else f.name, "", f.least, f.most, f.nodes, f.shape
+        )
+        for f in functions(source)
+        if not f.name.startswith("__")
+    ]
+    found = [f for f in found if f.most is None or f.most > 0] + _methods(source)
+    if found:
+        plain = definitions(source)
+        found = [replace(f, plain=plain) for f in found[-_PER_ROW:]]
+    return tuple(found + _programs(source, alone=not found))
+
+
+def _programs(source: str, alone: bool) -> list[Callee]:
+    """Return the whole program as a function of what it reads, or of what it sets where it stands `alone`."""
+    tree = parse(source)
+    if tree is None:
+        return []
+    if reads_input(tree):
+        text = _READER.format(source=with_imports(source))
+        return [Callee(None, _PROGRAM, text, 1, 1, sum(1 for _ in ast.walk(tree)), shape(tree), True)]
+    program = lifted(source) if alone else None
+    lone = parse(program[0]) if program else None
+    if program is None or lone is None:
+        return []
+    size = sum(1 for _ in ast.walk(lone))
+    return [Callee(None, NAME, program[0], program[1], program[1], size, shape(lone))]
+
+
+def _methods(source: str) -> list[Callee]:
+    tree = parse(source)
+    found = []
+    for node in tree.body if tree else ():
+        if not isinstance(node, ast.ClassDef) or node.name == "Solution" or not _makes_itself(node):
+            continue
+        for method in node.body:
+            if (
+                isinstance(method, _FUNCTION)
+                and not method.name.startswith("_")
+                and not method.decorator_list
+            ):
+                count = len(method.args.args) - 1
+                least = max(0, count - len(method.args.defaults))
+                if count > 0:
+                    size = sum(1 for _ in ast.walk(method))
+                    call = f"{node.name}().{method.name}"
+                    found.append(Callee(method.name, call, "", least, count, size, shape(method)))
+    return found
+
+
+def _makes_itself(node: ast.ClassDef) -> bool:
+    made = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+    return all(len(n.args.args) - len(n.args.defaults) <= 1 for n in made)

@@ -1,0 +1,141 @@
+"""A program is the answer to a task in whatever form it takes arguments and gives its value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codefit.core.types import Task, Tests
+from codefit.curate.leaks.adapt import adapted, shapes, text_shapes
+from codefit.curate.leaks.answers import CHANGED, PRINTED, Agreement, agreement
+from codefit.curate.leaks.behaviour import behaviours
+from codefit.curate.leaks.callables import ENTRY, callables
+from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.leaks.lift import lifted
+from codefit.curate.leaks.probe import Probe, Prober
+from codefit.curate.leaks.vary import length_arguments, variations
+from codefit.sandbox import Sandbox
+
+LARGEST = "def top(items):\n    return max(items)\n"
+FORMS = {
+    "function": (
+        "def highest(xs):\n    best = xs[0]\n    for x in xs:\n        best = max(best, x)\n    return best",
+        "as is",
+    ),
+    "prints": ("def show(xs):\n    print('The largest is:', max(xs))", "as is"),
+    "method": ("class Finder:\n    def run(self, xs):\n        return max(xs)", "as is"),
+    "script": ("xs = [3, 9, 2]\nprint(max(xs))", "as is"),
+    "generator": ("def each(xs):\n    yield max(xs)", "as is"),
+    "with length": ("def f(xs, n):\n    return max(xs[:n])", "with length"),
+    "length first": ("def f(n, xs):\n    return max(xs[:n])", "length first"),
+    "reads": ("n = int(input('How many? '))\nprint(max(map(int, input().split())))", "sized lines"),
+    "bytes": ("import sys\nprint(max(map(int, sys.stdin.buffer.read().split())))", "lines"),
+    "cases": (
+        "import sys\ndef main():\n    read = sys.stdin.readline\n    for _ in range(int(read())):\n        read()\n"
+        "        print(max([int(v) for v in read().split()]))\n    sys.exit()\n\n"
+        "if __name__ == '__main__':\n    main()",
+        "one case",
+    ),
+}
+CALLS: list[tuple[tuple[Any, ...], Any]] = [(([3, 9, 2],), 9), (([-5, -7],), -5), (([4],), 4)]
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_each_form_of_a_program_can_be_asked(form: str, sandbox: Sandbox) -> None:
+    source, shape = FORMS[form]
+    (one,) = callables(source)
+    seen = [arguments for arguments, _ in CALLS]
+    assert shape in (text_shapes(seen) if one.reads else shapes(seen, one.least, one.most))
+    given_calls = [(adapted(a, shape, seen) or (), value) for a, value in CALLS]
+    prober = Prober(sandbox, None)
+    (found,) = prober.run([Probe(one.source, ENTRY, given_calls)])
+    prober.close()
+    assert min(found) >= Agreement.LOOSE
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 5\nprint(x + int(input()))",
+        "count = 0\nprint(count)",
+        "x = 5\nx = 6\nprint(x)",
+        "a = 5",
+    ],
+)
+def test_programs_whose_inputs_are_not_plain_are_left_alone(source: str) -> None:
+    assert lifted(source) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "arguments", "wanted"),
+    [
+        (3, 3, (1,), Agreement.EXACT),
+        ((1, 2), [1, 2], (1,), Agreement.EXACT),
+        ([1, 2], {2, 1}, (1,), Agreement.LOOSE),
+        (True, "Yes", (1,), Agreement.LOOSE),
+        (False, "It is not balanced", (1,), Agreement.LOOSE),
+        (True, "No", (1,), Agreement.OTHER),
+        ("Yes", True, (1,), Agreement.LOOSE),
+        (0.3333333, 0.3333, (1,), Agreement.LOOSE),
+        (3, 3.0005, (1,), Agreement.OTHER),
+        (7, (PRINTED, "The sum is: 7\n"), (1,), Agreement.LOOSE),
+        (7, (PRINTED, "6 7\n"), (1,), Agreement.OTHER),
+        ([1, 2, 3], (CHANGED, [[1, 2, 3]]), ([3, 1, 2],), Agreement.LOOSE),
+        ([1, 2, 3], (CHANGED, [[1, 2, 3]]), ([1, 2, 3],), Agreement.OTHER),
+        (None, (CHANGED, [[1]]), ([1],), Agreement.EXACT),
+        ([4], 4, (1,), Agreement.LOOSE),
+        ("abc", "ABC ", (1,), Agreement.LOOSE),
+        ("", "x", (1,), Agreement.OTHER),
+    ],
+)
+def test_answers_are_compared_loosely_and_said_to_be(
+    expected: object, got: object, arguments: tuple[object, ...], wanted: Agreement
+) -> None:
+    assert agreement(expected, got, arguments) is wanted
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@given(expected=PLAIN, got=PLAIN, arguments=st.lists(PLAIN, max_size=2).map(tuple))
+def test_any_two_values_can_be_compared_and_equal_ones_agree(
+    expected: Any, got: Any, arguments: tuple[Any, ...]
+) -> None:
+    agreement(expected, got, arguments)
+    assert agreement(expected, expected, arguments) is Agreement.EXACT
+
+
+@given(seen=st.lists(st.tuples(PLAIN, PLAIN), min_size=1, max_size=4), seed=st.text(max_size=4))
+def test_variations_are_new_repeatable_and_of_the_same_number_of_arguments(
+    seen: list[tuple[Any, ...]], seed: str
+) -> None:
+    found = variations(seen, 6, seed)
+    assert repr(found) == repr(variations(seen, 6, seed))
+    assert len({repr(a) for a in [*seen, *found]}) == len({repr(a) for a in seen}) + len(found)
+    assert all(len(a) == 2 for a in found)
+
+
+def test_a_length_argument_stays_the_length_and_can_be_left_out() -> None:
+    seen = [([1, 2, 3], 3), ([5], 1)]
+    assert length_arguments(seen) == {1: 0}
+    assert all(n == len(items) for items, n in variations(seen, 20, "s"))
+    assert adapted(([7, 7], 2), "without length", seen) == ([7, 7],)
+    assert "without length" in shapes(seen, 1, 1)
+
+
+def test_the_reference_says_what_variations_give(sandbox: Sandbox) -> None:
+    tests = Tests("asserts", "top", ("assert top([1, 2]) == 2", "assert top([7, 5]) == 7"))
+    task = Task("1", "Find the largest.", "top", tests, reference=LARGEST)
+    index = TaskIndex({"b": [task]}, ngram=10, long_ngram=8)
+    (found,) = behaviours(index, sandbox, None)
+    assert found.complete
+    assert list(found.base) == [(([1, 2],), 2), (([7, 5],), 7)]
+    assert len(found.varied) >= 10
+    assert all(value == max(items) for (items,), value in found.varied)
