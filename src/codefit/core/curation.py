@@ -69,10 +69,16 @@ class DecontaminateSettings(Settings):
         "candidates",
         description="Run rows' functions on tasks' tests: never, for pairs that a signal proposes, or all.",
     )
+    same_behaviour: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="Share of varied inputs with the reference's value that shows the same function.",
+    )
     generic_tasks: int = Field(
-        3,
+        4,
         ge=1,
-        description="A function that passes this many tasks is a generic primitive and needs support.",
+        description="A function that behaves as this many tasks ask is a generic primitive and needs support.",
     )
     generic_nodes: int = Field(
         12, ge=0, description="A function of at most this many syntax nodes is a generic primitive too."

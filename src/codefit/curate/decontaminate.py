@@ -24,6 +24,7 @@ from codefit.curate.calls import contradict
 from codefit.curate.leaks.execute import ExecutionMatch, Match
 from codefit.curate.leaks.expected import with_expected
 from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.leaks.policy import doubt, rivals
 from codefit.curate.leaks.signals import Evidence, gather
 from codefit.curate.runner import need
 from codefit.curate.step import Context, Progress, StepResult
@@ -43,6 +44,7 @@ class Hit:
     method: str
     score: float
     action: str
+    reason: str = ""
 
     def record(self) -> dict[str, Any]:
         """Return the hit as a line of `hits.jsonl`."""
@@ -53,6 +55,7 @@ class Hit:
             "method": self.method,
             "score": self.score,
             "action": self.action,
+            "reason": self.reason,
         }
 
 
@@ -180,24 +183,28 @@ class _Decider:
     def hits(self, evidence: Evidence) -> list[Hit]:
         """Return the hits of one row, in order of task and method."""
         row_id = evidence.row.id
-        found: defaultdict[int, dict[str, tuple[float, str]]] = defaultdict(dict)
+        found: defaultdict[int, dict[str, tuple[float, str, str]]] = defaultdict(dict)
         for i, methods in evidence.found.items():
             for method, score in methods.items():
-                found[i][method] = (score, self._worded(evidence, i, method))
+                found[i][method] = (score, *self._worded(evidence, i, method))
         for i, methods in evidence.weak.items():
             for method, score in methods.items():
                 if method == "fuzzy_prompt" or method == "code":
-                    found[i][method] = (score, "listed")
-        for i, score, action in self._executed(evidence):
-            found[i]["execution"] = (score, action)
+                    found[i][method] = (score, "listed", "too little to go by alone")
+        mine = self.matches.get(row_id, {})
+        others = rivals(mine, self.index)
+        for i, match in mine.items():
+            why = doubt(match, evidence.near(i), others, self.settings)
+            action = "listed" if why else "removed"
+            found[i]["execution"] = (round(match.share, 3), action, why or "")
         return [
-            Hit(row_id, target.suite, target.task.task_id, method, score, action)
+            Hit(row_id, target.suite, target.task.task_id, method, *what)
             for i in sorted(found)
             for target in (self.index.targets[i],)
-            for method, (score, action) in sorted(found[i].items(), key=lambda kv: METHODS.index(kv[0]))
+            for method, what in sorted(found[i].items(), key=lambda kv: METHODS.index(kv[0]))
         ]
 
-    def _worded(self, evidence: Evidence, i: int, method: str) -> str:
+    def _worded(self, evidence: Evidence, i: int, method: str) -> tuple[str, str]:
         """A verified row that behaves differently is not a leak for having similar words."""
         different = contradict(evidence.calls, self.index.targets[i].calls) or (
             self.asked is not None
@@ -205,14 +212,6 @@ class _Decider:
             and self.asked(evidence, i)
         )
         proven = evidence.row.id in self.verified and different
-        return "listed" if proven and method in ("fuzzy_prompt", "ngram", "entry_point") else "removed"
-
-    def _executed(self, evidence: Evidence) -> Iterable[tuple[int, float, str]]:
-        mine = self.matches.get(evidence.row.id, {})
-        distinct = len({self.index.targets[i].request.key for i in mine})
-        smallest = min((m.callable.nodes for m in mine.values()), default=0)
-        generic = distinct >= self.settings.generic_tasks or smallest <= self.settings.generic_nodes
-        for i in sorted(mine):
-            similarity = evidence.near(i)
-            removed = similarity >= self.settings.support or not generic
-            yield i, round(similarity, 3), "removed" if removed else "listed"
+        if proven and method in ("fuzzy_prompt", "ngram", "entry_point"):
+            return "listed", "passes tests of its own and behaves differently"
+        return "removed", ""

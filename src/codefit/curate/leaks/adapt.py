@@ -1,37 +1,35 @@
-"""The same task under another signature: how a task's arguments are handed to a row's function."""
+"""The same task under another signature: how a task's arguments are handed to a row's program.
+
+A shape is a text: `order 1 0` gives the second argument, then the first; arguments that are only the length of
+another one may be left out, or added. `TEXTS` are ways of writing them for a program that reads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain, combinations, permutations
 from typing import Any
 
 from codefit.curate.leaks.vary import Arguments, length_arguments
 
 AS_IS = "as is"
-SWAPPED = "swapped"
-WITHOUT_LENGTH = "without length"
 WITH_LENGTH = "with length"
 LENGTH_FIRST = "length first"
 AS_LIST = "as list"
 AS_ARGUMENTS = "as arguments"
-TEXTS = ("lines", "sized lines", "one line", "sizes first", "one case")
-"""How arguments are written for a program that reads: see `written`."""
+_ORDER = "order"
+_MAX_ORDERED = 3
 
 
 def shapes(seen: Sequence[Arguments], least: int, most: int | None) -> list[str]:
-    """Return the ways in which a function of so many positional arguments can take the task's arguments."""
+    """Return the ways in which a function of `least` to `most` positional arguments can take the task's."""
     width = len(seen[0])
-    found = []
 
     def takes(count: int) -> bool:
         return least <= count and (most is None or count <= most)
 
-    if takes(width):
-        found.append(AS_IS)
-        if width == 2:
-            found.append(SWAPPED)
-    if takes(width - 1) and length_arguments(seen):
-        found.append(WITHOUT_LENGTH)
+    found = [AS_IS] if takes(width) else []
+    found += [_order(o) for o in _orders(width, tuple(length_arguments(seen))) if takes(len(o))]
     if takes(width + 1) and width == 1 and isinstance(seen[0][0], list | tuple | str):
         found += [WITH_LENGTH, LENGTH_FIRST]
     if takes(1) and width >= 2 and len({type(v) for a in seen for v in a}) == 1 and _scalar(seen[0][0]):
@@ -43,16 +41,30 @@ def shapes(seen: Sequence[Arguments], least: int, most: int | None) -> list[str]
     return found
 
 
+def _orders(width: int, lengths: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return orders of the arguments other than the own one, with and without the redundant ones."""
+    left_out = chain.from_iterable(combinations(lengths, n) for n in range(len(lengths) + 1))
+    found = []
+    for out in left_out:
+        places = [i for i in range(width) if i not in out]
+        if 1 <= len(places) <= _MAX_ORDERED:
+            found += list(permutations(places))
+        elif places:
+            found.append(tuple(places))
+    return [order for order in found if order != tuple(range(width))]
+
+
+def _order(places: tuple[int, ...]) -> str:
+    return f"{_ORDER} {' '.join(map(str, places))}"
+
+
 def adapted(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Arguments | None:
     """Return the arguments in a shape, or None where they do not have it."""
     if shape in TEXTS:
-        text = written(arguments, shape)
+        text = written(arguments, shape, tuple(length_arguments(seen)))
         return None if text is None else (text,)
-    if shape == SWAPPED:
-        return arguments[::-1]
-    if shape == WITHOUT_LENGTH:
-        left_out = next(iter(length_arguments(seen)), None)
-        return None if left_out is None else tuple(a for i, a in enumerate(arguments) if i != left_out)
+    if shape.startswith(_ORDER):
+        return tuple(arguments[int(i)] for i in shape.split()[1:])
     if shape in (WITH_LENGTH, LENGTH_FIRST):
         size: tuple[Any, ...] = (len(arguments[0]),)
         return size + arguments if shape == LENGTH_FIRST else arguments + size
@@ -63,56 +75,97 @@ def adapted(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Argu
     return arguments
 
 
+def _lines(values: Sequence[Any]) -> str:
+    return "\n".join(map(_block, values))
+
+
+def _sized_lines(values: Sequence[Any]) -> str:
+    return "\n".join(f"{_size(v)}\n{_block(v)}" if _is_list(v) else str(v) for v in values)
+
+
+def _one_line(values: Sequence[Any]) -> str:
+    return " ".join(map(str, values)) if len(values) > 1 and not any(map(_is_list, values)) else ""
+
+
+def _sizes_first(values: Sequence[Any]) -> str:
+    lists, singles = _parted(values)
+    head = " ".join([*map(_size, lists), *map(str, singles)])
+    return "\n".join([head, *map(_block, lists)]) if lists else ""
+
+
+def _singles_first(values: Sequence[Any]) -> str:
+    lists, singles = _parted(values)
+    return "\n".join([*map(str, singles), *map(_block, lists)]) if lists and singles else ""
+
+
+def _one_case(write: Callable[[Sequence[Any]], str]) -> Callable[[Sequence[Any]], str]:
+    return lambda values: f"1\n{write(values)}"
+
+
+TEXTS: dict[str, Callable[[Sequence[Any]], str]] = {
+    "lines": _lines,
+    "sized lines": _sized_lines,
+    "one line": _one_line,
+    "sizes first": _sizes_first,
+    "singles first": _singles_first,
+    "one case": _one_case(_sized_lines),
+    "one case, sizes first": _one_case(_sizes_first),
+}
+"""Ways of writing arguments as standard input: each on a line, lists parted by spaces; lists behind a line with
+their length; all on one line; lengths and single values on the first line; single values before lists; and
+behind a line that says that there is one test case."""
+
+
 def text_shapes(seen: Sequence[Arguments]) -> list[str]:
-    """Return the ways of writing the arguments as standard input that differ from each other."""
+    """Return the ways of writing the arguments that differ from each other."""
     found: dict[str, str] = {}
+    lengths = tuple(length_arguments(seen))
     for shape in TEXTS:
-        text = written(seen[0], shape)
+        text = written(seen[0], shape, lengths)
         if text is not None:
             found.setdefault(text, shape)
     return list(found.values())
 
 
-def written(arguments: Arguments, shape: str) -> str | None:
+def written(arguments: Arguments, shape: str, lengths: tuple[int, ...] = ()) -> str | None:
     """Return arguments as the text of standard input, or None where they can't be written so.
 
-    `lines`: each on a line, lists parted by spaces. `sized lines`: lists behind a line with their length.
-    `one line`: all on one line. `sizes first`: lengths of the lists and all single values on the first line.
-    `one case`: `sized lines` behind a line that says that there is one test case.
+    Arguments at the places `lengths`, which only say how long another one is, are left to the shape.
     """
-    lists = [a for a in arguments if isinstance(a, list | tuple)]
-    if not all(map(_writable, arguments)):
+    values = [a for i, a in enumerate(arguments) if i not in lengths]
+    if not values or not all(map(_writable, values)):
         return None
-    if shape == "one line":
-        return None if lists or len(arguments) < 2 else " ".join(map(str, arguments)) + "\n"
-    if shape == "sizes first":
-        if not lists or len(lists) == len(arguments) == 1:
-            return None
-        sizes = [str(len(a)) for a in lists] + [
-            _line(a) for a in arguments if not isinstance(a, list | tuple)
-        ]
-        return "\n".join([" ".join(sizes), *(_lines(a) for a in lists)]) + "\n"
-    sized = shape in ("sized lines", "one case")
-    lines = [
-        f"{len(a)}\n{_lines(a)}" if sized and isinstance(a, list | tuple) else _lines(a) for a in arguments
-    ]
-    return ("1\n" if shape == "one case" else "") + "\n".join(lines) + "\n"
+    text = TEXTS[shape](values)
+    return f"{text}\n" if text.strip("1\n") or text == "1\n1" else None
+
+
+def _parted(values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    return [v for v in values if _is_list(v)], [v for v in values if not _is_list(v)]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _is_table(value: Any) -> bool:
+    return _is_list(value) and bool(value) and _is_list(value[0])
+
+
+def _size(value: Any) -> str:
+    same = _is_table(value) and len({len(row) for row in value}) == 1
+    return f"{len(value)} {len(value[0])}" if same else str(len(value))
+
+
+def _block(value: Any) -> str:
+    if _is_table(value):
+        return "\n".join(" ".join(map(str, row)) for row in value)
+    return " ".join(map(str, value)) if _is_list(value) else str(value)
 
 
 def _writable(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_scalar(v) or (isinstance(v, list | tuple) and all(map(_scalar, v))) for v in value)
-    return _scalar(value)
-
-
-def _lines(value: Any) -> str:
-    if isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple):
-        return "\n".join(map(_line, value))
-    return _line(value)
-
-
-def _line(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if _is_table(value):
+        return all(_is_list(row) and all(map(_scalar, row)) for row in value)
+    return all(map(_scalar, value)) if _is_list(value) else _scalar(value)
 
 
 def _scalar(value: Any) -> bool:

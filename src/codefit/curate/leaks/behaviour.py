@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome, Tests
@@ -16,11 +18,13 @@ from codefit.curate.leaks.index import Target, TaskIndex
 from codefit.curate.leaks.vary import Arguments, variations
 from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Opaque, Program, Run, Sandbox
+from codefit.suites.compare import json_equal
 
 _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _MAX_BASE = 10
-_VARIED = 24
-_REVISION = "behaviour-1"
+_VARIED = 40
+_TRIVIAL = 0.8
+_REVISION = "behaviour-2"
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,25 @@ class Behaviour:
     varied: tuple[Call, ...] = ()
     complete: bool = False
 
+    @cached_property
+    def trivial(self) -> bool:
+        """Return True if nearly every call gives one value, or back what it was given: too little to tell by."""
+        calls = self.base + self.varied
+        same = sum(any(_echo(a, value) for a in arguments) for arguments, value in calls)
+        return same >= _TRIVIAL * len(calls) or len({repr(value) for _, value in calls}) < 2
+
     @property
     def seen(self) -> list[Arguments]:
         """Return the arguments of the tests' calls."""
         return [arguments for arguments, _ in self.base]
+
+
+def _echo(argument: Any, value: Any) -> bool:
+    """Return True if a value is an argument itself, or the list of its items."""
+    if json_equal(argument, value):
+        return True
+    plain = isinstance(value, list | tuple | set) and isinstance(argument, list | tuple | set | str)
+    return plain and sorted(map(repr, argument)) == sorted(map(repr, value)) and list(argument) == list(value)
 
 
 def behaviours(index: TaskIndex, sandbox: Sandbox, cache: Path | None) -> list[Behaviour]:

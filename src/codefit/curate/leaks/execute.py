@@ -11,6 +11,7 @@ Not covered: tasks whose tests state no calls (BigCodeBench), and answers that a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from codefit.sandbox import Limits, Sandbox
 
 _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _CHUNK_ROWS = 256
-_PER_KIND = 2
+_PER_KIND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +41,24 @@ class Match:
     """A row's callable that gives the values of all of a task's own calls.
 
     `passes`: as they are, so that it passes the task's tests under the task's name. Otherwise it needs another
-    `shape` of the arguments or a loose comparison. `alike` of `varied` variations came out like the
-    reference's, `distinct` different values among all expected ones.
+    `shape` of the arguments or a loose comparison. `share` of the `varied` other inputs came out like the
+    reference's: the smaller of the shares among those with the most frequent value and among the rest, since a
+    function that always says no is right most of the time. `distinct` counts the values that were expected.
     """
 
     target: int
     callable: Callee
     shape: str
     passes: bool
-    alike: int
+    share: float
     varied: int
     distinct: int
+    trivial: bool
 
     @property
-    def share(self) -> float:
-        """Return the share of variations that came out alike; 1 where there is none."""
-        return self.alike / self.varied if self.varied else 1.0
+    def natural(self) -> bool:
+        """Return True if the program takes the task's arguments, in whatever order or writing, and no others."""
+        return self.callable.reads or self.shape == AS_IS or self.shape.startswith("order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class ExecutionMatch:
     def asks(self, evidence: Evidence, target: int) -> bool:
         """Return True if some callable of the row can be given the task's arguments as they are."""
         seen = self._behaviours[target].seen
-        found = callables(evidence.row.response) if seen and evidence.runs else ()
+        found = callables(evidence.program) if seen else ()
         return any(AS_IS in shapes(seen, one.least, one.most) for one in found if not one.reads)
 
     def _twins(self) -> dict[int, list[int]]:
@@ -124,7 +127,7 @@ class ExecutionMatch:
 
     def _chunk(self, chunk: Sequence[Evidence]) -> Iterator[tuple[int, Match]]:
         fits = [fit for row, e in enumerate(chunk) for fit in self._fits(row, e)]
-        fits = self._fitting_kinds(fits)
+        fits = sorted(self._fitting_kinds(fits), key=lambda fit: self._turn(chunk[fit.row], fit))
         telling_calls = [[call for call in (self._telling(fit),) if call] for fit in fits]
         found = self._round(fits, telling_calls)
         fits = [fit for fit, ways in zip(fits, found, strict=True) if ways and ways[0] >= Agreement.LOOSE]
@@ -140,7 +143,7 @@ class ExecutionMatch:
     def _fits(self, row: int, evidence: Evidence) -> list[_Fit]:
         """Return what is worth running, most similar requests first."""
         found = []
-        for one in callables(evidence.row.response) if evidence.runs else ():
+        for one in callables(evidence.program):
             for target in self._wanted(evidence):
                 seen = self._behaviours[target].seen
                 if contradict(evidence.calls, self._index.targets[target].calls):
@@ -161,6 +164,11 @@ class ExecutionMatch:
         fitting = [i for i in near if not opposed(evidence.request, self._index.targets[i].request)]
         return list(dict.fromkeys(signalled + fitting[: self._settings.candidates_per_row]))
 
+    def _turn(self, evidence: Evidence, fit: _Fit) -> tuple[int, bool, float]:
+        """Sort key: likely tasks first, and large arguments last, since they may keep a right function busy."""
+        arguments = telling(self._behaviours[fit.target].base, 1)[0][0]
+        return fit.row, self._near(evidence, fit.target) < self._settings.candidate, magnitude(arguments)
+
     def _near(self, evidence: Evidence, target: int) -> float:
         return max(evidence.near(twin) for twin in self._leaders[target])
 
@@ -179,7 +187,7 @@ class ExecutionMatch:
         return [(arguments, expected) for arguments, expected in given if arguments is not None]
 
     def _fitting_kinds(self, fits: list[_Fit]) -> list[_Fit]:
-        """Return the fits whose kind of arguments the callable takes, by two calls of that kind."""
+        """Return the fits whose kind of arguments the callable takes, by a few calls of that kind."""
         groups: dict[tuple[int, str, str], list[_Fit]] = {}
         calls: dict[tuple[int, str, str], list[Call]] = {}
         for fit in fits:
@@ -188,10 +196,9 @@ class ExecutionMatch:
                 given = telling(self._behaviours[fit.target].base, 1)[0][0] if fit.callable.reads else call[0]
                 place = (fit.row, fit.callable.call, f"{kind_of(given)}{fit.shape * fit.callable.reads}")
                 groups.setdefault(place, []).append(fit)
-                if len(calls.setdefault(place, [])) < _PER_KIND:
-                    calls[place].append(call)
+                calls.setdefault(place, []).append(call)
         first = [members[0] for members in groups.values()]
-        found = self._round(first, list(calls.values()))
+        found = self._round(first, [_spread(group) for group in calls.values()])
         return [
             fit
             for members, ways in zip(groups.values(), found, strict=True)
@@ -224,9 +231,16 @@ class ExecutionMatch:
         exact = all(way is Agreement.EXACT for way in ways[:count])
         named = fit.shape == AS_IS and fit.callable.name is not None
         values = {repr(expected) for _, expected in behaviour.base + behaviour.varied}
-        alike = sum(way >= Agreement.LOOSE for way in ways[count:])
+        share = _balanced([repr(expected) for _, expected in behaviour.varied], ways[count:])
         return Match(
-            fit.target, fit.callable, fit.shape, exact and named, alike, len(ways) - count, len(values)
+            target=fit.target,
+            callable=fit.callable,
+            shape=fit.shape,
+            passes=exact and named,
+            share=share,
+            varied=len(ways) - count,
+            distinct=len(values),
+            trivial=behaviour.trivial,
         )
 
     def _judged(
@@ -250,6 +264,24 @@ class ExecutionMatch:
         if match.callable.call != name:
             source += f"\n\ndef {name}(*a):\n    return {match.callable.call}(*a)\n"
         return Trial(source, replace(task.tests, entry_point=name), _LIMITS, task.atol)
+
+
+def _spread(calls: list[Call]) -> list[Call]:
+    """Return the first call, a small one and a middling one: large numbers keep a right function busy too long."""
+    ordered = sorted(calls, key=lambda call: magnitude(call[0]))
+    places = sorted({0, len(ordered) // 4, len(ordered) // 2})
+    return [calls[0], *(ordered[i] for i in places)][: _PER_KIND + 1]
+
+
+def magnitude(value: Any) -> float:
+    """Return the largest number or length in a plain value."""
+    if isinstance(value, int | float):
+        return abs(value) if value == value else 0.0
+    if isinstance(value, list | tuple | set | frozenset):
+        return max(map(magnitude, value), default=0.0)
+    if isinstance(value, dict):
+        return max((magnitude(v) for pair in value.items() for v in pair), default=0.0)
+    return float(len(value)) if isinstance(value, str) else 0.0
 
 
 def kind_of(value: Any) -> str:
@@ -276,6 +308,18 @@ def kind_of(value: Any) -> str:
             + "}"
         )
     return type(value).__name__
+
+
+def _balanced(expected: list[str], ways: list[Agreement]) -> float:
+    """Return the smaller share of agreement among the most frequent value and among the others; 1 for none."""
+    if not ways:
+        return 1.0
+    frequent = Counter(expected).most_common(1)[0][0]
+    groups: tuple[list[bool], list[bool]] = ([], [])
+    for value, way in zip(expected, ways, strict=False):
+        groups[value == frequent].append(way >= Agreement.LOOSE)
+    shares = [sum(group) / len(group) for group in groups if len(group) > 1]
+    return min(shares, default=1.0)
 
 
 def _rank(match: Match) -> tuple[bool, float, int]:

@@ -101,6 +101,10 @@ class TaskIndex:
         norm = math.sqrt(self._square(wanted)) or 1.0
         return dots / (norm * self._norms)
 
+    def telling(self, stems: frozenset[str]) -> float:
+        """Return how much stems tell: the sum of their squared weights."""
+        return sum(self.weight.get(s, self._rare) ** 2 for s in sorted(stems))
+
     def containment(self, stems: frozenset[str], target: Target) -> float:
         """Return the weighted share of the task's stems that are among `stems`."""
         whole = self._square(target.request)

@@ -13,7 +13,7 @@ from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
 
 _PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
-_MAX_RESTARTS = 4
+_MAX_RESTARTS = 6
 _REVISION = "probe-2"
 # Ends that one call may have brought about. Which of them comes first is a matter of milliseconds,
 # so they must lead to the same answer.

@@ -9,14 +9,17 @@ import numpy as np
 from codefit.core.curation import DecontaminateSettings
 from codefit.core.types import Row
 from codefit.curate.calls import contradict, known_calls
-from codefit.curate.code import Function, functions
+from codefit.curate.code import Function, functions, parse
 from codefit.curate.leaks.index import Target, TaskIndex, grams, specific_name
-from codefit.curate.leaks.words import Request, altered, complete, opposed, request, stems_of
+from codefit.curate.leaks.words import Request, altered, complete, core, opposed, request, same_core, stems_of
+from codefit.suites.extract import extract
 
 LONG_WORDS = 40
 _NET = 0.2
 _MIN_STEMS = 2
 _MIN_CALLS = 2
+_TELLING, _CORE_NEAR = 25.0, 0.4
+_INPUT = "\n\nInput:\n"  # what `sources` puts between a request and its example input
 
 
 @dataclass
@@ -27,17 +30,13 @@ class Evidence:
     """
 
     row: Row
+    program: str
     request: Request
     functions: tuple[Function, ...]
     calls: dict[str, str]
     similar: dict[int, float]
     found: dict[int, dict[str, float]] = field(default_factory=dict)
     weak: dict[int, dict[str, float]] = field(default_factory=dict)
-
-    @property
-    def runs(self) -> bool:
-        """Return True if the answer may be a Python program."""
-        return self.row.language in (None, "python")
 
     def near(self, target: int) -> float:
         """Return the similarity of the requests; 0 below the net."""
@@ -51,19 +50,40 @@ class Evidence:
 def gather(row: Row, index: TaskIndex, settings: DecontaminateSettings) -> Evidence:
     """Return everything that a row shares with the tasks, apart from behaviour."""
     wanted = request(row.instruction)
-    found = functions(row.response) if row.language in (None, "python") else ()
-    evidence = Evidence(row, wanted, found, dict(known_calls(row.tests)), _similar(wanted, index, settings))
+    short = request(row.instruction.partition(_INPUT)[0])
+    program = program_of(row)
+    evidence = Evidence(
+        row,
+        program,
+        wanted,
+        functions(program),
+        dict(known_calls(row.tests)),
+        _similar(wanted, short, index, settings),
+    )
     _words(evidence, index, settings)
+    _same_core(evidence, short, index)
     _names(evidence, index, settings)
     _code(evidence, index, settings)
     _calls(evidence, index)
     return evidence
 
 
-def _similar(wanted: Request, index: TaskIndex, settings: DecontaminateSettings) -> dict[int, float]:
+def program_of(row: Row) -> str:
+    """Return the Python program of a row's answer, out of its fence and the words around it; empty if none."""
+    if row.language not in (None, "python"):
+        return ""
+    if parse(row.response) is not None:
+        return row.response
+    found = extract(row.response).program or ""
+    return found if parse(found) is not None else ""
+
+
+def _similar(
+    wanted: Request, short: Request, index: TaskIndex, settings: DecontaminateSettings
+) -> dict[int, float]:
     """Return target -> similarity where it matters: a row keeps few of thousands of tasks."""
     net = min(settings.support, settings.candidate, settings.fuzzy, _NET)
-    similarity_T = index.similarity(wanted)
+    similarity_T = np.maximum(index.similarity(wanted), index.similarity(short))
     return {
         i: round(float(similarity_T[i]), 6) for i in np.flatnonzero(similarity_T >= max(net, 1e-9)).tolist()
     }
@@ -86,6 +106,15 @@ def _words(evidence: Evidence, index: TaskIndex, settings: DecontaminateSettings
         if len(wanted.stems & other.stems) < _MIN_STEMS or opposed(wanted, other):
             continue
         evidence.add(i, "fuzzy_prompt", score, strong=not altered(wanted, other))
+
+
+def _same_core(evidence: Evidence, short: Request, index: TaskIndex) -> None:
+    """Find tasks that ask for the same in the same words, whatever the kinds of values and the language."""
+    if index.telling(core(short)) < _TELLING:
+        return
+    for i, score in evidence.similar.items():
+        if score >= _CORE_NEAR and same_core(short, index.targets[i].request):
+            evidence.add(i, "fuzzy_prompt", score)
 
 
 def _whole(wanted: Request, copied: frozenset[str], target: Target) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 Arguments = tuple[Any, ...]
 _MAX_ITEMS = 60
 _TRIES = 8
+_EDGE = 0.08
 
 
 def variations(seen: Sequence[Arguments], count: int, seed: str) -> list[Arguments]:
@@ -43,25 +44,34 @@ def variations(seen: Sequence[Arguments], count: int, seed: str) -> list[Argumen
 
 
 def length_arguments(seen: Sequence[Arguments]) -> dict[int, int]:
-    """Return place of an argument -> place of the one whose length it is in all argument lists."""
+    """Return place of an argument -> place of the one whose length it is in all argument lists.
+
+    The length may be one off (the last index), as long as it is right somewhere.
+    """
     width = len(seen[0]) if seen else 0
     if any(len(a) != width for a in seen):
         return {}
     found = {}
     for i in range(width):
         for of in range(width):
-            if i != of and all(
-                type(a[i]) is int and isinstance(a[of], list | tuple | str) and a[i] == len(a[of])
-                for a in seen
-            ):
+            if i != of and _is_length([(a[i], a[of]) for a in seen]):
                 found[i] = of
                 break
     return found
 
 
+def _is_length(pairs: Sequence[tuple[Any, Any]]) -> bool:
+    if not all(type(n) is int and isinstance(items, list | tuple | str) for n, items in pairs):
+        return False
+    off = [abs(n - len(items)) for n, items in pairs]
+    return max(off, default=2) <= 1 and not min(off)
+
+
 def _changed(value: Any, generator: random.Random) -> Any:
     if isinstance(value, bool):
         return generator.random() < 0.5
+    if generator.random() < _EDGE and not isinstance(value, tuple):
+        return type(value)() if value is not None else None
     if isinstance(value, int):
         return generator.choice([value + 1, value - 1, value + 2, value * 2, value // 2, abs(value) + 3])
     if isinstance(value, float):

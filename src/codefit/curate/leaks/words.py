@@ -19,7 +19,11 @@ _CODE_LINE = re.compile(
     r"|your code should pass)",
     re.IGNORECASE,
 )
+_NUMBER_OF = re.compile(r"\bnumber of\b", re.IGNORECASE)  # `the number of inversions` is a count
 _MAX_WORDS = 4_000
+
+
+_CONVERT = "convert"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class _Tables:
     numbers: Mapping[str, str]
     opposites: frozenset[tuple[str, str]]
     modifiers: frozenset[str]
+    neutral: frozenset[str]
 
 
 @cache
@@ -42,6 +47,7 @@ def _tables() -> _Tables:
         numbers=raw["numbers"],
         opposites=frozenset(pairs | {(b, a) for a, b in pairs}),
         modifiers=frozenset(canonical.get(_stem(w), _stem(w)) for w in raw["modifiers"]),
+        neutral=frozenset(canonical.get(_stem(w), _stem(w)) for w in raw["neutral"]),
     )
 
 
@@ -85,6 +91,7 @@ def sketch(text: str) -> Request:
     """Return the words of a text, its meaningful stems (synonyms merged) and its numbers."""
     tables = _tables()
     plain = unicodedata.normalize("NFKC", text).replace("’", "'").replace("'s ", " ").replace(" or not", " ")
+    plain = _NUMBER_OF.sub("count of", plain)
     words = tuple(w.lower() for w in _WORD.findall(_CAMEL.sub(" ", plain))[:_MAX_WORDS])
     words = tuple(tables.numbers.get(w, w) for w in words)
     return Request(words, stems_of(words), frozenset(w for w in words if w.isdecimal()))
@@ -94,6 +101,24 @@ def stems_of(words: Iterable[str]) -> frozenset[str]:
     """Return the stems of the words that carry meaning."""
     stop = _tables().stop
     return frozenset(canonical(w) for w in words if w not in stop)
+
+
+def core(wanted: Request) -> frozenset[str]:
+    """Return the stems that say what is to be done, without those that only say to what kind of value."""
+    return wanted.stems - _tables().neutral
+
+
+def same_core(a: Request, b: Request) -> bool:
+    """Return True if two requests ask for the same thing in the same words, conversions in the same direction."""
+    found = core(a)
+    if found != core(b):
+        return False
+    converts = _CONVERT in a.stems | b.stems and len(found) > 1
+    return not converts or _order(a, found) == _order(b, found)
+
+
+def _order(wanted: Request, stems: frozenset[str]) -> list[str]:
+    return list(dict.fromkeys(s for s in map(canonical, wanted.words) if s in stems))
 
 
 def complete(part: frozenset[str], whole: Request) -> bool:

@@ -1,0 +1,72 @@
+"""Which matches of behaviour are leaks, and which are listed for a person with the reason.
+
+The figures were set on the development half of the labelled pairs (`benchmarks/decontaminate.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from codefit.core.curation import DecontaminateSettings
+from codefit.curate.leaks.execute import Match
+from codefit.curate.leaks.index import TaskIndex
+
+_SAME = 0.97
+_LEAST_VARIED = 8
+_FEW_VALUES = 6
+_SMALL_NODES, _LEAST_SHARE, _SHARE_PER_NODE = 32, 0.5, 0.008
+_CHANGED_NODES = 30
+_EVERYWHERE = 8
+_TRIVIAL_SUPPORT, _GENERIC_SUPPORT, _EVERYWHERE_SUPPORT = 0.5, 0.43, 0.6
+
+
+def rivals(matches: Mapping[int, Match], index: TaskIndex) -> int:
+    """Return how many different tasks a row's program behaves exactly as asked."""
+    same = (i for i, m in matches.items() if m.share >= _SAME and m.natural and not m.trivial)
+    return len({index.targets[i].request.key for i in same})
+
+
+def doubt(match: Match, near: float, others: int, settings: DecontaminateSettings) -> str | None:
+    """Return why a match is no proof of a leak, or None where it is one.
+
+    `near` is the similarity of the two requests, `others` the number of tasks that the row's program does
+    (`rivals`). A sort passes the tests of every sorting algorithm, and a small function that says yes or no
+    passes three asserts by accident: such rows are leaks only where the requests are alike too. The larger a
+    program and the more different values it gives, the less agreement on other inputs is asked for.
+    """
+    if others >= settings.generic_tasks:
+        support = _GENERIC_SUPPORT if others < _EVERYWHERE else _EVERYWHERE_SUPPORT
+        if match.natural and match.share >= settings.same_behaviour and near >= support:
+            return None
+        return f"generic primitive: it does what {others} tasks ask for"
+    if match.trivial:
+        if near >= _TRIVIAL_SUPPORT and match.natural:
+            return None
+        return "generic primitive: the task mostly gives back what it gets"
+    if near >= settings.support:
+        return None if match.share >= _LEAST_SHARE else _differs(match)
+    if match.varied < _LEAST_VARIED and match.callable.nodes < _CHANGED_NODES:
+        return "by accident, perhaps: the task's reference takes too few other inputs to tell"
+    if near >= _near_support(settings) and match.share >= _SAME and match.natural:
+        return None
+    if match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2):
+        return f"generic primitive: {match.callable.nodes} syntax nodes"
+    if not match.natural and match.callable.nodes < _CHANGED_NODES:
+        return f"generic primitive: with its arguments {match.shape}"
+    return None if match.share >= _needed_share(match) else _differs(match)
+
+
+def _near_support(settings: DecontaminateSettings) -> float:
+    return settings.support * 2 / 3
+
+
+def _needed_share(match: Match) -> float:
+    if match.distinct < _FEW_VALUES:
+        return _SAME
+    return max(_LEAST_SHARE, _SAME - _SHARE_PER_NODE * max(0, match.callable.nodes - _SMALL_NODES))
+
+
+def _differs(match: Match) -> str:
+    return (
+        f"by accident: it agrees with the reference on {match.share:.0%} of {match.varied} other inputs only"
+    )
