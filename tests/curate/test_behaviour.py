@@ -29,7 +29,7 @@ FORMS = {
     "method": ("class Finder:\n    def run(self, xs):\n        return max(xs)", "as is"),
     "script": ("xs = [3, 9, 2]\nprint(max(xs))", "as is"),
     "generator": ("def each(xs):\n    yield max(xs)", "as is"),
-    "with length": ("def f(xs, n):\n    return max(xs[:n])", "with length"),
+    "with length": ("def f(xs, n):\n    return max(xs[:n])", "as is, length"),
     "length first": ("def f(n, xs):\n    return max(xs[:n])", "length first"),
     "reads": ("n = int(input('How many? '))\nprint(max(map(int, input().split())))", "sized lines"),
     "bytes": ("import sys\nprint(max(map(int, sys.stdin.buffer.read().split())))", "lines"),
@@ -87,7 +87,8 @@ def test_programs_whose_inputs_are_not_plain_are_left_alone(source: str) -> None
         ([1, 2, 3], (CHANGED, [[1, 2, 3]]), ([1, 2, 3],), Agreement.OTHER),
         (None, (CHANGED, [[1]]), ([1],), Agreement.EXACT),
         ([4], 4, (1,), Agreement.LOOSE),
-        ("a b", " a  b\n", (1,), Agreement.LOOSE),
+        ("a b", " a b\n", (1,), Agreement.LOOSE),
+        ("a b", "a  b", (1,), Agreement.OTHER),
         ("abc", "ABC", (1,), Agreement.OTHER),
         ("", "x", (1,), Agreement.OTHER),
     ],
@@ -96,6 +97,13 @@ def test_answers_are_compared_loosely_and_said_to_be(
     expected: object, got: object, arguments: tuple[object, ...], wanted: Agreement
 ) -> None:
     assert agreement(expected, got, arguments) is wanted
+
+
+def test_numbers_that_python_does_not_print_can_be_compared() -> None:
+    large = 10**5_000
+    assert agreement(large, (PRINTED, "7"), (1,)) is Agreement.OTHER
+    assert agreement(large, "7", (large,)) is Agreement.OTHER
+    assert agreement(large, large, (large,)) is Agreement.EXACT
 
 
 PLAIN = st.recursive(

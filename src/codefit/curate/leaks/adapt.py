@@ -13,11 +13,10 @@ from typing import Any
 from codefit.curate.leaks.vary import Arguments, length_arguments
 
 AS_IS = "as is"
-WITH_LENGTH = "with length"
 LENGTH_FIRST = "length first"
 AS_LIST = "as list"
 AS_ARGUMENTS = "as arguments"
-_ORDER = "order"
+_ORDER, _LENGTH = "order", ", length"
 _MAX_ORDERED = 3
 
 
@@ -30,8 +29,9 @@ def shapes(seen: Sequence[Arguments], least: int, most: int | None) -> list[str]
 
     found = [AS_IS] if takes(width) else []
     found += [_order(o) for o in _orders(width, tuple(length_arguments(seen))) if takes(len(o))]
-    if takes(width + 1) and width == 1 and isinstance(seen[0][0], list | tuple | str):
-        found += [WITH_LENGTH, LENGTH_FIRST]
+    if takes(width + 1) and any(isinstance(v, list | tuple | str) for v in seen[0]):
+        found += [f"{AS_IS}{_LENGTH}", LENGTH_FIRST]
+        found += [f"{_order((1, 0))}{_LENGTH}"] if width == 2 else []
     if takes(1) and width >= 2 and len({type(v) for a in seen for v in a}) == 1 and _scalar(seen[0][0]):
         found.append(AS_LIST)
     if width == 1 and isinstance(seen[0][0], list | tuple) and len({len(a[0]) for a in seen}) == 1:
@@ -58,21 +58,32 @@ def _order(places: tuple[int, ...]) -> str:
     return f"{_ORDER} {' '.join(map(str, places))}"
 
 
+def is_order(shape: str) -> bool:
+    """Return True if a shape only orders the arguments, redundant ones left out."""
+    return shape.startswith(_ORDER) and not shape.endswith(_LENGTH)
+
+
 def adapted(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Arguments | None:
     """Return the arguments in a shape, or None where they do not have it."""
     if shape in TEXTS:
         text = written(arguments, shape, tuple(length_arguments(seen)))
         return None if text is None else (text,)
+    if shape == LENGTH_FIRST:
+        return (_length(arguments), *arguments)
+    if shape.endswith(_LENGTH):
+        given = adapted(arguments, shape.removesuffix(_LENGTH), seen)
+        return None if given is None else (*given, _length(arguments))
     if shape.startswith(_ORDER):
         return tuple(arguments[int(i)] for i in shape.split()[1:])
-    if shape in (WITH_LENGTH, LENGTH_FIRST):
-        size: tuple[Any, ...] = (len(arguments[0]),)
-        return size + arguments if shape == LENGTH_FIRST else arguments + size
     if shape == AS_LIST:
         return (list(arguments),)
     if shape == AS_ARGUMENTS:
         return tuple(arguments[0])
     return arguments
+
+
+def _length(arguments: Arguments) -> int:
+    return next((len(a) for a in arguments if isinstance(a, list | tuple | str)), 0)
 
 
 def _lines(values: Sequence[Any]) -> str:

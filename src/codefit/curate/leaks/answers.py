@@ -11,6 +11,7 @@ import re
 from enum import IntEnum
 from typing import Any
 
+from codefit.core.values import dump
 from codefit.suites.compare import close_numbers, is_number, json_equal
 
 PRINTED, CHANGED = "\0printed", "\0changed"
@@ -23,6 +24,7 @@ _POSITIVE = re.compile(r"\b(yes|true|valid|balanced|found|is|are|contains|equal|
 _WORD = re.compile(r"[^\s,:;=\[\](){}'\"]+")
 _LOOSE = 1e-3
 _SAID_CHARS = 200
+_MOST_BITS = 10_000  # below Python's limit on int -> str
 
 
 class Agreement(IntEnum):
@@ -60,9 +62,9 @@ def _loose(expected: Any, got: Any) -> bool:
     if wanted is not None and given is not None:
         return wanted == given
     if isinstance(expected, str) != isinstance(got, str):
-        return not isinstance(expected, list | tuple | dict) and str(expected).strip() == str(got).strip()
+        return not isinstance(expected, list | tuple | dict) and _text(expected).strip() == _text(got).strip()
     if isinstance(expected, str):
-        return bool(expected.strip()) and expected.split() == str(got).split()
+        return bool(expected.strip()) and expected.strip() == str(got).strip()
     if is_number(expected) and is_number(got) and isinstance(expected, float | int):
         return bool(isinstance(expected, float) and close_numbers(expected, got, _LOOSE, _LOOSE))
     if isinstance(expected, set | frozenset | list | tuple) and isinstance(
@@ -78,7 +80,7 @@ def _sequences(expected: list[Any], got: list[Any], types: set[type]) -> bool:
     if len(expected) != len(got):
         return False
     if types & {set, frozenset}:
-        expected, got = sorted(expected, key=repr), sorted(got, key=repr)
+        expected, got = sorted(expected, key=dumped), sorted(got, key=dumped)
     return all(json_equal(e, g) or _loose(e, g) for e, g in zip(expected, got, strict=True))
 
 
@@ -92,6 +94,19 @@ def polarity(value: Any) -> bool | None:
         if _POSITIVE.search(value):
             return True
     return None
+
+
+def dumped(value: Any) -> str:
+    """Return a plain value as a text that tells it from others, of any size; the type's name for others."""
+    try:
+        return dump(value)
+    except (TypeError, ValueError, RecursionError):
+        return type(value).__name__
+
+
+def _text(value: Any) -> str:
+    """Return a value as Python prints it; very large numbers in another base, which nothing equals."""
+    return hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else str(value)
 
 
 def _spoken(text: str) -> list[str]:
@@ -118,7 +133,7 @@ def _flat(value: Any) -> list[str]:
         return [word for pair in value.items() for part in pair for word in _flat(part)]
     if isinstance(value, list | tuple | set | frozenset):
         return [word for item in value for word in _flat(item)]
-    return _spoken(str(value))
+    return _spoken(_text(value))
 
 
 def _near(wanted: str, said: str) -> bool:

@@ -14,6 +14,7 @@ from codefit.core.types import Outcome, Tests
 from codefit.core.values import dump, load
 from codefit.curate.calls import Call, fingerprint, stated_calls
 from codefit.curate.code import parse
+from codefit.curate.leaks.answers import dumped
 from codefit.curate.leaks.index import Target, TaskIndex
 from codefit.curate.leaks.vary import Arguments, variations
 from codefit.curate.runner import HARNESS, refuse_unjudged
@@ -24,7 +25,7 @@ _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _MAX_BASE = 10
 _VARIED = 40
 _TRIVIAL = 0.8
-_REVISION = "behaviour-2"
+_REVISION = "behaviour-3"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Behaviour:
         """Return True if nearly every call gives one value, or back what it was given: too little to tell by."""
         calls = self.base + self.varied
         same = sum(any(_echo(a, value) for a in arguments) for arguments, value in calls)
-        return same >= _TRIVIAL * len(calls) or len({repr(value) for _, value in calls}) < 2
+        return same >= _TRIVIAL * len(calls) or len({dumped(value) for _, value in calls}) < 2
 
     @property
     def seen(self) -> list[Arguments]:
@@ -57,7 +58,7 @@ def _echo(argument: Any, value: Any) -> bool:
     if json_equal(argument, value):
         return True
     plain = isinstance(value, list | tuple | set) and isinstance(argument, list | tuple | set | str)
-    return plain and sorted(map(repr, argument)) == sorted(map(repr, value)) and list(argument) == list(value)
+    return plain and list(argument) == list(value)
 
 
 def behaviours(index: TaskIndex, sandbox: Sandbox, cache: Path | None) -> list[Behaviour]:
@@ -104,8 +105,8 @@ def _called(tests: Tests, entry_point: str, prompt: str) -> Iterator[Arguments]:
                 arguments = tuple(ast.literal_eval(a) for a in node.args)
             except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
                 continue
-            if repr(arguments) not in known:
-                known.add(repr(arguments))
+            if dumped(arguments) not in known:
+                known.add(dumped(arguments))
                 yield arguments
 
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.curate.calls import Call, contradict, telling
-from codefit.curate.leaks.adapt import AS_IS, adapted, shapes, text_shapes
-from codefit.curate.leaks.answers import Agreement
+from codefit.curate.leaks.adapt import AS_IS, adapted, is_order, shapes, text_shapes
+from codefit.curate.leaks.answers import Agreement, dumped
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, Callee, callables
 from codefit.curate.leaks.index import TaskIndex
@@ -58,7 +58,7 @@ class Match:
     @property
     def natural(self) -> bool:
         """Return True if the program takes the task's arguments, in whatever order or writing, and no others."""
-        return self.callable.reads or self.shape == AS_IS or self.shape.startswith("order")
+        return self.callable.reads or self.shape == AS_IS or is_order(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +230,8 @@ class ExecutionMatch:
             return None
         exact = all(way is Agreement.EXACT for way in ways[:count])
         named = fit.shape == AS_IS and fit.callable.name is not None
-        values = {repr(expected) for _, expected in behaviour.base + behaviour.varied}
-        share = _balanced([repr(expected) for _, expected in behaviour.varied], ways[count:])
+        values = {dumped(expected) for _, expected in behaviour.base + behaviour.varied}
+        share = _balanced([dumped(expected) for _, expected in behaviour.varied], ways[count:])
         return Match(
             target=fit.target,
             callable=fit.callable,

@@ -15,7 +15,7 @@ _SAME = 0.97
 _LEAST_VARIED = 8
 _FEW_VALUES = 6
 _SMALL_NODES, _LEAST_SHARE, _SHARE_PER_NODE = 32, 0.5, 0.008
-_CHANGED_NODES = 30
+_CHANGED_NODES = 45
 _EVERYWHERE = 8
 _TRIVIAL_SUPPORT, _GENERIC_SUPPORT, _EVERYWHERE_SUPPORT = 0.5, 0.43, 0.6
 
@@ -45,7 +45,7 @@ def doubt(match: Match, near: float, others: int, settings: DecontaminateSetting
         return "generic primitive: the task mostly gives back what it gets"
     if near >= settings.support:
         return None if match.share >= _LEAST_SHARE else _differs(match)
-    if match.varied < _LEAST_VARIED and match.callable.nodes < _CHANGED_NODES:
+    if match.varied < _LEAST_VARIED and match.callable.nodes < _SMALL_NODES:
         return "by accident, perhaps: the task's reference takes too few other inputs to tell"
     if near >= _near_support(settings) and match.share >= _SAME and match.natural:
         return None

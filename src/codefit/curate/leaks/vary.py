@@ -10,10 +10,11 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from codefit.curate.leaks.answers import dumped
+
 Arguments = tuple[Any, ...]
 _MAX_ITEMS = 60
 _TRIES = 8
-_EDGE = 0.08
 
 
 def variations(seen: Sequence[Arguments], count: int, seed: str) -> list[Arguments]:
@@ -23,7 +24,7 @@ def variations(seen: Sequence[Arguments], count: int, seed: str) -> list[Argumen
     """
     generator = random.Random(seed)
     lengths = length_arguments(seen)
-    known = {repr(a) for a in seen}
+    known = {dumped(a) for a in seen}
     found: list[Arguments] = []
     for _ in range(count * _TRIES if seen else 0):
         if len(found) >= count:
@@ -37,8 +38,8 @@ def variations(seen: Sequence[Arguments], count: int, seed: str) -> list[Argumen
                 arguments[i] = _changed(arguments[i], generator)
         for i, of in lengths.items():
             arguments[i] = len(arguments[of])
-        if repr(tuple(arguments)) not in known:
-            known.add(repr(tuple(arguments)))
+        if (text := dumped(tuple(arguments))) not in known:
+            known.add(text)
             found.append(tuple(arguments))
     return found
 
@@ -70,8 +71,6 @@ def _is_length(pairs: Sequence[tuple[Any, Any]]) -> bool:
 def _changed(value: Any, generator: random.Random) -> Any:
     if isinstance(value, bool):
         return generator.random() < 0.5
-    if generator.random() < _EDGE and not isinstance(value, tuple):
-        return type(value)() if value is not None else None
     if isinstance(value, int):
         return generator.choice([value + 1, value - 1, value + 2, value * 2, value // 2, abs(value) + 3])
     if isinstance(value, float):
@@ -84,7 +83,7 @@ def _changed(value: Any, generator: random.Random) -> Any:
         key = generator.choice(list(value))
         return {k: _changed(v, generator) if k == key else v for k, v in value.items()}
     if isinstance(value, set) and value:
-        return set(_changed_items(sorted(value, key=repr), generator))
+        return set(_changed_items(sorted(value, key=dumped), generator))
     return value
 
 
