@@ -35,8 +35,7 @@ class DedupNear:
         first = same_request(ordered)
         reasons = near_duplicates([row for row in ordered if row.id not in first], ctx)
         for row_id, best in first.items():
-            why = f", a {reasons[best]}" if best in reasons else ""
-            reasons[row_id] = f"same request as {best}{why}"
+            reasons[row_id] = same_request_reason(best, reasons.get(best))
         dropped = [Dropped(row.id, self.name, reasons[row.id]) for row in rows if row.id in reasons]
         return StepResult([row for row in rows if row.id not in reasons], dropped)
 
@@ -44,10 +43,13 @@ class DedupNear:
 def same_request(ordered: list[Row]) -> dict[str, str]:
     """Return row id -> id of the first row with the same request (case and spacing aside), if another."""
     first: dict[str, str] = {}
-    found = {
-        row.id: first.setdefault(" ".join(_TOKEN.findall(row.instruction.lower())), row.id) for row in ordered
-    }
+    found = {row.id: first.setdefault(request_words(row), row.id) for row in ordered}
     return {row_id: best for row_id, best in found.items() if best != row_id}
+
+
+def request_words(row: Row) -> str:
+    """Return the request's words and signs: the same for requests that are one, case and spacing aside."""
+    return " ".join(_TOKEN.findall(row.instruction.lower()))
 
 
 def near_duplicates(ordered: list[Row], ctx: Context) -> dict[str, str]:
@@ -57,17 +59,28 @@ def near_duplicates(ordered: list[Row], ctx: Context) -> dict[str, str]:
         Texts.of((row.instruction, row.response) for row in ordered),
         np.arange(len(ordered)),
         Rule(**ctx.settings.near_dup.model_dump()),
-        different=lambda better, worse: _different_tasks(ordered[better], ordered[worse]),
+        different=lambda better, worse: different_tasks(ordered[better], ordered[worse]),
     )
     ctx.on_progress(len(ordered), len(ordered))
     return {
-        ordered[i].id: f"near-duplicate of {ordered[keeper].id} (Jaccard {similarity:.2f})"
+        ordered[i].id: near_reason(ordered[keeper].id, similarity)
         for i, (keeper, similarity) in enumerate(zip(*found.as_lists(), strict=True))
         if keeper >= 0
     }
 
 
-def _different_tasks(a: Row, b: Row) -> bool:
+def near_reason(best: str, similarity: float) -> str:
+    """Return why a row goes that resembles a better one."""
+    return f"near-duplicate of {best} (Jaccard {similarity:.2f})"
+
+
+def same_request_reason(best: str, why: str | None) -> str:
+    """Return why a row goes that repeats a better one's request; `why` the better one goes itself, if it does."""
+    return f"same request as {best}" + (f", a {why}" if why else "")
+
+
+def different_tasks(a: Row, b: Row) -> bool:
+    """Return True if two rows ask for different things, however alike they read."""
     if contradict(known_calls(a.tests), known_calls(b.tests)):
         return True
     return opposed(request(a.instruction), request(b.instruction))

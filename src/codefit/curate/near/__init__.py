@@ -6,16 +6,18 @@ group to `candidate_pairs` with the ranks of its documents. docs/dedup.md has th
 
 from codefit.curate.near.check import plausible, verified_pairs
 from codefit.curate.near.engine import Found, find, sketch
-from codefit.curate.near.pairs import candidate_pairs, drop_order
+from codefit.curate.near.pairs import WINDOW, candidate_pairs, column_pairs, drop_order
 from codefit.curate.near.sketch import Rule, Sketch
 from codefit.curate.near.text import Texts
 
 __all__ = [
+    "WINDOW",
     "Found",
     "Rule",
     "Sketch",
     "Texts",
     "candidate_pairs",
+    "column_pairs",
     "drop_order",
     "find",
     "plausible",

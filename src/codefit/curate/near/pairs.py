@@ -34,14 +34,14 @@ def candidate_pairs(
     """
     rank = np.arange(len(keys_DB)) if rank_D is None else rank_D
     order = np.argsort(rank, kind="stable")
-    same = _pairs(keys_DB[order, 0], None, 0)
+    same = column_pairs(keys_DB[order, 0], None, 0)
     active = np.ones(len(order), np.bool_)
     active[same[:, 1]] = False
     left = order[active]
 
     def column(number: int) -> Pairs:
         following = 1 + number % (keys_DB.shape[1] - 1)
-        found = left[_pairs(keys_DB[left, number], keys_DB[left, following], WINDOW)]
+        found = left[column_pairs(keys_DB[left, number], keys_DB[left, following], WINDOW)]
         return found if plausible is None or not len(found) else found[plausible(found)]
 
     with ThreadPoolExecutor(workers) as pool:
@@ -49,7 +49,7 @@ def candidate_pairs(
     return _distinct(np.concatenate([order[same], *parts]), rank)
 
 
-def _pairs(key_D: Keys, next_D: Keys | None, window: int) -> Pairs:
+def column_pairs(key_D: Keys, next_D: Keys | None, window: int) -> Pairs:
     """Return pairs of places with an equal key that is not 0; places are in the order of rank."""
     place = np.flatnonzero(key_D)
     place = place[_shared(key_D[place])]
