@@ -44,7 +44,7 @@ class NearDupSettings(Settings):
     )
     floor: float = Field(0.5, gt=0, le=1, description="Least Jaccard similarity of rows a few edits apart.")
     shingle: int = Field(2, ge=1, le=10, description="Consecutive words or code tokens in one shingle.")
-    permutations: int = Field(80, ge=16, le=512, description="Hash functions in a signature; more find more.")
+    permutations: int = Field(64, ge=16, le=512, description="Hash functions in a signature; more find more.")
 
 
 class DecontaminateSettings(Settings):

@@ -19,6 +19,8 @@ from codefit.curate.near.sketch import Floats, Rule, Sketch, empty_sketch, sketc
 from codefit.curate.near.text import Ints, Texts
 
 _TASK_BYTES = 8 << 20
+_PROCESSES_FROM_BYTES = 100 << 20
+"""With less text than this, one process is done before others have started."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,11 @@ def find(
     """
     made = sketch(texts, rule, workers)
     pairs = candidate_pairs(made.keys_DB, rank_D, partial(plausible, made, rule), workers)
+    equal = made.keys_DB[pairs[:, 0], 0] == made.keys_DB[pairs[:, 1], 0]
     del made
-    pairs, similarity = verified_pairs(texts, pairs, rule, workers)
+    checked, similarity = verified_pairs(texts, pairs[~equal], rule, workers)
+    pairs = np.concatenate([pairs[equal], checked])
+    similarity = np.concatenate([np.ones(np.count_nonzero(equal)), similarity])
     keeper_D = drop_order(pairs, rank_D, different)
     similarity_D = np.zeros(len(texts))
     named = keeper_D[pairs[:, 1]] == pairs[:, 0]
@@ -63,12 +68,12 @@ def find(
 
 
 def sketch(texts: Texts, rule: Rule, workers: int = 1) -> Sketch:
-    """Return the sketch of documents; with several workers, each a process that maps the file of the text.
+    """Return the sketch of documents; of much text by several processes, which map the file of the text.
 
     A text that is not in a file is written to a temporary one first. Processes are started anew
     (`spawn`), so a script that calls this with several workers keeps its work under `__main__`.
     """
-    if workers == 1:
+    if workers == 1 or len(texts.buffer) < _PROCESSES_FROM_BYTES:
         return sketch_part(texts, rule, 0, len(texts))
     made = empty_sketch(len(texts), rule)
     with _in_file(texts) as path:

@@ -21,10 +21,12 @@ from codefit.curate.near.text import Bytes, Ints, Texts
 Keys = npt.NDArray[np.uint64]
 Words = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 BLOCK_BYTES = 1 << 18
 """Text handled at once: what is made of it stays in a core's cache."""
 
+_PIECE_BYTES = 1 << 15
 _SEED = 20_011
 _WINDOWS = 4
 _ALL = np.uint64(2**64 - 1)
@@ -65,7 +67,7 @@ class Rule:
     floor: float = 0.5
     edits: int = 4
     shingle: int = 2
-    permutations: int = 80
+    permutations: int = 64
 
     @property
     def lost(self) -> int:
@@ -198,23 +200,31 @@ def _cut(window: Keys, length: Ints) -> Keys:
     return window & (_ALL >> shift.view(np.uint64))
 
 
-def _fold(text: Bytes, bounds: Ints, folded: Bytes) -> npt.NDArray[np.bool_]:
+def _fold(text: Bytes, bounds: Ints, folded: Bytes) -> Mask:
     """Write the text into `folded`, lower case and 0 for white space; return where tokens begin."""
-    body = folded[: len(text)]
-    body[:] = text
+    word, shown = np.empty(len(text), np.bool_), np.empty(len(text), np.bool_)
+    for begin in range(0, len(text), _PIECE_BYTES):
+        part = slice(begin, min(begin + _PIECE_BYTES, len(text)))
+        _classes(text[part], folded[part], word[part], shown[part])
+    inside = word  # the byte and the one before it are of the same word
+    inside[1:] &= word[:-1].copy()
+    inside[bounds[bounds < len(text)]] = False
+    inside &= text < 0xC0
+    shown &= np.logical_not(inside, out=inside)
+    return shown
+
+
+def _classes(text: Bytes, folded: Bytes, word: Mask, shown: Mask) -> None:
+    """Fill in what is of a word, what is not white space, and the folded text."""
     upper = (text - np.uint8(65)) < 26
-    body += upper.view(np.uint8) << np.uint8(5)
-    word = (body - np.uint8(97)) < 26
+    np.add(text, upper.view(np.uint8) * np.uint8(32), out=folded)
+    np.less(folded - np.uint8(97), 26, out=word)
     word |= (text - np.uint8(48)) < 10
     word |= text >= 0x80
-    shown: npt.NDArray[np.bool_] = (text > 32) & (text != 95) & (text != 127)
-    body *= shown.view(np.uint8)
-    inside = word.copy()  # the byte before is of the same word
-    inside[1:] &= word[:-1]
-    inside[bounds[(bounds < len(text))]] = False
-    inside &= text < 0xC0
-    shown &= ~inside
-    return shown
+    np.greater(text, 32, out=shown)
+    shown &= text != 95
+    shown &= text != 127
+    folded *= shown.view(np.uint8)
 
 
 def _minima(hashes: Keys, starts: Ints, permutations: int) -> Words:

@@ -76,7 +76,7 @@ class Texts:
     def of_file(cls, path: Path, offsets: Ints) -> Texts:
         """Map a file of text into memory: read as it is needed, and shared by all that map it."""
         size = path.stat().st_size
-        buffer = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+        buffer = np.memmap(path, np.uint8, "r").view(np.ndarray) if size else np.zeros(0, np.uint8)
         return cls(buffer, offsets, path)
 
     @classmethod
