@@ -59,8 +59,10 @@ def codefit(rows: Path, workers: int, clock: Clock) -> list[int] | bytes:
     from codefit.curate.near import Rule, Texts, find
 
     with tempfile.TemporaryDirectory() as folder:
-        file = pq.ParquetFile(rows)
-        batches = (batch.column(0) for batch in file.iter_batches(10_000, columns=["text"]))
+        file = pq.ParquetFile(rows, pre_buffer=False)
+        batches = (
+            batch.column(0) for batch in file.iter_batches(10_000, columns=["text"], use_threads=False)
+        )
         texts = Texts.spooled(batches, Path(folder) / "text")
         clock.start()
         found = find(texts, np.arange(len(texts)), Rule(), workers)

@@ -24,7 +24,8 @@ from codefit.curate.near import (
     verified_pairs,
 )
 from codefit.curate.near import engine as engine_module
-from codefit.curate.near.sketch import bands_for, shingle_hashes
+from codefit.curate.near.rule import bands_for
+from codefit.curate.near.sketch import shingle_hashes
 
 RULE = Rule()
 NAMES = [

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from codefit.curate.near.pairs import Mask, Pairs, chunks
-from codefit.curate.near.sketch import Floats, Keys, Rule, Sketch, shingle_hashes
+from codefit.curate.near.rule import Rule
+from codefit.curate.near.sketch import Floats, Keys, Sketch, shingle_hashes
 from codefit.curate.near.text import Ints, Texts
 
 _DEVIATIONS = 2.5

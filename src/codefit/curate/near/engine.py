@@ -15,7 +15,8 @@ import numpy as np
 
 from codefit.curate.near.check import plausible, verified_pairs
 from codefit.curate.near.pairs import candidate_pairs, drop_order
-from codefit.curate.near.sketch import Floats, Rule, Sketch, empty_sketch, sketch_part
+from codefit.curate.near.rule import Rule
+from codefit.curate.near.sketch import Floats, Sketch, empty_sketch, sketch_part
 from codefit.curate.near.text import Ints, Texts
 
 _TASK_BYTES = 8 << 20

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from codefit.curate.near.rule import Bands, Rule
 from codefit.curate.near.text import Bytes, Ints, Texts
 
 Keys = npt.NDArray[np.uint64]
@@ -31,71 +32,6 @@ _SEED = 20_011
 _WINDOWS = 4
 _ALL = np.uint64(2**64 - 1)
 _A, _B, _C = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x7FB5D329728EA185)
-
-
-@dataclass(frozen=True)
-class Bands:
-    """How a signature is cut: `bands` pieces of `rows` values; equal pieces make a candidate pair."""
-
-    bands: int
-    rows: int
-
-    def found(self, similarity: float) -> float:
-        """Return the probability that a pair of this Jaccard similarity has an equal piece."""
-        return 1.0 - (1.0 - similarity**self.rows) ** self.bands
-
-
-def bands_for(similarity: float, permutations: int, found: float) -> Bands:
-    """Return the widest bands that find a pair of this similarity with this probability."""
-    for rows in range(permutations, 1, -1):
-        bands = Bands(permutations // rows, rows)
-        if bands.found(similarity) >= found:
-            return bands
-    return Bands(permutations, 1)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """When two documents are near-duplicates, and how they are looked for.
-
-    Two documents are if the Jaccard similarity of their shingles is `threshold` or more; or if it is
-    `floor` or more and at most `edits` words were changed, inserted or deleted: a word lies in
-    `shingle` shingles, so neither has more than `edits * shingle` that the other lacks.
-    """
-
-    threshold: float = 0.75
-    floor: float = 0.5
-    edits: int = 4
-    shingle: int = 2
-    permutations: int = 64
-
-    @property
-    def lost(self) -> int:
-        """Return how many shingles either document may have alone when words were edited."""
-        return self.edits * self.shingle
-
-    @property
-    def strict(self) -> Bands:
-        """Return the bands that look for pairs at the threshold."""
-        return bands_for(self.threshold, self.permutations, 0.98)
-
-    @property
-    def loose(self) -> Bands:
-        """Return the bands that look for short documents with a few edits, down to the floor."""
-        if not self.edits:
-            return Bands(0, 1)
-        return bands_for(min(self.floor, self.threshold), self.permutations, 0.9)
-
-    @property
-    def loose_below(self) -> float:
-        """Return the shingles from which the threshold alone finds every pair that the edits allow.
-
-        Of n shingles, n - lost are shared by a pair of n + lost: from n = lost (1 + t) / (1 - t)
-        on, that is the threshold t or more.
-        """
-        if self.threshold >= 1:
-            return np.inf if self.lost else 0
-        return self.lost * (1 + self.threshold) / (1 - self.threshold) + self.lost if self.lost else 0
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,8 @@ class Texts:
     @classmethod
     def spooled(cls, columns: Iterable[pa.Array], path: Path) -> Texts:
         """Write Arrow columns of strings one after the other to a file as plain text, and map it."""
+        import pyarrow as pa
+
         offsets, end = [np.zeros(1, np.int64)], 0
         with path.open("wb") as f:
             for column in columns:
@@ -90,4 +92,5 @@ class Texts:
                 f.write(part.buffer[begin : int(part.offsets[-1])].data)
                 offsets.append(part.offsets[1:] - begin + end)
                 end = int(offsets[-1][-1]) if len(part) else end
+        pa.default_memory_pool().release_unused()  # what a reader of Parquet keeps for the next batch
         return cls.of_file(path, np.concatenate(offsets))
