@@ -30,7 +30,7 @@ BLOCK_BYTES = 1 << 18
 _PIECE_BYTES = 1 << 15
 _SEED = 20_011
 _WINDOWS = 4
-_ALL = np.uint64(2**64 - 1)
+_FIRST_BYTES = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 _A, _B, _C = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x7FB5D329728EA185)
 
 
@@ -110,7 +110,9 @@ def _token_hashes(text: Bytes, bounds: Ints) -> tuple[Keys, Ints]:
     starts = np.flatnonzero(begins)
     if not len(starts):
         return np.zeros(0, np.uint64), starts
-    gaps = np.diff(starts, append=len(text))
+    gaps = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=gaps[:-1])
+    gaps[-1] = len(text) - starts[-1]
     # The bytes between a token and the next one are zero by now, so the gap may stand for the length.
     window = np.ndarray((len(folded) - 7,), "<u8", folded.data, strides=(1,))
     hashes = _cut(window.take(starts), gaps) * _A
@@ -131,9 +133,9 @@ def _token_hashes(text: Bytes, bounds: Ints) -> tuple[Keys, Ints]:
 
 
 def _cut(window: Keys, length: Ints) -> Keys:
-    """Keep the first `length` bytes of each window of eight."""
-    shift = 64 - 8 * np.minimum(length, 8)
-    return window & (_ALL >> shift.view(np.uint64))
+    """Keep, in place, the first `length` bytes of each window of eight."""
+    window &= _FIRST_BYTES.take(np.minimum(length, 8))
+    return window
 
 
 def _fold(text: Bytes, bounds: Ints, folded: Bytes) -> Mask:
