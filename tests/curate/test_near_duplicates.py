@@ -5,13 +5,11 @@ from __future__ import annotations
 import random
 import re
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codefit.core.types import Row
 from codefit.curate.dedup_near import DedupNear
-from codefit.curate.minhash import band_keys, bands_for, jaccard, shingle_sets, tokens
 from tests.curate.conftest import asserts, context, row
 
 WORDS = [f"{a}{b}" for a in ("ba", "co", "di", "fu", "le", "mo") for b in ("rin", "tel", "van", "sor", "pim")]
@@ -95,23 +93,3 @@ def test_dropped_rows_name_a_kept_row() -> None:
     kept = {r.id for r in result.kept}
     assert result.dropped
     assert all(re.findall(r"\br\d+\b", d.reason)[-1] in kept for d in result.dropped)
-
-
-def test_jaccard_is_exact_and_bands_find_pairs_at_the_threshold() -> None:
-    rng = np.random.default_rng(0)
-    found = 0
-    bands = bands_for(0.7, 128)
-    for _ in range(100):
-        common = rng.integers(0, 2**63, 70, dtype=np.uint64)
-        a, b = (
-            np.unique(np.concatenate([common, rng.integers(0, 2**63, 15, dtype=np.uint64)])) for _ in range(2)
-        )
-        assert jaccard(a, b) == 0.7
-        keys = band_keys([a, b], bands)
-        found += bool((keys[0] == keys[1]).any())
-    assert found >= 98
-
-
-def test_shingles_do_not_span_request_and_answer() -> None:
-    a, b = shingle_sets([(tokens("a b c d"), []), (tokens("a b"), tokens("c d"))], 3)
-    assert jaccard(a, b) == 0.0

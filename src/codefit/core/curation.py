@@ -36,11 +36,15 @@ FEATURES = ("structure", "length", "naming", "documented", "request", "evidence"
 class NearDupSettings(Settings):
     """Near-duplicates by MinHash LSH (Broder 1997), each candidate pair checked by its true Jaccard."""
 
-    threshold: float = Field(0.8, gt=0, le=1, description="Rows at this Jaccard similarity or above are one.")
-    shingle: int = Field(3, ge=1, le=10, description="Consecutive words or code tokens in one shingle.")
-    permutations: int = Field(
-        128, ge=16, le=512, description="Hash functions in a signature; more find more."
+    threshold: float = Field(
+        0.75, gt=0, le=1, description="Rows at this Jaccard similarity or above are one."
     )
+    edits: int = Field(
+        4, ge=0, le=50, description="Rows at most so many changed words apart are one too, above the floor."
+    )
+    floor: float = Field(0.5, gt=0, le=1, description="Least Jaccard similarity of rows a few edits apart.")
+    shingle: int = Field(2, ge=1, le=10, description="Consecutive words or code tokens in one shingle.")
+    permutations: int = Field(64, ge=16, le=512, description="Hash functions in a signature; more find more.")
 
 
 class DecontaminateSettings(Settings):

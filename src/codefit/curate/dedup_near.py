@@ -1,8 +1,8 @@
-"""Near-duplicates: the same row with small edits, by MinHash LSH with the true Jaccard checked.
+"""Near-duplicates: the same row with small edits, by MinHash LSH with the true similarity checked.
 
-A dropped row always has a kept row at the threshold or above: rows are visited from the best to
-the worst, and one is dropped if it resembles a kept one. Chains of rows that drift apart
-therefore lose only what resembles a kept row. The order of the input does not matter.
+A dropped row always resembles a kept one: rows are visited from the best to the worst, and one is
+dropped if it resembles a kept one. Chains of rows that drift apart therefore lose only what
+resembles a kept row. The order of the input does not matter. The method: `codefit.curate.near`.
 
 Two rows that ask for different numbers or for opposite things (`first`/`last`), or whose tests
 expect different values of the same call, are different tasks however alike they read.
@@ -10,17 +10,18 @@ expect different values of the same call, are different tasks however alike they
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+
+import numpy as np
 
 from codefit.core.types import Dropped, Row
 from codefit.curate.calls import contradict, known_calls
 from codefit.curate.dedup_exact import preference
 from codefit.curate.leaks.words import opposed, request
-from codefit.curate.minhash import band_keys, bands_for, jaccard, shingle_sets, tokens
+from codefit.curate.near import Rule, Texts, find
 from codefit.curate.step import Context, StepResult
 
-_MAX_COMPARED = 200
-"""Kept rows compared per row: boilerplate that fills one bucket must not cost a quadratic search."""
+_TOKEN = re.compile(r"[^\W_]+|[^\w\s]")
 
 
 class DedupNear:
@@ -34,8 +35,7 @@ class DedupNear:
         first = same_request(ordered)
         reasons = near_duplicates([row for row in ordered if row.id not in first], ctx)
         for row_id, best in first.items():
-            why = f", a {reasons[best]}" if best in reasons else ""
-            reasons[row_id] = f"same request as {best}{why}"
+            reasons[row_id] = same_request_reason(best, reasons.get(best))
         dropped = [Dropped(row.id, self.name, reasons[row.id]) for row in rows if row.id in reasons]
         return StepResult([row for row in rows if row.id not in reasons], dropped)
 
@@ -43,34 +43,44 @@ class DedupNear:
 def same_request(ordered: list[Row]) -> dict[str, str]:
     """Return row id -> id of the first row with the same request (case and spacing aside), if another."""
     first: dict[str, str] = {}
-    found = {row.id: first.setdefault(" ".join(tokens(row.instruction)), row.id) for row in ordered}
+    found = {row.id: first.setdefault(request_words(row), row.id) for row in ordered}
     return {row_id: best for row_id, best in found.items() if best != row_id}
+
+
+def request_words(row: Row) -> str:
+    """Return the request's words and signs: the same for requests that are one, case and spacing aside."""
+    return " ".join(_TOKEN.findall(row.instruction.lower()))
 
 
 def near_duplicates(ordered: list[Row], ctx: Context) -> dict[str, str]:
     """Return row id -> reason of rows that resemble an earlier row of the list that is kept."""
-    settings = ctx.settings.near_dup
-    documents = [(tokens(row.instruction), tokens(row.response)) for row in ordered]
-    sets = shingle_sets(documents, settings.shingle)
-    keys = band_keys(sets, bands_for(settings.threshold, settings.permutations)).tolist()
-    buckets: defaultdict[int, list[int]] = defaultdict(list)
-    reasons: dict[str, str] = {}
-    for i, row in enumerate(ordered):
-        near = sorted({j for key in keys[i] for j in buckets[key]})[:_MAX_COMPARED]
-        for j in near:
-            similarity = jaccard(sets[i], sets[j])
-            if similarity >= settings.threshold and not _different_tasks(row, ordered[j]):
-                reasons[row.id] = f"near-duplicate of {ordered[j].id} (Jaccard {similarity:.2f})"
-                break
-        else:
-            for key in keys[i] if len(sets[i]) else ():
-                buckets[key].append(i)
-        if i % 1_000 == 0:
-            ctx.on_progress(i, len(ordered))
-    return reasons
+    ctx.on_progress(0, len(ordered))
+    found = find(
+        Texts.of((row.instruction, row.response) for row in ordered),
+        np.arange(len(ordered)),
+        Rule(**ctx.settings.near_dup.model_dump()),
+        different=lambda better, worse: different_tasks(ordered[better], ordered[worse]),
+    )
+    ctx.on_progress(len(ordered), len(ordered))
+    return {
+        ordered[i].id: near_reason(ordered[keeper].id, similarity)
+        for i, (keeper, similarity) in enumerate(zip(*found.as_lists(), strict=True))
+        if keeper >= 0
+    }
 
 
-def _different_tasks(a: Row, b: Row) -> bool:
+def near_reason(best: str, similarity: float) -> str:
+    """Return why a row goes that resembles a better one."""
+    return f"near-duplicate of {best} (Jaccard {similarity:.2f})"
+
+
+def same_request_reason(best: str, why: str | None) -> str:
+    """Return why a row goes that repeats a better one's request; `why` the better one goes itself, if it does."""
+    return f"same request as {best}" + (f", a {why}" if why else "")
+
+
+def different_tasks(a: Row, b: Row) -> bool:
+    """Return True if two rows ask for different things, however alike they read."""
     if contradict(known_calls(a.tests), known_calls(b.tests)):
         return True
     return opposed(request(a.instruction), request(b.instruction))
