@@ -16,6 +16,7 @@ StepName = Literal[
     "verify",
     "decontaminate",
     "dedup_near",
+    "dedup_code",
     "quality",
     "select",
 ]
@@ -27,6 +28,7 @@ DEFAULT_STEPS: tuple[StepName, ...] = (
     "verify",
     "decontaminate",
     "dedup_near",
+    "dedup_code",
     "quality",
     "select",
 )
@@ -41,6 +43,14 @@ class NearDupSettings(Settings):
     permutations: int = Field(
         128, ge=16, le=512, description="Hash functions in a signature; more find more."
     )
+
+
+class DedupCodeSettings(Settings):
+    """Rows whose programs are one in normal form (names, wording and free order aside)."""
+
+    nodes: int = Field(20, ge=0, description="Programs of fewer syntax nodes need like requests too.")
+    data_nodes: int = Field(60, ge=0, description="The same for classes that hold data.")
+    request: float = Field(0.3, ge=0, le=1, description="Share of the requests' stems that makes them alike.")
 
 
 class DecontaminateSettings(Settings):
@@ -127,6 +137,7 @@ class CurateSettings(Settings):
     max_response_chars: int = Field(8_000, ge=1, description="Longer answers are dropped.")
     must_define: bool = Field(False, description="Python answers must define a function or a class.")
     near_dup: NearDupSettings = Field(NearDupSettings(), description="Near-duplicate removal.")
+    dedup_code: DedupCodeSettings = Field(DedupCodeSettings(), description="Same-program removal.")
     decontaminate: DecontaminateSettings = Field(
         DecontaminateSettings(), description="Separation from the test sets."
     )

@@ -16,6 +16,7 @@ from codefit.core.types import Dropped, Row, Task
 from codefit.curate.arms import random_arm, raw_arm
 from codefit.curate.card import card
 from codefit.curate.decontaminate import Decontaminate, Hit, check_suites
+from codefit.curate.dedup_code import DedupCode
 from codefit.curate.dedup_exact import DedupExact
 from codefit.curate.dedup_near import DedupNear
 from codefit.curate.language import Language
@@ -39,6 +40,7 @@ _STEPS: Mapping[str, Callable[[], Step]] = {
     "verify": Verify,
     "decontaminate": Decontaminate,
     "dedup_near": DedupNear,
+    "dedup_code": DedupCode,
     "quality": Quality,
     "select": Select,
 }
@@ -157,7 +159,7 @@ def _shown(row: Row) -> dict[str, Any]:
 
 
 _GROUPS = (
-    (re.compile(r"^(duplicate|near-duplicate|same request) (of|as) .*", re.DOTALL), r"\1"),
+    (re.compile(r"^(duplicate|near-duplicate|same request|same code) (of|as) .*", re.DOTALL), r"\1"),
     (re.compile(r"^leak:([^:]+):.*:([^:]+)$", re.DOTALL), r"leak:\1:\2"),
     (re.compile(r"^language: (.*)$", re.DOTALL), r"language \1"),
     (re.compile(r"^(does not load: \w+).*", re.DOTALL), r"\1"),
