@@ -32,7 +32,20 @@ DEFAULT_STEPS: tuple[StepName, ...] = (
     "quality",
     "select",
 )
-FEATURES = ("structure", "length", "naming", "documented", "request", "evidence", "tidy")
+FEATURES = (
+    "structure",
+    "length",
+    "naming",
+    "documented",
+    "comments",
+    "lint",
+    "complexity",
+    "clarity",
+    "complete",
+    "evidence",
+    "tidy",
+    "model",
+)
 
 
 class NearDupSettings(Settings):
@@ -148,9 +161,14 @@ class CurateSettings(Settings):
             "length": 1.0,
             "naming": 0.5,
             "documented": 0.25,
-            "request": 1.0,
+            "comments": 0.25,
+            "lint": 0.5,
+            "complexity": 0.5,
+            "clarity": 1.0,
+            "complete": 1.0,
             "evidence": 2.0,
             "tidy": 0.5,
+            "model": 1.0,
         },
         description=f"Weight of each quality feature: {', '.join(FEATURES)}.",
     )

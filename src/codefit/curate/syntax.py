@@ -16,7 +16,7 @@ _PYTHON2_ERRORS = ("Missing parentheses in call", "leading zeros in decimal", "m
 _OPEN_END = re.compile(
     r"(?:[-+*/%=,(\[{&|<>]|\b(?:and|or|not|in|is|return|if|else|for|lambda|import|from))\s*$"
 )
-_CUT_ERRORS = ("was never closed", "unexpected EOF", "unterminated", "expected an indented block")
+_CUT_ERRORS = ("was never closed", "unexpected EOF", "unterminated")
 
 
 class Syntax:
@@ -95,8 +95,9 @@ def _fault(text: str, row: Row, ctx: Context) -> str | None:
 
 def _cut_off(text: str, error: str) -> bool:
     """Return True where a source that does not parse ends in the middle of something."""
-    last = text.rstrip().rsplit("\n", 1)[-1]
-    if _OPEN_END.search(last.split("#", 1)[0]):
+    code = [line for line in text.rstrip().split("\n") if line.strip() and not line.lstrip().startswith("#")]
+    last = code[-1].split("#", 1)[0].rstrip() if code else ""
+    if _OPEN_END.search(last) or (last.endswith(":") and "indented block" in error):
         return True
     lines = text.rstrip().count("\n") + 1
     found = re.search(r"\(line (\d+)\)$", error)

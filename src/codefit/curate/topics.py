@@ -57,12 +57,12 @@ def topic_names() -> tuple[str, ...]:
     return (*_table().order, OTHER)
 
 
-def topics(row: Row) -> tuple[str, ...]:
+def topics(row: Row, tree: ast.Module | None = None) -> tuple[str, ...]:
     """Return one to three topics of a row, the clearest first; `("other",)` where nothing speaks for one.
 
     Each word of the request, phrase, imported library and tag of the source speaks for its topics;
     a class that is not the usual `Solution` speaks for `classes`. In a request of more than 40
-    meaningful words one word alone does not count.
+    meaningful words one word alone does not count. `tree` saves parsing the answer once more.
     """
     table, found = _table(), Counter[str]()
     stems = request(row.instruction).stems
@@ -73,7 +73,7 @@ def topics(row: Row) -> tuple[str, ...]:
     text = request_text(row.instruction)
     for topic in {topic for pattern, topic in table.phrases if pattern.search(text)}:
         found[topic] += 2
-    tree = _tree(row)
+    tree = tree or _tree(row)
     for name in _imported(tree):
         found.update(dict.fromkeys(table.libraries.get(name, ()), 2))
     for topic in {topic for tag in row.tags for topic in table.tags.get(tag.lower(), ())}:
@@ -84,9 +84,9 @@ def topics(row: Row) -> tuple[str, ...]:
     return tuple(ranked[:_MOST]) or (OTHER,)
 
 
-def libraries(row: Row) -> tuple[str, ...]:
+def libraries(row: Row, tree: ast.Module | None = None) -> tuple[str, ...]:
     """Return the top-level modules that a Python answer imports, by name."""
-    return _imported(_tree(row))
+    return _imported(tree or _tree(row))
 
 
 def _tree(row: Row) -> ast.Module | None:

@@ -1,0 +1,78 @@
+"""A few lint rules over the syntax tree: faults that a reader of training code would mark."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BUILTINS = frozenset(name for name in dir(builtins) if name.islower())
+_TERMINAL = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+
+
+def faults(tree: ast.Module) -> list[str]:
+    """Return the rules that a source breaks, one entry each time, sorted.
+
+    `bare-except`, `silent-except`, `mutable-default`, `unused-import`, `unused-variable`,
+    `shadowed-builtin`, `none-comparison`, `bool-comparison`, `star-import`, `eval`, `unreachable`,
+    `self-assignment`. Not covered: everything that needs types.
+    """
+    found = [rule for node in ast.walk(tree) for rule in _of_node(node)]
+    found += ["unused-import"] * len(_imported(tree) - _read(tree) - _exported(tree))
+    for function in (n for n in ast.walk(tree) if isinstance(n, _FUNCTION)):
+        found += ["unused-variable"] * len(_assigned(function) - _read(function) - _shared(function))
+    return sorted(found)
+
+
+def _of_node(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.ExceptHandler(type=None):
+            yield "bare-except"
+        case ast.ExceptHandler(body=[ast.Pass()]):
+            yield "silent-except"
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            if any(isinstance(d, ast.List | ast.Dict | ast.Set) for d in node.args.defaults):
+                yield "mutable-default"
+            if any(a.arg in _BUILTINS for a in (*node.args.args, *node.args.kwonlyargs)):
+                yield "shadowed-builtin"
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=same)) if name == same:
+            yield "self-assignment"
+        case ast.Assign(targets=[ast.Name(id=name)]) if name in _BUILTINS:
+            yield "shadowed-builtin"
+        case ast.Compare(
+            ops=[ast.Eq() | ast.NotEq()], comparators=[ast.Constant(value=None | bool() as value)]
+        ):
+            yield "none-comparison" if value is None else "bool-comparison"
+        case ast.ImportFrom(names=[ast.alias(name="*")]):
+            yield "star-import"
+        case ast.Call(func=ast.Name(id="eval" | "exec")):
+            yield "eval"
+    body = getattr(node, "body", None)
+    if isinstance(body, list) and any(isinstance(s, _TERMINAL) for s in body[:-1]):
+        yield "unreachable"
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    names = [a for n in nodes for a in n.names if a.name != "*" and getattr(n, "module", "") != "__future__"]
+    return {(a.asname or a.name).partition(".")[0] for a in names}
+
+
+def _read(tree: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Store)}
+
+
+def _exported(tree: ast.Module) -> set[str]:
+    return {str(n.value) for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+def _assigned(function: ast.AST) -> set[str]:
+    """Return names that plain assignments bind; loop variables and parts of tuples may stay unused."""
+    targets = [t for n in ast.walk(function) if isinstance(n, ast.Assign) for t in n.targets]
+    return {t.id for t in targets if isinstance(t, ast.Name) and not t.id.startswith("_")}
+
+
+def _shared(function: ast.AST) -> set[str]:
+    nodes = [n for n in ast.walk(function) if isinstance(n, ast.Global | ast.Nonlocal)]
+    return {name for n in nodes for name in n.names}
