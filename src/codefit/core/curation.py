@@ -32,6 +32,7 @@ DEFAULT_STEPS: tuple[StepName, ...] = (
     "quality",
     "select",
 )
+LEVELS = ("EASY", "MEDIUM", "MEDIUM_HARD", "HARD", "VERY_HARD")
 FEATURES = (
     "structure",
     "length",
@@ -132,12 +133,31 @@ class SelectSettings(Settings):
     max_share: dict[str, float] = Field(
         default_factory=dict, description="Largest share of the selected rows per source, by its name."
     )
+    difficulty: dict[str, float] = Field(
+        default_factory=dict,
+        description=f"Wanted share per level ({', '.join(LEVELS)}); others fill what a level lacks.",
+    )
+    topics: dict[str, float] = Field(
+        default_factory=dict, description="Largest share per topic, by a row's first topic; `*` is any other."
+    )
+    libraries: dict[str, float] = Field(
+        default_factory=dict, description="Largest share of rows that import a library; `*` is any other."
+    )
 
-    @field_validator("max_share")
+    @field_validator("max_share", "topics", "libraries")
     @classmethod
     def _shares(cls, value: dict[str, float]) -> dict[str, float]:
         if any(not 0 < share <= 1 for share in value.values()):
             raise ValueError("shares lie between 0 and 1")
+        return value
+
+    @field_validator("difficulty")
+    @classmethod
+    def _mix(cls, value: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(value) - set(LEVELS)):
+            raise ValueError(f"unknown level '{unknown[0]}'; known: {', '.join(LEVELS)}")
+        if value and (min(value.values()) < 0 or not 0.99 < sum(value.values()) < 1.01):
+            raise ValueError("the shares of the levels are not negative and sum to 1")
         return value
 
 

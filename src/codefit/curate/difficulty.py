@@ -11,9 +11,9 @@ import ast
 import itertools
 import math
 
+from codefit.core.curation import LEVELS
 from codefit.core.types import Row
 
-LEVELS = ("EASY", "MEDIUM", "MEDIUM_HARD", "HARD", "VERY_HARD")
 _CUTS = (4.0, 6.2, 7.1, 7.7, 8.4, 10.0)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.comprehension)
 _BRANCHES = (*_LOOPS, ast.If, ast.IfExp, ast.ExceptHandler, ast.Assert, ast.match_case)
