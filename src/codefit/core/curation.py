@@ -192,6 +192,10 @@ class CurateSettings(Settings):
         },
         description=f"Weight of each quality feature: {', '.join(FEATURES)}.",
     )
+    model_view: Literal["off", "ifd"] = Field(
+        "off",
+        description="Let the start model read every row that is left (feature `model`): never, or its IFD.",
+    )
     select: SelectSettings = Field(SelectSettings(), description="Budget and mixture.")
 
     @field_validator("weights")
