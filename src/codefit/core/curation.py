@@ -168,7 +168,10 @@ class CurateSettings(Settings):
     languages: tuple[str, ...] = Field(("python",), description="Languages of the answer that are kept.")
     max_prompt_chars: int = Field(8_000, ge=1, description="Longer requests are dropped.")
     max_response_chars: int = Field(8_000, ge=1, description="Longer answers are dropped.")
-    must_define: bool = Field(False, description="Python answers must define a function or a class.")
+    must_define: bool = Field(
+        False,
+        description="Python answers must define a function or a class; programs with stdin tests need not.",
+    )
     near_dup: NearDupSettings = Field(NearDupSettings(), description="Near-duplicate removal.")
     dedup_code: DedupCodeSettings = Field(DedupCodeSettings(), description="Same-program removal.")
     decontaminate: DecontaminateSettings = Field(

@@ -86,7 +86,8 @@ def _fault(text: str, row: Row, ctx: Context) -> str | None:
         if _cut_off(text, str(error)):
             return "cut off"
         return f"does not parse: {str(error).split(' (', 1)[0]}"[:120]
-    if ctx.settings.must_define and not defines(tree):
+    script = row.tests is not None and row.tests.kind == "stdin"
+    if ctx.settings.must_define and not script and not defines(tree):
         return "defines no function or class"
     if missing := undefined_names(text, row.instruction):
         return f"undefined name: {', '.join(missing)}"[:120]
