@@ -202,7 +202,7 @@ def test_real_requests_that_name_a_language_agree_with_what_is_found() -> None:
     }
     path = shared_data("code_alpaca_20k.jsonl.gz")
     found: Counter[tuple[str, str]] = Counter()
-    for r in open_source({"kind": "code_alpaca", "path": path, "limit": 4_000}).rows():
+    for r in open_source({"kind": "code_alpaca", "path": path, "limit": 2_000}).rows():
         ask = r.instruction.split("\n\nInput:")[0]
         asked = [name for name, pattern in named.items() if re.search(pattern, ask, re.IGNORECASE)]
         if len(asked) == 1:

@@ -217,10 +217,10 @@ def test_real_rows_in_any_order() -> None:
     path = shared_data("code_alpaca_20k.jsonl.gz")
     rows = [
         r
-        for r in open_source({"kind": "code_alpaca", "path": path, "limit": 3_000}).rows()
+        for r in open_source({"kind": "code_alpaca", "path": path, "limit": 1_200}).rows()
         if "def " in r.response
     ]
     first = _drops(*rows)
     random.Random(0).shuffle(rows)
     assert _drops(*rows) == first
-    assert len(first) > 0.03 * len(rows)
+    assert len(first) > 0.02 * len(rows)

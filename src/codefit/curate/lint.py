@@ -27,10 +27,9 @@ def faults(tree: ast.Module) -> list[str]:
 
 def _of_node(node: ast.AST) -> Iterator[str]:
     match node:
-        case ast.ExceptHandler(type=None):
-            yield "bare-except"
-        case ast.ExceptHandler(body=[ast.Pass()]):
-            yield "silent-except"
+        case ast.ExceptHandler():
+            yield from ["bare-except"] if node.type is None else []
+            yield from ["silent-except"] if isinstance(node.body[0], ast.Pass) else []
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             if any(isinstance(d, ast.List | ast.Dict | ast.Set) for d in node.args.defaults):
                 yield "mutable-default"
