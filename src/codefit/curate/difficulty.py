@@ -57,5 +57,10 @@ def cyclomatic(tree: ast.AST) -> int:
 
 
 def _decisions(node: ast.AST) -> int:
-    own = sum(isinstance(n, _BRANCHES) for n in ast.walk(node))
-    return own + sum(len(n.values) - 1 for n in ast.walk(node) if isinstance(n, ast.BoolOp))
+    found = 0
+    for n in ast.walk(node):
+        if isinstance(n, _BRANCHES):
+            found += 1
+        elif isinstance(n, ast.BoolOp):
+            found += len(n.values) - 1
+    return found

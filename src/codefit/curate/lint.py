@@ -18,10 +18,15 @@ def faults(tree: ast.Module) -> list[str]:
     `shadowed-builtin`, `none-comparison`, `bool-comparison`, `star-import`, `eval`, `unreachable`,
     `self-assignment`. Not covered: everything that needs types.
     """
-    found = [rule for node in ast.walk(tree) for rule in _of_node(node)]
-    found += ["unused-import"] * len(_imported(tree) - _read(tree) - _exported(tree))
-    for function in (n for n in ast.walk(tree) if isinstance(n, _FUNCTION)):
-        found += ["unused-variable"] * len(_assigned(function) - _read(function) - _shared(function))
+    nodes = list(ast.walk(tree))
+    found = [rule for node in nodes for rule in _of_node(node)]
+    if imported := _imported(nodes):
+        texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        found += ["unused-import"] * len(imported - _read(nodes) - texts)
+    for function in (n for n in nodes if isinstance(n, _FUNCTION)):
+        inside = list(ast.walk(function))
+        if assigned := _assigned(inside):
+            found += ["unused-variable"] * len(assigned - _read(inside) - _shared(inside))
     return sorted(found)
 
 
@@ -52,26 +57,23 @@ def _of_node(node: ast.AST) -> Iterator[str]:
         yield "unreachable"
 
 
-def _imported(tree: ast.Module) -> set[str]:
-    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
-    names = [a for n in nodes for a in n.names if a.name != "*" and getattr(n, "module", "") != "__future__"]
+def _imported(nodes: list[ast.AST]) -> set[str]:
+    imports = [n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)]
+    names = [
+        a for n in imports for a in n.names if a.name != "*" and getattr(n, "module", "") != "__future__"
+    ]
     return {(a.asname or a.name).partition(".")[0] for a in names}
 
 
-def _read(tree: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Store)}
+def _read(nodes: list[ast.AST]) -> set[str]:
+    return {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Store)}
 
 
-def _exported(tree: ast.Module) -> set[str]:
-    return {str(n.value) for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-
-
-def _assigned(function: ast.AST) -> set[str]:
+def _assigned(nodes: list[ast.AST]) -> set[str]:
     """Return names that plain assignments bind; loop variables and parts of tuples may stay unused."""
-    targets = [t for n in ast.walk(function) if isinstance(n, ast.Assign) for t in n.targets]
+    targets = [t for n in nodes if isinstance(n, ast.Assign) for t in n.targets]
     return {t.id for t in targets if isinstance(t, ast.Name) and not t.id.startswith("_")}
 
 
-def _shared(function: ast.AST) -> set[str]:
-    nodes = [n for n in ast.walk(function) if isinstance(n, ast.Global | ast.Nonlocal)]
-    return {name for n in nodes for name in n.names}
+def _shared(nodes: list[ast.AST]) -> set[str]:
+    return {name for n in nodes if isinstance(n, ast.Global | ast.Nonlocal) for name in n.names}

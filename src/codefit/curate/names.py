@@ -17,31 +17,34 @@ _TRICKS = frozenset(["exec", "eval", "globals", "locals", "vars", "setattr", "__
 _WORD = re.compile(r"\w+")
 
 
-def undefined_names(source: str, request: str) -> list[str]:
+def undefined_names(source: str, request: str, tree: ast.Module | None = None) -> list[str]:
     """Return the names that are read but bound nowhere in the source, sorted; only certain ones.
 
     A name is not certain where the source has a star import or builds names itself (`exec`,
     `globals()`, …), where it is a well-known name that `with_imports` adds, or where the request
     holds it as a word (code that continues code of the request). Not covered: a name that is bound
-    in another scope, or too late.
+    in another scope, or too late. `tree` saves parsing the source once more.
     """
-    if (tree := parse(with_imports(source))) is None:
+    if not (missing := _missing(tree or parse(source))):
         return []
+    missing = _missing(parse(with_imports(source)))
+    return sorted(missing - set(_WORD.findall(request))) if missing else []
+
+
+def _missing(tree: ast.Module | None) -> set[str]:
+    """Return the names that are read but bound nowhere; none where names may be bound unseen."""
     bound, read = set(_GIVEN), set[str]()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            read.add(node.id)
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
         else:
             bound.update(_binds(node))
-    if "*" in bound or read & _TRICKS:
-        return []
-    missing = read - bound
-    return sorted(missing - set(_WORD.findall(request))) if missing else []
+    return set() if "*" in bound or read & _TRICKS else read - bound
 
 
 def _binds(node: ast.AST) -> Iterator[str]:
     match node:
-        case ast.Name(id=name) | ast.arg(arg=name):
+        case ast.arg(arg=name):
             yield name
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name

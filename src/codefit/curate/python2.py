@@ -45,10 +45,17 @@ _SIGNS = re.compile(
     r"|\bexcept\s[^:\n]*, *\w+ *:|^\s*exec[ \t]+[\"'\w]|\braise \w+, ",
     re.MULTILINE,
 )
+_NAMES = re.compile(
+    r"\b(xrange|raw_input|unicode|unichr|long|basestring|has_key|iterkeys|itervalues|iteritems)\b"
+    r"|\bprint\s*(>>|$|#|;)",
+    re.MULTILINE,
+)
 
 
 def is_python2(source: str) -> bool:
     """Return True if a source that does not parse, or a name or method in one that does, is Python 2's."""
+    if not _SIGNS.search(source) and not _NAMES.search(source):
+        return False
     tree = parse(source)
     return uses_python2(tree) if tree else bool(_SIGNS.search(_without_strings(source)))
 

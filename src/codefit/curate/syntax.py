@@ -89,7 +89,7 @@ def _fault(text: str, row: Row, ctx: Context) -> str | None:
     script = row.tests is not None and row.tests.kind == "stdin"
     if ctx.settings.must_define and not script and not defines(tree):
         return "defines no function or class"
-    if missing := undefined_names(text, row.instruction):
+    if missing := undefined_names(text, row.instruction, tree):
         return f"undefined name: {', '.join(missing)}"[:120]
     return None
 
