@@ -125,7 +125,12 @@ def covered(rows: list[Row], facts: dict[str, Any], take: int) -> dict[str, Any]
         return {"coverage": coverage(sample, chosen, weights), "quality": round(quality, 4)}
 
     out: dict[str, Any] = {}
-    for name, diversity in (("quality alone", 0.0), ("recipe, diversity 0.5", 0.5), ("novelty alone", 1.0)):
+    for name, diversity in (
+        ("quality alone", 0.0),
+        ("diversity 0.5", 0.5),
+        ("diversity 0.9", 0.9),
+        ("novelty alone", 1.0),
+    ):
         out[name] = judged(timed(rows, facts, {"rows": take, "diversity": diversity})[1])
     seeds = [judged(sorted(rows, key=lambda r, s=s: digest(str(s), r.id))[:take]) for s in range(5)]
     out["random, five seeds"] = {

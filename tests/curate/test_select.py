@@ -111,12 +111,14 @@ def test_any_order_gives_the_same_rows(a: int, b: int, budget: int, rng: random.
 def test_the_lazy_greedy_takes_what_the_plain_one_takes() -> None:
     rows, ctx = made({("a", "EASY"): 40}, rows=12, diversity=0.7)
     counts, left, wanted = Counter[str](), list(rows), []
+    features = {r.id: diversity_features(r, ctx) for r in rows}
+    common = Counter(f for found in features.values() for f in found)
+    mean = sum(sum(common[f] ** 0.5 for f in found) / len(found) for found in features.values()) / len(rows)
 
     def gain(r: Row) -> float:
-        found = diversity_features(r, ctx)
-        return 0.3 * ctx.fact(r.id, "quality") + 0.7 * sum(
-            (counts[f] + 1) ** 0.5 - counts[f] ** 0.5 for f in found
-        ) / len(found)
+        found = features[r.id]
+        adds = [common[f] ** 0.5 * ((counts[f] + 1) ** 0.5 - counts[f] ** 0.5) for f in found]
+        return 0.3 * ctx.fact(r.id, "quality") + 0.7 * sum(adds) / len(found) / mean
 
     for _ in range(12):
         best = max(left, key=gain)

@@ -129,7 +129,7 @@ class SelectSettings(Settings):
 
     rows: int | None = Field(None, ge=1, description="At most this many rows; empty = no limit.")
     tokens: int | None = Field(None, ge=1, description="At most this many tokens; empty = no limit.")
-    diversity: float = Field(0.5, ge=0, le=1, description="Weight of what is new against quality.")
+    diversity: float = Field(0.9, ge=0, le=1, description="Weight of what is new against quality.")
     max_share: dict[str, float] = Field(
         default_factory=dict, description="Largest share of the selected rows per source, by its name."
     )

@@ -1,10 +1,12 @@
 """Select: the budget is filled greedily by quality and by what each row adds to those taken.
 
 The gain of a row is (1 - d) * quality + d * novelty, where novelty is the mean over the row's
-features (words of the request, topics, libraries, edges of the syntax tree) of sqrt(c + 1) - sqrt(c), c
-being how often a feature was taken before: a concave function over features, which stands for facility
-location at a near-linear price. Gains only fall, so the lazy greedy algorithm (Minoux 1978) gives the
-same result as the full one.
+features (words of the request, topics, libraries, edges of the syntax tree) of w (sqrt(c + 1) - sqrt(c)),
+c being how often a feature was taken before and w the root of the number of rows that have it, over
+its mean: a concave function over features, which stands for facility location at a near-linear price.
+With these weights each feature is wanted in proportion to how common it is, so that rare words
+do not draw the choice to outliers. Gains only fall, so the lazy greedy algorithm (Minoux 1978) gives
+the same result as the full one.
 
 Quotas per source, topic and library are limits. The difficulty mix is a wish: first the levels are
 filled to their parts; what a level lacks is then filled from the other rows, in order of gain.
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import heapq
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -86,8 +89,9 @@ class _Greedy:
             np.array([ids.setdefault(f, len(ids)) for f in diversity_features(row, ctx)], dtype=np.int64)
             for row in (rows if self._weight else ())
         ]
+        self._weights = _weights(self._features, len(ids))
         self._counts = np.zeros(len(ids))
-        self._adds = np.ones(len(ids))
+        self._adds = self._weights.copy()
         self.taken: set[int] = set()
 
     def _gain(self, i: int) -> float:
@@ -103,7 +107,8 @@ class _Greedy:
         if self._weight:
             found = self._features[i]
             self._counts[found] += 1
-            self._adds[found] = np.sqrt(self._counts[found] + 1) - np.sqrt(self._counts[found])
+            counts = self._counts[found]
+            self._adds[found] = self._weights[found] * (np.sqrt(counts + 1) - np.sqrt(counts))
         if len(self.taken) % 1_000 == 0:
             self._progress(len(self.taken), self._total)
 
@@ -118,6 +123,17 @@ class _Greedy:
                 heapq.heappush(heap, now)
             else:
                 yield i
+
+
+def _weights(features: Sequence[np.ndarray[Any, Any]], count: int) -> np.ndarray[Any, Any]:
+    """Return each feature's weight; over the rows, the mean of a row's mean weight is 1."""
+    rows = np.zeros(count)
+    for found in features:
+        rows[found] += 1
+    weights = np.sqrt(rows)
+    # An exact sum, so that the order of the rows cannot change the last digit.
+    mean = math.fsum(float(weights[f].mean()) for f in features if len(f)) / max(1, len(features))
+    return weights / mean if mean else weights
 
 
 def diversity_features(row: Row, ctx: Context) -> list[str]:
