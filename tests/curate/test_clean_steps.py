@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codefit.curate.code import parse
 from codefit.curate.dedup_exact import DedupExact
 from codefit.curate.language import Language, detect
-from codefit.curate.normalise import Normalise, clean, clean_answer
+from codefit.curate.normalise import Normalise, clean, clean_answer, repaired_answer
 from codefit.curate.syntax import Syntax
+from codefit.sources import open_source
 from tests.curate.conftest import asserts, context, row
+from tests.shared_data import shared_data
 
 
 def test_text_gets_one_form() -> None:
@@ -33,11 +40,6 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
 )
 def test_answer_becomes_bare_code(answer: str, code: str) -> None:
     assert clean_answer(answer) == code
-
-
-def test_answer_with_several_blocks_stays_whole() -> None:
-    answer = "```python\nx = 1\n```\nor\n```python\nx = 2\n```"
-    assert clean_answer(answer) == answer
 
 
 def test_empty_answers_and_requests_go_with_reasons() -> None:
@@ -77,10 +79,16 @@ def test_language_keeps_what_the_recipe_names_and_reports_shares() -> None:
     ("answer", "reason"),
     [
         ("def f(:\n  pass", "does not parse: invalid syntax"),
-        ("print 'hello'", "python 2"),
+        ("print 3 / 2", "python 2"),
+        ("print 'hello'", None),
         ("x = 'a' * 5", None),
         ("x = 1\n" * 2_000, "answer too long"),
-        ("(" * 5_000, "does not parse: too many nested parentheses"),
+        ("(" * 3_000 + ")" * 3_000, "does not parse: too many nested parentheses"),
+        ("def f(x):\n    return x +", "cut off"),
+        ("x = [1, 2,\n     3", "cut off"),
+        ("for i in x:", "cut off"),
+        ("The answer is [1, 2].", "does not parse: invalid syntax"),
+        ("def f(x):\n    return y", "undefined name: y"),
     ],
 )
 def test_syntax_names_the_fault(answer: str, reason: str | None) -> None:
@@ -112,3 +120,94 @@ def test_exact_duplicates_keep_the_row_with_more_tests_in_any_order() -> None:
         result = DedupExact().run(order, context())
         assert sorted(r.id for r in result.kept) == ["b", "c"]
         assert [(d.row_id, d.reason) for d in result.dropped] == [("a", "duplicate of b")]
+
+
+def test_of_several_blocks_the_only_one_that_defines_something_is_the_answer() -> None:
+    answer = "```python\nx = 1\n```\nor\n```python\nx = 2\n```"
+    assert clean_answer(answer) == answer
+    example = "```python\ndef f():\n    pass\n```\nCall it:\n```python\nf()\n```\n```\ndef f: no\n```"
+    assert clean_answer(example) == "def f():\n    pass"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "repair"),
+    [
+        ("s = \u201chi\u201d", 's = "hi"', "quotes and dashes"),
+        ("x = 3 \u2212 2", "x = 3 - 2", "quotes and dashes"),
+        ("if a &lt; b:\n    c()", "if a < b:\n    c()", "entities"),
+        ("x = [1]\n y = 2", "x = [1]\ny = 2", "indentation"),
+        (">>> x = 1\n>>> x\n1", "x = 1\nx", "prompts"),
+        ("print(f(2)) // Output: 4", "print(f(2)) # Output: 4", "comments"),
+        ("x = f(2)\nprint(x)\n\nOutput:\n[1 2]\n[3 4]", "x = f(2)\nprint(x)", "output below the code"),
+    ],
+)
+def test_repairs_that_make_an_answer_parse(answer: str, code: str, repair: str) -> None:
+    assert repaired_answer(answer) == (code, (repair,))
+
+
+def test_non_breaking_spaces_in_code_become_spaces() -> None:
+    assert clean_answer("x\u00a0=\u00a01") == "x = 1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "s = '\u201chi\u201d &lt; \u2212'",
+        "s = 'a\u00a0b'",
+        "s = 'e\u0301'",
+        "s = '''a\n\tb  \n'''",
+        "x = f(8) // g(2)",
+        "s = '\u00c3\u00a9'",
+    ],
+)
+def test_a_program_that_parses_keeps_its_meaning(answer: str) -> None:
+    assert ast.dump(ast.parse(clean_answer(answer))) == ast.dump(ast.parse(answer))
+
+
+LINES = [
+    "x = 1",
+    "s = 'a\u00a0\u201c'",
+    "if x:",
+    "\ty = '''b",
+    "    z'''",
+    "\t\tw = 2",
+    "# c\r",
+    "        v = 3",
+]
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=8))
+def test_cleaning_never_changes_a_program(lines: list[str]) -> None:
+    tree = parse("\n".join(lines))
+    if tree is not None:
+        again = parse(clean_answer("\n".join(lines)))
+        assert again is not None
+        assert ast.dump(again) == ast.dump(tree)
+
+
+def test_text_read_as_windows_1252_is_read_again() -> None:
+    assert clean("caf\u00c3\u00a9 \u00e2\u20ac\u0153x\u00e2\u20ac\u009d") == "caf\u00e9 \u201cx\u201d"
+    assert clean("\u00c3 la carte, \u00a9 \u00c2\u00a9") == "\u00c3 la carte, \u00a9 \u00a9"
+
+
+def test_real_requests_that_name_a_language_agree_with_what_is_found() -> None:
+    named = {
+        "python": r"\bpython\b",
+        "javascript": r"\bjavascript\b",
+        "java": r"\bjava\b",
+        "sql": r"\bsql\b",
+        "c++": r"c\+\+",
+        "html/css": r"\bhtml\b|\bcss\b",
+        "php": r"\bphp\b",
+    }
+    path = shared_data("code_alpaca_20k.jsonl.gz")
+    found: Counter[tuple[str, str]] = Counter()
+    for r in open_source({"kind": "code_alpaca", "path": path, "limit": 2_000}).rows():
+        ask = r.instruction.split("\n\nInput:")[0]
+        asked = [name for name, pattern in named.items() if re.search(pattern, ask, re.IGNORECASE)]
+        if len(asked) == 1:
+            found[asked[0], detect(clean_answer(r.response))[0]] += 1  # the request is hidden
+    python = {said: n for (asked, said), n in found.items() if asked == "python" and said != "prose"}
+    others = Counter(said for (asked, said), n in found.items() for _ in range(n) if asked != "python")
+    assert python["python"] / sum(python.values()) > 0.98
+    assert others["python"] / others.total() < 0.04

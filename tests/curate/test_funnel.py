@@ -19,7 +19,6 @@ from codefit.core.errors import InputError
 from codefit.core.types import Dropped, Row
 from codefit.curate import CurateSettings, curate, read_dropped, read_rows
 from codefit.curate.funnel import reason_group
-from codefit.curate.quality import features
 from codefit.curate.select import Select
 from codefit.micro import tasks
 from codefit.sandbox import Sandbox
@@ -99,6 +98,8 @@ def test_files_say_what_the_result_says(tmp_path: Path, sandbox: Sandbox) -> Non
     assert list(read_rows(data / "kept.parquet")) == result.kept
     assert result.kept[0].extra["verdict"] == "passed"
     assert 0 < result.kept[0].extra["quality"] <= 1
+    assert result.kept[0].extra["passed"] == list(DEFAULT_STEPS)
+    assert {"features", "difficulty", "level", "topics", "libraries"} <= set(result.kept[0].extra)
     assert list(read_dropped(data / "dropped.parquet")) == result.dropped
     assert Dropped("c", "normalise", "empty answer") in result.dropped
     assert [r.id for r in read_rows(data / "raw.parquet")] == ["a", "b"]
@@ -176,24 +177,16 @@ def test_diversity_prefers_what_is_new() -> None:
     assert "new" not in kept[0.0]
 
 
-def test_quality_prefers_documented_verified_code() -> None:
-    ctx = context()
-    ctx.note("a", verdict="passed")
-    good = features(
-        row("a", "Return the sum of all even numbers.", "def total(xs):\n    '''Sum.'''\n    return sum(xs)"),
-        ctx,
-    )
-    poor = features(row("b", "Do it", "x = eval(input())"), ctx)
-    assert all(good[name] >= poor[name] for name in good)
-    assert good["evidence"] == 1.0
-    assert poor["tidy"] == 0.0
-
-
 def test_no_rows_and_repeated_ids_are_input_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no rows"):
         curate([], CurateSettings(), tmp_path, tasks={}, sandbox=None, seed=0)
     with pytest.raises(InputError, match="two rows have the id 'a'"):
         curate([row("a"), row("a")], CurateSettings(), tmp_path, tasks={}, sandbox=None, seed=0)
+
+
+def test_a_model_s_view_without_a_model_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model to ask"):
+        curate([row("a")], CurateSettings(model_view="ifd"), tmp_path, tasks={}, sandbox=None, seed=0)
 
 
 def test_missing_suite_stops_before_any_work(tmp_path: Path) -> None:
@@ -224,6 +217,8 @@ def test_every_setting_has_a_description() -> None:
     [
         ("leak:mbpp:Mbpp/12:code", "leak:mbpp:code"),
         ("near-duplicate of a (Jaccard 0.81)", "near-duplicate"),
+        ("same code as a", "same code"),
+        ("undefined name: x, y", "undefined name"),
         ("same request as a, a near-duplicate of b", "same request"),
         ("wrong_answer: input f(1); expected 2", "wrong_answer"),
         ("does not load: runtime_error: NameError: x", "does not load: runtime_error"),

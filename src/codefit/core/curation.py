@@ -16,6 +16,7 @@ StepName = Literal[
     "verify",
     "decontaminate",
     "dedup_near",
+    "dedup_code",
     "quality",
     "select",
 ]
@@ -27,10 +28,25 @@ DEFAULT_STEPS: tuple[StepName, ...] = (
     "verify",
     "decontaminate",
     "dedup_near",
+    "dedup_code",
     "quality",
     "select",
 )
-FEATURES = ("structure", "length", "naming", "documented", "request", "evidence", "tidy")
+LEVELS = ("EASY", "MEDIUM", "MEDIUM_HARD", "HARD", "VERY_HARD")
+FEATURES = (
+    "structure",
+    "length",
+    "naming",
+    "documented",
+    "comments",
+    "lint",
+    "complexity",
+    "clarity",
+    "complete",
+    "evidence",
+    "tidy",
+    "model",
+)
 
 
 class NearDupSettings(Settings):
@@ -45,6 +61,14 @@ class NearDupSettings(Settings):
     floor: float = Field(0.5, gt=0, le=1, description="Least Jaccard similarity of rows a few edits apart.")
     shingle: int = Field(2, ge=1, le=10, description="Consecutive words or code tokens in one shingle.")
     permutations: int = Field(64, ge=16, le=512, description="Hash functions in a signature; more find more.")
+
+
+class DedupCodeSettings(Settings):
+    """Rows whose programs are one in normal form (names, wording and free order aside)."""
+
+    nodes: int = Field(20, ge=0, description="Programs of fewer syntax nodes need like requests too.")
+    data_nodes: int = Field(60, ge=0, description="The same for classes that hold data.")
+    request: float = Field(0.3, ge=0, le=1, description="Share of the requests' stems that makes them alike.")
 
 
 class DecontaminateSettings(Settings):
@@ -109,16 +133,35 @@ class SelectSettings(Settings):
 
     rows: int | None = Field(None, ge=1, description="At most this many rows; empty = no limit.")
     tokens: int | None = Field(None, ge=1, description="At most this many tokens; empty = no limit.")
-    diversity: float = Field(0.5, ge=0, le=1, description="Weight of what is new against quality.")
+    diversity: float = Field(0.9, ge=0, le=1, description="Weight of what is new against quality.")
     max_share: dict[str, float] = Field(
         default_factory=dict, description="Largest share of the selected rows per source, by its name."
     )
+    difficulty: dict[str, float] = Field(
+        default_factory=dict,
+        description=f"Wanted share per level ({', '.join(LEVELS)}); others fill what a level lacks.",
+    )
+    topics: dict[str, float] = Field(
+        default_factory=dict, description="Largest share per topic, by a row's first topic; `*` is any other."
+    )
+    libraries: dict[str, float] = Field(
+        default_factory=dict, description="Largest share of rows that import a library; `*` is any other."
+    )
 
-    @field_validator("max_share")
+    @field_validator("max_share", "topics", "libraries")
     @classmethod
     def _shares(cls, value: dict[str, float]) -> dict[str, float]:
         if any(not 0 < share <= 1 for share in value.values()):
             raise ValueError("shares lie between 0 and 1")
+        return value
+
+    @field_validator("difficulty")
+    @classmethod
+    def _mix(cls, value: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(value) - set(LEVELS)):
+            raise ValueError(f"unknown level '{unknown[0]}'; known: {', '.join(LEVELS)}")
+        if value and (min(value.values()) < 0 or not 0.99 < sum(value.values()) < 1.01):
+            raise ValueError("the shares of the levels are not negative and sum to 1")
         return value
 
 
@@ -129,8 +172,12 @@ class CurateSettings(Settings):
     languages: tuple[str, ...] = Field(("python",), description="Languages of the answer that are kept.")
     max_prompt_chars: int = Field(8_000, ge=1, description="Longer requests are dropped.")
     max_response_chars: int = Field(8_000, ge=1, description="Longer answers are dropped.")
-    must_define: bool = Field(False, description="Python answers must define a function or a class.")
+    must_define: bool = Field(
+        False,
+        description="Python answers must define a function or a class; programs with stdin tests need not.",
+    )
     near_dup: NearDupSettings = Field(NearDupSettings(), description="Near-duplicate removal.")
+    dedup_code: DedupCodeSettings = Field(DedupCodeSettings(), description="Same-program removal.")
     decontaminate: DecontaminateSettings = Field(
         DecontaminateSettings(), description="Separation from the test sets."
     )
@@ -141,11 +188,20 @@ class CurateSettings(Settings):
             "length": 1.0,
             "naming": 0.5,
             "documented": 0.25,
-            "request": 1.0,
+            "comments": 0.25,
+            "lint": 0.5,
+            "complexity": 0.5,
+            "clarity": 1.0,
+            "complete": 1.0,
             "evidence": 2.0,
             "tidy": 0.5,
+            "model": 1.0,
         },
         description=f"Weight of each quality feature: {', '.join(FEATURES)}.",
+    )
+    model_view: Literal["off", "ifd"] = Field(
+        "off",
+        description="Let the start model read every row that is left (feature `model`): never, or its IFD.",
     )
     select: SelectSettings = Field(SelectSettings(), description="Budget and mixture.")
 

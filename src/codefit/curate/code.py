@@ -63,6 +63,11 @@ def parse_or_error(source: str) -> tuple[ast.Module | None, str | None]:
         return None, f"{type(e).__name__}: {e}"[:200]
 
 
+def defines(tree: ast.Module) -> bool:
+    """Return True if a function or a class is defined anywhere in the tree."""
+    return any(isinstance(n, (ast.ClassDef, *_FUNCTION)) for n in ast.walk(tree))
+
+
 def docstrings(tree: ast.Module) -> list[str]:
     """Return the docstrings of a module, its functions and classes, in order."""
     nodes = [n for n in ast.walk(tree) if isinstance(n, (ast.Module, ast.ClassDef, *_FUNCTION))]

@@ -16,6 +16,7 @@ from codefit.core.types import Dropped, Row, Task
 from codefit.curate.arms import random_arm, raw_arm
 from codefit.curate.card import card
 from codefit.curate.decontaminate import Decontaminate, Hit, check_suites
+from codefit.curate.dedup_code import DedupCode
 from codefit.curate.dedup_exact import DedupExact
 from codefit.curate.dedup_near import DedupNear
 from codefit.curate.language import Language
@@ -23,7 +24,7 @@ from codefit.curate.normalise import Normalise
 from codefit.curate.quality import Quality
 from codefit.curate.rows_io import write_dropped, write_rows
 from codefit.curate.select import Select
-from codefit.curate.step import Context, Step, StepResult, estimate_tokens
+from codefit.curate.step import Context, ModelView, Step, StepResult, estimate_tokens
 from codefit.curate.syntax import Syntax
 from codefit.curate.verify import Verify
 from codefit.sandbox import Sandbox
@@ -39,12 +40,24 @@ _STEPS: Mapping[str, Callable[[], Step]] = {
     "verify": Verify,
     "decontaminate": Decontaminate,
     "dedup_near": DedupNear,
+    "dedup_code": DedupCode,
     "quality": Quality,
     "select": Select,
 }
 _SAMPLES = 10
 _SAMPLE_CHARS = 600
-_PROVENANCE = ("verdict", "quality", "features", "language_confidence")
+_PROVENANCE = (
+    "language_confidence",
+    "repaired",
+    "verdict",
+    "quality",
+    "features",
+    "model_view",
+    "difficulty",
+    "level",
+    "topics",
+    "libraries",
+)
 
 
 @dataclass(frozen=True)
@@ -69,19 +82,21 @@ def curate(
     on_progress: OnProgress | None = None,
     count_tokens: Callable[[str], int] = estimate_tokens,
     sources: Sequence[Mapping[str, Any]] = (),
+    model_view: ModelView | None = None,
 ) -> FunnelResult:
     """Run the funnel over the rows and write `out/data/`.
 
     Writes kept.parquet, dropped.parquet (row id, step, reason), raw.parquet, random.parquet (random
     raw rows of the kept rows' token count), hits.jsonl, card.md and, last, funnel.json. Verdicts are
     kept in `out/data/cache`, so a killed run goes on where it was and ends with the same bytes.
-    `sources` are the sources' descriptions for the card. Raises `InputError` for no rows, repeated
+    `sources` are the sources' descriptions for the card; `model_view` asks the start model about rows and
+    is needed where the recipe says so. Raises `InputError` for no rows, repeated
     ids and missing suites, `MissingPrerequisite` where a step needs a sandbox and there is none.
     """
     read = list(rows)
-    _check(read, tasks, settings)
+    _check(read, tasks, settings, model_view)
     data = out / "data"
-    ctx = Context(settings, tasks, sandbox, seed, data / "cache", count_tokens)
+    ctx = Context(settings, tasks, sandbox, seed, data / "cache", count_tokens, model_view=model_view)
     kept, dropped, hits = read, list[Dropped](), list[Hit]()
     counts: list[dict[str, Any]] = []
     for name in settings.steps:
@@ -99,7 +114,12 @@ def curate(
     return _write(data, read, kept, dropped, hits, counts, ctx, sources)
 
 
-def _check(rows: list[Row], tasks: Mapping[str, Sequence[Task]], settings: CurateSettings) -> None:
+def _check(
+    rows: list[Row],
+    tasks: Mapping[str, Sequence[Task]],
+    settings: CurateSettings,
+    model_view: ModelView | None,
+) -> None:
     if not rows:
         raise InputError("there are no rows to curate", where="sources", todo="check the sources' paths")
     repeated = [row_id for row_id, n in Counter(row.id for row in rows).items() if n > 1]
@@ -107,6 +127,8 @@ def _check(rows: list[Row], tasks: Mapping[str, Sequence[Task]], settings: Curat
         raise InputError(
             f"two rows have the id '{repeated[0]}'", where="sources", todo="give each source its own name"
         )
+    if settings.model_view != "off" and "quality" in settings.steps and model_view is None:
+        raise InputError("there is no model to ask", where="curate.model_view", todo="set it to off")
     if "decontaminate" in settings.steps:
         check_suites(tasks, settings.decontaminate)
 
@@ -157,7 +179,7 @@ def _shown(row: Row) -> dict[str, Any]:
 
 
 _GROUPS = (
-    (re.compile(r"^(duplicate|near-duplicate|same request) (of|as) .*", re.DOTALL), r"\1"),
+    (re.compile(r"^(duplicate|near-duplicate|same request|same code) (of|as) .*", re.DOTALL), r"\1"),
     (re.compile(r"^leak:([^:]+):.*:([^:]+)$", re.DOTALL), r"leak:\1:\2"),
     (re.compile(r"^language: (.*)$", re.DOTALL), r"language \1"),
     (re.compile(r"^(does not load: \w+).*", re.DOTALL), r"\1"),
@@ -174,7 +196,9 @@ def reason_group(reason: str) -> str:
 
 
 def _with_provenance(row: Row, ctx: Context) -> Row:
-    found = {name: ctx.fact(row.id, name) for name in _PROVENANCE}
+    """Return the row with what it passed and its scores beside what its source says of its origin."""
+    found: dict[str, Any] = {name: ctx.fact(row.id, name) for name in _PROVENANCE}
+    found["passed"] = list(ctx.settings.steps)
     return replace(row, extra=dict(row.extra) | {k: v for k, v in found.items() if v is not None})
 
 

@@ -34,7 +34,19 @@ _MODULES = (
     "random",
     "string",
     "sys",
+    "base64",
+    "copy",
+    "csv",
+    "datetime",
+    "decimal",
+    "fractions",
+    "hashlib",
+    "json",
+    "os",
+    "statistics",
+    "time",
 )
+_SHORT = {"np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot"}
 _AMBIGUOUS = frozenset(
     [
         "count",
@@ -66,6 +78,7 @@ def missing_imports(source: str) -> list[str]:
     missing = sorted(used - bound)
     modules, functions = _uses(tree)
     lines = [f"import {name}" for name in missing if name in modules]
+    lines += [f"import {_SHORT[name]} as {name}" for name in missing if name in _SHORT and name in modules]
     by_module: dict[str, list[str]] = {}
     for name in missing:
         if name in _HOME and name not in modules and (name not in _AMBIGUOUS or name in functions):
@@ -96,8 +109,9 @@ def _uses(tree: ast.Module) -> tuple[set[str], set[str]]:
     functions: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id in _MODULES and hasattr(import_module(node.value.id), node.attr):
-                modules.add(node.value.id)
+            name = node.value.id
+            if name in _SHORT or (name in _MODULES and hasattr(import_module(name), node.attr)):
+                modules.add(name)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             functions.add(node.func.id)
         elif isinstance(node, _FUNCTION):

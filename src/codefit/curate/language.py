@@ -11,6 +11,9 @@ from codefit.core.types import Row
 from codefit.curate.code import parse
 from codefit.curate.step import Context, StepResult, split
 
+_TYPED = (
+    r"\b(int|double|float|char|long|bool|boolean|string|String)(\[\])? \w+(\[.*\])? ?[=;]|\bfor ?\(int \w+"
+)
 _SIGNS: dict[str, tuple[tuple[str, float], ...]] = {
     "python": (
         (r"^\s*(async )?def \w+\(.*\).*:\s*(#.*)?$", 3),
@@ -22,16 +25,26 @@ _SIGNS: dict[str, tuple[tuple[str, float], ...]] = {
     "javascript": (
         (r"\b(const|let|var) \w+ ?=|\b(const|let|var) [{\[]", 2),
         (r"\bfunction\b ?\w*\(|=>|===|\bconsole\.log\(|\bdocument\.|\brequire\(", 2),
+        (r"\bclass \w+ (extends [\w.]+ ?)?\{|\bthis\.\w+|^import .* from ['\"]|\b(alert|window)[.(]", 2),
     ),
     "java": (
         (r"\bpublic (static |final )*(class|void|int|String|boolean)\b|\bSystem\.out\.|\bString\[\]", 3),
         (r"\b(private|protected) \w+|\bnew \w+(<.*>)?\(|\bimport java", 2),
+        (_TYPED, 1),
     ),
     "c++": (
         (r"#include ?<|\bstd::|\bcout ?<<|\bcin ?>>|\busing namespace\b", 3),
         (r"\b(int|void|double|char|float|bool) \w+\([^)]*\) ?\{?", 1),
+        (_TYPED, 1),
     ),
-    "c#": ((r"\busing System|\bConsole\.Write|\bnamespace \w+|\bstring\[\] args", 3),),
+    "c#": (
+        (r"\busing System|\bConsole\.(Write|Read)|\bnamespace \w+|\bstring\[\] args", 4),
+        (
+            r"\bpublic (static )?[\w<>\[\]]+ [A-Z]\w*\(|\bforeach ?\(var|\{ ?get; ?set; ?\}",
+            3,
+        ),
+        (_TYPED, 1),
+    ),
     "sql": (
         (r"(?i:\bselect\b[\s\S]+\bfrom\b|\binsert into\b|\bcreate (table|database|index|view)\b)", 3),
         (r"(?i:\bupdate \w+\s+set\b|\bdelete from\b|\balter table\b|\bgroup by\b|\bdrop table\b)", 3),
@@ -49,7 +62,7 @@ _SIGNS: dict[str, tuple[tuple[str, float], ...]] = {
             3,
         ),
     ),
-    "php": ((r"<\?php|\$\w+ ?=|\$\w+->|\becho \$", 3),),
+    "php": ((r"<\?php|\$\w+ ?=|\$\w+->|\becho \$|[(,] ?\$\w+[,)]", 3),),
     "ruby": ((r"^\s*def \w+(\(.*\))?$|\bputs \b|\bend$|\.each do\b|\bdo \|", 2),),
     "go": ((r"^package \w+|\bfunc \w+\(.*\).*\{|\bfmt\.", 3),),
     "rust": ((r"\bfn \w+\(.*\).*\{|\blet mut \b|\bprintln!", 3),),

@@ -15,6 +15,9 @@ from codefit.sandbox import Sandbox
 Progress = Callable[[int, int], None]
 """(done, total) of the running step."""
 
+ModelView = Callable[[Sequence[Row]], Mapping[str, Mapping[str, float]]]
+"""The start model's view of rows: row id -> `ifd`, `answer_perplexity`; rows that it cannot read are missing."""
+
 _TOKEN = re.compile(r"\w{1,6}|[^\w\s]|\n")
 
 
@@ -34,6 +37,7 @@ class Context:
     cache: Path | None = None
     count_tokens: Callable[[str], int] = estimate_tokens
     on_progress: Progress = lambda done, total: None
+    model_view: ModelView | None = None
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def note(self, row_id: str, **facts: Any) -> None:

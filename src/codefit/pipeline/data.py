@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from codefit.core.errors import InputError
-from codefit.core.files import write_json
+from codefit.core.files import digest, write_json
 from codefit.core.progress import Event
 from codefit.core.seeds import rng
 from codefit.core.types import Row
@@ -29,11 +30,24 @@ def curate_settings(context: Context) -> dict[str, Any]:
     """Return what decides the curated rows."""
     return {
         "curate": context.recipe.curate.model_dump(mode="json"),
+        "view": _view_settings(context),
         "sources": source_settings(context),
         "suites": [[suite.info.name, suite.info.revision] for _, suite in context.suites],
         "tokens": context.start_digest,
         "seed": context.recipe.seed,
         "strict": context.recipe.strict,
+    }
+
+
+def _view_settings(context: Context) -> dict[str, Any] | None:
+    """Return what else decides the start model's view."""
+    if context.recipe.curate.model_view == "off":
+        return None
+    train = context.recipe.train_of(context.main_arm)
+    return {
+        "format": context.recipe.format.model_dump(mode="json"),
+        "device": train.device,
+        "dtype": train.dtype,
     }
 
 
@@ -61,8 +75,34 @@ def curate_stage(context: Context) -> None:
         seed=context.recipe.seed,
         count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
         sources=described,
+        model_view=_model_view(context),
         on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
     )
+
+
+def _model_view(context: Context) -> Callable[[Sequence[Row]], Mapping[str, Mapping[str, float]]] | None:
+    """Return how curation asks the start model about rows, None where the recipe does not want it."""
+    if context.recipe.curate.model_view == "off":
+        return None
+    from codefit.generate.view import model_view
+    from codefit.models.load import load_model, resolve_device, resolve_dtype
+
+    train = context.recipe.train_of(context.main_arm)
+    device = resolve_device(train.device)
+    dtype = resolve_dtype(train.dtype, device)
+
+    def view(rows: Sequence[Row]) -> Mapping[str, Mapping[str, float]]:
+        return model_view(
+            rows,
+            context.chat,
+            lambda: load_model(context.start_model, dtype=dtype, device=device),
+            context.out / "data" / "cache" / "model_view.jsonl",
+            setting=digest(context.start_digest, dtype, context.chat.revision),
+            max_length=context.recipe.format.max_length,
+            listen=context.listen,
+        )
+
+    return view
 
 
 def _planted(context: Context) -> dict[str, Any]:

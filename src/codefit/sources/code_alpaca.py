@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ _PLACEHOLDERS = frozenset(
     {"noinput", "no input", "n/a", "na", "none", "nil", "null", "-", "not applicable", "no input needed"}
     | {"no input required", "no input necessary", "empty"}
 )
+_MARKED = re.compile(r"\s*<no ?input\w*>", re.IGNORECASE)
 
 
 def open_code_alpaca(
@@ -50,7 +52,8 @@ def to_row(record: dict[str, Any]) -> Row:
 
 
 def fold_input(instruction: str, given: str) -> str:
-    """Return the request with its input below it; placeholders such as `noinput` are left out."""
+    """Return the request with its input below it; placeholders such as `<noinput>` are left out."""
+    given = _MARKED.sub("", given)
     if given.strip().strip("<>[]().").strip().lower() in _PLACEHOLDERS or not given.strip():
         return instruction
     if find_asserts(given):
