@@ -29,7 +29,9 @@ def data() -> None:
 @click.argument("target", metavar="RUN|RECIPE")
 @click.option("--html", "page", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
               help="Write the preview as one HTML file too.")  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a value of the recipe.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a value of the recipe."
+)
 @_JSON
 def preview(target: str, page: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show a rendered row per source beside an evaluation prompt; trained tokens are green.

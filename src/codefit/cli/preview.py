@@ -37,7 +37,9 @@ def load_preview(target: str, overrides: tuple[str, ...]) -> dict[str, Any]:
             raise InputError("a run is shown as it is", where="--set", todo="give a recipe instead of a run")
         path = Path(target) / "format.json"
         if not path.exists():
-            raise InputError("no formatted rows there", where=str(path), todo="run the recipe, or give it instead")
+            raise InputError(
+                "no formatted rows there", where=str(path), todo="run the recipe, or give it instead"
+            )
         found = read_json(path)
         try:
             return _checked(found)
@@ -82,8 +84,12 @@ def show_preview(found: Mapping[str, Any], target: str, page: Path | None, as_js
 def _legend(coloured: bool) -> Text:
     if not coloured:
         return Text("Trained tokens stand between ⟦ and ⟧; the rest is context.")
-    parts = [("Trained tokens", "black on green"), " are green, the rest is context; "]
-    return Text.assemble(*parts, ("special tokens", _SPECIAL), " are bold; the shade changes at every token.")
+    return Text.assemble(
+        ("Trained tokens", _STYLES[True, False]),
+        " are green, the rest is context; ",
+        ("special tokens", _SPECIAL),
+        " are bold; the shade changes at every token.",
+    )
 
 
 def _print(console: Console, rows: list[list[Any]], prompts: list[list[Any]]) -> None:
@@ -116,7 +122,11 @@ def _block(preview: Mapping[str, Any], found: Mapping[str, Any], coloured: bool)
     if preview["kind"] == "row" and first:
         start, end = shared_frame(dict(preview), first)
         said += f"; prompt frame shared with evaluation: first {start}, last {end} tokens"
-    return [Rule(Text(_title(preview)), align="left"), Text(said, "italic"), _text(preview["tokens"], coloured)]
+    return [
+        Rule(Text(_title(preview)), align="left"),
+        Text(said, "italic"),
+        _text(preview["tokens"], coloured),
+    ]
 
 
 def _title(preview: Mapping[str, Any]) -> str:
@@ -136,7 +146,10 @@ def _text(tokens: Sequence[Mapping[str, Any]], coloured: bool) -> Text:
 def _styled(tokens: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for i, token in enumerate(tokens):
         style = _STYLES[bool(token["trained"]), i % 2 == 1]
-        yield visible(token["text"]), f"{style} {_SPECIAL}" if token["special"] and not token["trained"] else style
+        yield (
+            visible(token["text"]),
+            f"{style} {_SPECIAL}" if token["special"] and not token["trained"] else style,
+        )
 
 
 def _marked(tokens: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -63,11 +63,20 @@ def visible(text: str) -> str:
     Line ends and tabs stay. Control sequences of a terminal, and marks that turn the direction of
     writing (which can make code read otherwise than it runs), become `\\x1b` or `\\u202e`.
     """
-    return "".join(c if c in "\n\t" or c not in _HIDDEN else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c in "\n\t" or c not in _HIDDEN else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 _HIDDEN = frozenset(
     chr(c)
-    for first, last in ((0x00, 0x1F), (0x7F, 0x9F), (0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x2069), (0xFEFF,) * 2)
+    for first, last in (
+        (0x00, 0x1F),
+        (0x7F, 0x9F),
+        (0x200B, 0x200F),
+        (0x2028, 0x202E),
+        (0x2060, 0x2069),
+        (0xFEFF,) * 2,
+    )
     for c in range(first, last + 1)
 )

@@ -8,7 +8,6 @@ from typing import Any
 from codefit.core.errors import InputError
 from codefit.core.files import write_json, write_jsonl
 from codefit.core.progress import Event
-from codefit.core.recipe import ArmSettings
 from codefit.core.seeds import rng
 from codefit.core.types import Row
 from codefit.pipeline.context import Context, source_settings

@@ -40,12 +40,15 @@ def data_card(
         }
         for name, rows in groups.items()
     }
-    mixture = {
+    mixture: dict[str, Any] = {
         "read": rows_facts(read, about),
         "kept": rows_facts(kept, final),
         "evidence": _evidence(read, dropped, funnel, ctx),
     }
-    tasks = {name: [about_task(t, ctx.count_tokens) for t in members] for name, members in sorted(ctx.tasks.items())}
+    tasks = {
+        name: [about_task(t, ctx.count_tokens) for t in members]
+        for name, members in sorted(ctx.tasks.items())
+    }
     suites = {name: common_facts(members) for name, members in tasks.items()}
     compared: dict[str, Facts] = {name: s["read"] for name, s in sources.items()} | {MIXTURE: mixture["kept"]}
     return {
@@ -63,7 +66,8 @@ def data_card(
         ),
         "topic_distance": _distances(compared, suites),
         "needs": {
-            name: library_needs(members, compared) | {"lacking_topics": lacking_topics(suites[name], mixture["kept"])}
+            name: library_needs(members, compared)
+            | {"lacking_topics": lacking_topics(suites[name], mixture["kept"])}
             for name, members in tasks.items()
         },
     }
@@ -81,7 +85,9 @@ def _final(
 ) -> dict[str, About]:
     """Return what is known of the kept rows; looked at again only where a step changed the text."""
     before = {row.id: _seen(row) for row in read}
-    return {row.id: about[row.id] if before.get(row.id) == _seen(row) else about_row(row, ctx) for row in kept}
+    return {
+        row.id: about[row.id] if before.get(row.id) == _seen(row) else about_row(row, ctx) for row in kept
+    }
 
 
 def _seen(row: Row) -> tuple[str, str, str | None]:

@@ -109,7 +109,9 @@ def similarity(
     Stems are weighted by their rarity among all requests (inverse document frequency). Not asked: NaN.
     """
     numbers: dict[str, int] = {}
-    rows = [np.array(sorted(numbers.setdefault(s, len(numbers)) for s in sorted(ss)), np.int64) for ss in stems]
+    rows = [
+        np.array(sorted(numbers.setdefault(s, len(numbers)) for s in sorted(ss)), np.int64) for ss in stems
+    ]
     counts = np.bincount(np.concatenate([*rows, np.zeros(0, np.int64)]), minlength=len(numbers))
     square = np.log(1 + len(rows) / np.maximum(counts, 1)) ** 2
     norms = np.sqrt(np.array([square[r].sum() for r in rows]))

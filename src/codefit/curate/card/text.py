@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from codefit.curate.card.compare import libraries_text, overlap_text, topics_text
 from codefit.curate.card.licence import GENERATED, MEANING, NON_COMMERCIAL
-from codefit.curate.card.needs import topic_shares
+from codefit.curate.card.markdown import cell, share, table
 from codefit.curate.card.overlap import MIXTURE
 
-_REASONS, _TOPICS, _LIBRARIES, _LANGUAGES = 6, 16, 15, 10
-_MEASURES = {
-    "exact": "same request", "near": "near-duplicate request", "code": "same code", "gram_8": "8 words",
-    "gram_10": "10 words", "gram_13": "13 words", "similar": "similar request",
-}  # fmt: skip
+_REASONS, _LANGUAGES = 6, 10
 
 
 def card_text(card: Mapping[str, Any], funnel: Mapping[str, Any]) -> str:
@@ -30,29 +27,13 @@ def card_text(card: Mapping[str, Any], funnel: Mapping[str, Any]) -> str:
         _shares("Languages of the answers, by heuristic", "languages", "language", groups, _LANGUAGES),
         _shares("What the answers are", "forms", "form", groups, _LANGUAGES),
         _evidence(card),
-        _topics(card, groups),
-        _libraries(card),
-        _overlap("Overlap between sources", card["overlap"]["between"], card),
-        _overlap("Overlap with test sets", card["overlap"]["suites"], card),
+        topics_text(card, groups),
+        libraries_text(card),
+        overlap_text("Overlap between sources", card["overlap"]["between"], card),
+        overlap_text("Overlap with test sets", card["overlap"]["suites"], card),
         _separation(funnel),
     ]
     return "\n".join(part for part in parts if part)
-
-
-def share(part: int, whole: int) -> str:
-    """Return `12.3 % (45/366)`, or `-` of nothing."""
-    return f"{100 * part / whole:.1f} % ({part:,}/{whole:,})" if whole else "-"
-
-
-def _cell(value: Any) -> str:
-    text = " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|")
-    return text.replace("<", "&lt;")
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = ["| " + " | ".join(map(_cell, head)) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 def _sources(card: Mapping[str, Any], funnel: Mapping[str, Any]) -> str:
@@ -64,9 +45,9 @@ def _sources(card: Mapping[str, Any], funnel: Mapping[str, Any]) -> str:
             (name, f"{read:,}", share(kept, read), share(kept, funnel["kept"]), licence, s["revision"] or "-")
         )
         if s["about"]:
-            notes.append(f"- {_cell(name)}: {_cell(s['about'])}\n")
+            notes.append(f"- {cell(name)}: {cell(s['about'])}\n")
     head = ("source", "rows read", "kept of them", "share of the mixture", "licence", "revision")
-    return "## Sources\n\n" + _table(head, rows) + ("\n" + "".join(notes) if notes else "")
+    return "## Sources\n\n" + table(head, rows) + ("\n" + "".join(notes) if notes else "")
 
 
 def _licences(card: Mapping[str, Any]) -> str:
@@ -80,7 +61,7 @@ def _licences(card: Mapping[str, Any]) -> str:
     for kind, lines in MEANING.items():
         if kind in kinds:
             title = kind.replace("_", "-").capitalize()
-            out += f"**{title} rows**: {_cell('; '.join(kinds[kind]))}.\n\n"
+            out += f"**{title} rows**: {cell('; '.join(kinds[kind]))}.\n\n"
             out += "".join(f"- {line}\n" for line in lines)
             out += f"- {GENERATED}\n\n" if kind == NON_COMMERCIAL else "\n"
     return out + "This is a reading of the licences' words, not legal advice.\n" if kinds else ""
@@ -91,7 +72,7 @@ def _steps(funnel: Mapping[str, Any]) -> str:
     for s in funnel["steps"]:
         reasons = "; ".join(f"{name} {count:,}" for name, count in list(s["reasons"].items())[:_REASONS])
         rows.append((s["step"], f"{s['in']:,}", f"{s['kept']:,}", f"{s['dropped']:,}", reasons or "-"))
-    return "## Funnel\n\n" + _table(("step", "in", "kept", "dropped", "most frequent reasons"), rows)
+    return "## Funnel\n\n" + table(("step", "in", "kept", "dropped", "most frequent reasons"), rows)
 
 
 def _lengths(card: Mapping[str, Any], groups: Mapping[str, Any]) -> str:
@@ -102,7 +83,7 @@ def _lengths(card: Mapping[str, Any], groups: Mapping[str, Any]) -> str:
                 rows.append((name, part, *(f"{n:,}" for n in found.values())))
     head = ("rows of", "", "p10", "median", "p90", "longest")
     note = "\nOf test sets: the prompt, and the reference solution.\n" if card["suites"] else ""
-    return "## Lengths in tokens\n\n" + _table(head, rows) + note
+    return "## Lengths in tokens\n\n" + table(head, rows) + note
 
 
 def _shares(title: str, key: str, column: str, groups: Mapping[str, Any], most: int) -> str:
@@ -113,7 +94,7 @@ def _shares(title: str, key: str, column: str, groups: Mapping[str, Any], most: 
     rows = [
         (k, *(share(found.get(k, 0), groups[name]["rows"]) for name, found in counts.items())) for k in order
     ]
-    return f"## {title}\n\n" + _table((column, *counts), rows)
+    return f"## {title}\n\n" + table((column, *counts), rows)
 
 
 def _evidence(card: Mapping[str, Any]) -> str:
@@ -132,11 +113,14 @@ def _evidence(card: Mapping[str, Any]) -> str:
              *(_of(e, "without_tests", "unproven") for e in found)),
             ("fail while loading", *(_of(e, "without_tests", "failed") for e in found)),
         ]  # fmt: skip
-    kept = [
-        ("kept rows with tests of their own", *(share(c["kept"]["tests"]["rows"], c["kept"]["rows"]) for c in columns.values()))
-    ]  # fmt: skip
-    note = "\nRun are the rows that reached the step `verify`; all others were dropped before.\n" if any(found) else ""
-    return "## Evidence\n\n" + _table(("of rows read", *columns), [*rows, *kept]) + note
+    kept = [c["kept"] for c in columns.values()]
+    rows.append(("kept rows with tests of their own", *(share(f["tests"]["rows"], f["rows"]) for f in kept)))
+    note = (
+        "\nRun are the rows that reached the step `verify`; all others were dropped before.\n"
+        if any(found)
+        else ""
+    )
+    return "## Evidence\n\n" + table(("of rows read", *columns), rows) + note
 
 
 def _read(columns: Mapping[str, Any]) -> list[Any]:
@@ -150,71 +134,6 @@ def _numbers(found: Mapping[str, int] | None) -> str:
 def _of(evidence: Mapping[str, Any] | None, group: str, verdict: str) -> str:
     found = evidence[group] if evidence else {}
     return share(found.get(verdict, 0), sum(found.values()))
-
-
-def _topics(card: Mapping[str, Any], groups: Mapping[str, Any]) -> str:
-    shares = {name: topic_shares(facts) for name, facts in {**groups, **card["suites"]}.items()}
-    order = sorted({t for found in shares.values() for t in found}, key=lambda t: (-sum(f.get(t, 0) for f in shares.values()), t))  # fmt: skip
-    rows = [(t, *(f"{100 * f.get(t, 0):.1f} %" for f in shares.values())) for t in order[:_TOPICS]]
-    lacking = "".join(
-        f"- The mixture has little of what {_cell(suite)} asks for: "
-        + ", ".join(f"{t['topic']} ({100 * t['suite']:.1f} % against {100 * t['mixture']:.1f} %)" for t in n["lacking_topics"])
-        + ".\n"
-        for suite, n in card["needs"].items()
-        if n["lacking_topics"]
-    )  # fmt: skip
-    note = "\nShare of all topics given; a row has one to three, by a table of words, phrases, libraries and tags.\n"
-    return (
-        "## Topics\n\n" + _table(("topic", *shares), rows) + note + ("\n" + lacking if lacking else "")
-        if rows
-        else ""
-    )
-
-
-def _libraries(card: Mapping[str, Any]) -> str:
-    out = ""
-    for suite, n in card["needs"].items():
-        if not n["tasks_with_libraries"]:
-            continue
-        rows = [
-            (
-                group,
-                share(c["libraries_1"], n["libraries"]),
-                share(c["libraries_10"], n["libraries"]),
-                share(c["tasks_1"], n["tasks_with_libraries"]),
-                share(c["tasks_10"], n["tasks_with_libraries"]),
-            )
-            for group, c in n["covered"].items()
-        ]
-        head = ("rows of", "libraries in 1+ rows", "in 10+ rows", "tasks with all libraries in 1+ rows", "in 10+ rows")
-        most = ", ".join(
-            f"{x['library']} ({x['tasks']:,} tasks; {x['rows'][MIXTURE]:,} rows)" for x in n["needed"][:_LIBRARIES]
-        )
-        out += f"\n### {_cell(suite)}: {n['libraries']:,} libraries in {n['tasks_with_libraries']:,} of {n['tasks']:,} tasks\n\n"
-        out += _table(head, rows) + f"\nMost needed, and kept rows that import them: {_cell(most)}.\n"
-    return "## Libraries that the test sets need\n" + out if out else ""
-
-
-def _overlap(title: str, entries: Sequence[Mapping[str, Any]], card: Mapping[str, Any]) -> str:
-    if not entries:
-        return ""
-    rows = [
-        (
-            f"{e['of']} in {e['in']}",
-            f"{e['rows']:,}",
-            *(f"{e[m]:,}" for m in _MEASURES),
-            "-" if e["median_similarity"] is None else f"{e['median_similarity']:.2f}",
-        )
-        for e in entries
-    ]
-    about = card["overlap"]
-    note = (
-        f"\nRows of the first that have their like in the second. Near-duplicate: Jaccard {about['near_jaccard']} of word "
-        f"runs, by MinHash. Same code: a function equal up to names. 8, 10, 13 words: a shared run of words; short runs "
-        f"are often stock phrases. Similar: cosine {about['similar_cosine']} of the words that carry meaning, weighted by "
-        "rarity; the last column is the median to the nearest. Not covered: the same task in other words.\n"
-    )
-    return f"## {title}\n\n" + _table(("", "rows", *_MEASURES.values(), "median similarity"), rows) + note
 
 
 def _separation(funnel: Mapping[str, Any]) -> str:
@@ -234,7 +153,7 @@ def _separation(funnel: Mapping[str, Any]) -> str:
     head = ("suite", "rows removed", "tasks touched", "rows listed for review", "removed rows by method")
     return (
         "## Separation from test sets\n\n"
-        + _table(head, rows)
+        + table(head, rows)
         + f"\nExecution match: {mode}. A row may be found by several methods. Not covered: paraphrases whose "
         "answers are not Python functions.\n"
     )
