@@ -110,7 +110,8 @@ def _data(run: Path, hostile: str) -> None:
     plan = (
         ("normalise", 60, {"empty": 2}),
         ("syntax", 58, {"does not parse": 6}),
-        ("verify", 52, {"wrong_answer": 16}),
+        ("verify", 52, {"wrong_answer": 12}),
+        ("decontaminate", 40, {f"leak:{SUITE}:execution": 4}),
     )
     for name, into, reasons in plan:
         kept = into - sum(reasons.values())
@@ -125,7 +126,9 @@ def _data(run: Path, hostile: str) -> None:
                 "dropped": into - kept,
                 "reasons": reasons,
                 "sources": {s: {"in": into // 2, "kept": kept // 2} for s in ("alpaca", "taco")},
-                "report": {},
+                "report": {"suites": {SUITE: {"rows_removed": 4, "tasks_touched": 4}}}
+                if name == "decontaminate"
+                else {},
                 "sample_kept": shown[:3],
                 "sample_dropped": [{**r, "reason": next(iter(reasons))} for r in shown[3:5]],
             }

@@ -28,7 +28,7 @@ def data_evidence(files: RunFiles, main_arm: str) -> Record | None:
         "arms": files.funnel.get("arms"),
         "card": card_evidence(files.card),
         "planted": files.planted,
-        "leaks": leaks(files.hits),
+        "leaks": leaks(files.hits if _looked_for_leaks(files.funnel) else None),
         "separation": _separation(files.funnel),
     }
 
@@ -46,6 +46,12 @@ def _step(step: Record) -> Record:
         "sample_kept": (step.get("sample_kept") or [])[:_SHOWN],
         "sample_dropped": (step.get("sample_dropped") or [])[:_SHOWN],
     }
+
+
+def _looked_for_leaks(funnel: Record) -> bool:
+    """Return whether curation compared the rows with any test set; an empty list of hits says nothing."""
+    steps = {s.get("step") for s in funnel.get("steps") or []}
+    return "decontaminate" in steps and bool(funnel.get("suites"))
 
 
 def _separation(funnel: Record) -> dict[str, Record]:

@@ -33,7 +33,8 @@ def overlap(
     median similarity to the nearest. Not covered: meaning. Two requests for one thing in other words
     are only found by an embedding model, which this does not use.
     """
-    groups = {**sources, MIXTURE: mixture, **suites}
+    # Sorted, so that bounds and float sums do not depend on the order of the rows.
+    groups = {name: sorted(texts) for name, texts in {**sources, MIXTURE: mixture, **suites}.items()}
     names = list(groups)
     of_suites = [names.index(name) for name in suites]
     of_sources = [names.index(name) for name in sources]
@@ -66,7 +67,7 @@ class _Measures:
         self._hits: dict[str, Bools] = {
             "exact": features_shared([[r.key] if r.key else [] for r in asked], owner, n),
             "near": near_shared(
-                words, owner, n, threshold=NEAR, shingle=near.shingle, permutations=near.permutations
+                words, owner, pairs, n, threshold=NEAR, shingle=near.shingle, permutations=near.permutations
             ),
             "code": features_shared(shapes, owner, n),
             **{f"gram_{k}": grams_shared(words, k, owner, n) for k in GRAMS},

@@ -6,7 +6,7 @@ source's rows, the mixture or a suite's tasks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain, repeat
 
 import numpy as np
@@ -50,17 +50,45 @@ def _mixed(key: npt.NDArray[np.uint64], value: npt.NDArray[np.uint64]) -> npt.ND
 
 
 def near_shared(
-    words: Sequence[Sequence[str]], owner: Ints, collections: int, *, threshold: float, shingle: int, permutations: int
-) -> Bools:  # fmt: skip
-    """Return hits_RC of rows with a near-duplicate by MinHash, true Jaccard at `threshold` or above."""
+    words: Sequence[Sequence[str]],
+    owner: Ints,
+    pairs: Sequence[tuple[int, int]],
+    collections: int,
+    *,
+    threshold: float,
+    shingle: int,
+    permutations: int,
+) -> Bools:
+    """Return hits_RC of rows with a near-duplicate, for the pairs of collections asked.
+
+    By MinHash, then the true Jaccard of the runs of `shingle` words, at `threshold` or above.
+    """
     sets = shingle_sets([(list(ws),) for ws in words], shingle)
     keys = band_keys(sets, bands_for(threshold, permutations))
     hits = np.zeros((len(words), collections), np.bool_)
+    asked = np.zeros((collections, collections), np.bool_)
+    for a, b in pairs:
+        asked[a, b] = asked[b, a] = True
+    compared: set[tuple[int, int]] = set()
     filled = np.flatnonzero([len(s) > 0 for s in sets])
     for band in range(keys.shape[1]):
         for bucket in _mixed_buckets(keys[filled, band], owner[filled]):
-            _compare(filled[bucket].tolist(), sets, owner, hits, threshold)
+            for i, j in _candidates(filled[bucket], owner, asked, hits):
+                if (i, j) not in compared:
+                    compared.add((i, j))
+                    if jaccard(sets[i], sets[j]) >= threshold:
+                        hits[i, owner[j]] = hits[j, owner[i]] = True
     return hits
+
+
+def _candidates(bucket: Ints, owner: Ints, asked: Bools, hits: Bools) -> Iterator[tuple[int, int]]:
+    """Yield pairs of a bucket from two collections, while one of the two has no hit in the other's."""
+    for at, i in enumerate(bucket.tolist()):
+        others = bucket[at + 1 :]
+        others = others[asked[owner[i], owner[others]]][:_MAX_COMPARED]
+        for j in others.tolist():
+            if not (hits[i, owner[j]] and hits[j, owner[i]]):
+                yield i, j
 
 
 def _mixed_buckets(keys: npt.NDArray[np.uint64], owner: Ints) -> list[Ints]:
@@ -73,16 +101,6 @@ def _mixed_buckets(keys: npt.NDArray[np.uint64], owner: Ints) -> list[Ints]:
     lowest = np.minimum.reduceat(owner[order], starts)
     highest = np.maximum.reduceat(owner[order], starts)
     return [order[starts[i] : ends[i]] for i in np.flatnonzero(lowest != highest)]
-
-
-def _compare(
-    bucket: Sequence[int], sets: Sequence[npt.NDArray[np.uint64]], owner: Ints, hits: Bools, threshold: float
-) -> None:
-    for i in bucket:
-        others = [j for j in bucket if owner[j] != owner[i] and not hits[i, owner[j]]]
-        for j in others[:_MAX_COMPARED]:
-            if not hits[i, owner[j]] and jaccard(sets[i], sets[j]) >= threshold:
-                hits[i, owner[j]] = hits[j, owner[i]] = True
 
 
 def _rows_of(lengths: Sequence[int]) -> Ints:
