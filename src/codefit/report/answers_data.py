@@ -12,7 +12,7 @@ from codefit.report.page_card import lacking_messages, median, passing
 from codefit.report.verdict import line_arguments
 
 Answer = tuple[list[Message], list[str]]
-REDUNDANT, DISJOINT = 0.2, 0.01
+REDUNDANT, DISJOINT = 0.2, 0.02
 """Share of the smaller source that the larger one holds (by its largest measure) from which the two are
 called redundant, and below which nearly disjoint."""
 
