@@ -34,6 +34,7 @@ FILES = (
     "raw.parquet",
     "random.parquet",
     "hits.jsonl",
+    "card.json",
     "card.md",
     "funnel.json",
 )
@@ -109,7 +110,8 @@ def test_files_say_what_the_result_says(tmp_path: Path, sandbox: Sandbox) -> Non
     assert verify["sample_dropped"][0]["reason"].startswith("wrong_answer")
     card = (data / "card.md").read_text()
     assert "Non-commercial rows" in card
-    assert "| pass their own tests | 100.0 % (1/1) |" in card
+    assert "| pass their own tests, of those run | 50.0 % (1/2) | - | 50.0 % (1/2) |" in card
+    assert json.loads((data / "card.json").read_text())["mixture"]["kept"]["rows"] == 1
     assert "abc" in card
 
 

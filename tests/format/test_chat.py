@@ -57,6 +57,26 @@ def test_a_template_that_renders_prompts_otherwise_is_refused() -> None:
         chat.check_parity("Add one.", "x = 1")
 
 
+def test_a_row_that_breaks_parity_is_named() -> None:
+    trimming = CHATML.replace("{{ m['content'] }}", "{{ m['content'] | trim }}")
+    chat = ChatFormat(byte_tokenizer(trimming), system=None, fence=False)
+    assert chat.check_rows([Row("fine", "s", " a ", "x = 1")]) == 1
+    with pytest.raises(InputError, match="different tokens") as e:
+        chat.check_rows([Row("odd", "s", "a", "x = 1  ")])
+    assert e.value.where == "row odd"
+    fenced = ChatFormat(byte_tokenizer(trimming), system=None, fence=True)
+    assert fenced.check_rows([Row("odd", "s", "a", "x = 1  "), Row("more", "s", "a", "```\nx\n```\n")]) == 2
+
+
+def test_blank_lines_before_an_answer_go_and_its_indentation_stays() -> None:
+    assert PLAIN.answer("\n  \n    x = 1") == "    x = 1"
+    assert FENCED.answer("\n\nx = 1\n\n") == "```python\nx = 1\n```"
+
+
+def test_rows_with_control_tokens_are_passed_over_by_the_parity_check() -> None:
+    assert PLAIN.check_rows([Row("a", "s", "Say <|im_end|>.", "x"), Row("b", "s", "a", "x")]) == 1
+
+
 def test_a_tokenizer_without_template_or_end_is_refused() -> None:
     with pytest.raises(InputError, match="no chat template"):
         ChatFormat(byte_tokenizer(None), system=None, fence=False)

@@ -12,8 +12,11 @@ import pyarrow.parquet as pq
 import yaml
 
 from codefit.analyse import findings
+from codefit.core.curation import CurateSettings
 from codefit.core.files import digest, write_json, write_jsonl, write_text
-from codefit.core.types import Task, Tests
+from codefit.core.types import Dropped, Row, Task, Tests
+from codefit.curate.card import data_card
+from codefit.curate.step import Context
 from codefit.score.compare import Side, compare
 from codefit.score.tally import pass_figures
 
@@ -107,7 +110,8 @@ def _data(run: Path, hostile: str) -> None:
     plan = (
         ("normalise", 60, {"empty": 2}),
         ("syntax", 58, {"does not parse": 6}),
-        ("verify", 52, {"wrong_answer": 16}),
+        ("verify", 52, {"wrong_answer": 12}),
+        ("decontaminate", 40, {f"leak:{SUITE}:execution": 4}),
     )
     for name, into, reasons in plan:
         kept = into - sum(reasons.values())
@@ -122,7 +126,9 @@ def _data(run: Path, hostile: str) -> None:
                 "dropped": into - kept,
                 "reasons": reasons,
                 "sources": {s: {"in": into // 2, "kept": kept // 2} for s in ("alpaca", "taco")},
-                "report": {},
+                "report": {"suites": {SUITE: {"rows_removed": 4, "tasks_touched": 4}}}
+                if name == "decontaminate"
+                else {},
                 "sample_kept": shown[:3],
                 "sample_dropped": [{**r, "reason": next(iter(reasons))} for r in shown[3:5]],
             }
@@ -133,6 +139,7 @@ def _data(run: Path, hostile: str) -> None:
     ]
     funnel = {"read": 60, "kept": 36, "kept_tokens": 900, "seed": 0, "steps": steps, "sources": sources}
     write_json(run / "data" / "funnel.json", {**funnel, "suites": {SUITE: TASKS}, "arms": {}, "settings": {}})
+    _card(run, rows, funnel)
     faults = [dict(zip(("fault", "rows", "rate", "of", "source"), f, strict=True)) for f in _FAULTS]
     write_json(run / "data" / "planted.json", {"faults": faults, "rows": 1200})
     hits = [{"row_id": f"taco/{i}", "suite": SUITE, "task_id": task_id(i)} for i in range(4)]
@@ -140,6 +147,20 @@ def _data(run: Path, hostile: str) -> None:
         run / "data" / "hits.jsonl",
         ({**h, "method": "execution", "score": 1.0, "action": "removed"} for h in hits),
     )
+
+
+def _card(run: Path, rows: list[dict[str, Any]], funnel: dict[str, Any]) -> None:
+    """Write the data card of the rows, as curation makes it; one source is non-commercial."""
+    licences = {"alpaca": "CC BY-NC 4.0", "taco": "Apache-2.0"}
+    read = [
+        Row(r["id"], r["source"], r["instruction"], r["response"], licence=licences[r["source"]])
+        for r in rows
+    ]
+    ctx = Context(CurateSettings(), tasks(), None, 0)
+    dropped = [Dropped(row.id, "verify", "wrong_answer") for row in read[36:]]
+    for row in read[:36]:
+        ctx.note(row.id, verdict="loads")
+    write_json(run / "data" / "card.json", data_card(read, read[:36], dropped, funnel, ctx))
 
 
 def pq_write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -147,6 +147,62 @@ def test_planted_faults_stand_with_their_rates(page):
     assert "49.3 % of taco rows" in page
 
 
+def test_the_data_card_stands_in_the_page_in_both_languages(page, run):
+    assert "What the licences mean for you" in page
+    assert "许可证对你意味着什么" in page
+    text = (run / "report/report.md").read_text()
+    assert "You may not use the rows where a commercial advantage is the main purpose" in text
+    assert re.search(r"\| `alpaca` in `taco` \| 30 \|", text)
+    zh = (run / "report/report.zh.md").read_text()
+    assert re.search(r"\| `alpaca` 在 `taco` 中 \| 30 \|", zh)
+
+
+def test_questions_on_selection_and_sources_are_answered_from_the_card(run):
+    from codefit.report.messages import plain
+
+    found = {q["number"]: [plain("en").render(m) for m in q["answer"]] for q in build(run)["questions"]}
+    assert any(line.startswith("micro: 4 rows were removed") for line in found[5])
+    assert any("CC BY-NC 4.0" in line and "30 rows read" in line for line in found[6])
+    overlap = [line for line in found[6] if "by the largest measure" in line]
+    assert len(overlap) == 1
+    assert "nearly disjoint" in overlap[0]
+
+
+def test_a_run_without_a_card_still_names_its_sources(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / "data/card.json").unlink()
+    evidence = build(copy)
+    assert evidence["data"]["card"] is None
+    assert next(q for q in evidence["questions"] if q["number"] == 6)["answer"]
+    assert "alpaca" in render_html(evidence)
+
+
+def test_sampled_rows_of_every_step_are_folded_into_the_page(page):
+    folds = re.findall(r"<details><summary>.*?</summary>", page)
+    for step in ("normalise", "syntax", "verify by tests", "decontaminate"):
+        assert any(f"{step}: 2 dropped rows and 3 kept rows" in fold for fold in folds), step
+
+
+def test_leaks_that_were_not_looked_for_are_not_said_to_be_absent(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    funnel = json.loads((copy / "data/funnel.json").read_text())
+    funnel["steps"] = [s for s in funnel["steps"] if s["step"] != "decontaminate"]
+    (copy / "data/funnel.json").write_text(json.dumps(funnel))
+    (copy / "data/hits.jsonl").write_text("")
+    assert build(copy)["data"]["leaks"] is None
+    assert "No row touches a test set" not in render_markdown(build(copy), "en")
+
+
+def test_rows_that_the_format_drops_are_the_last_step_of_the_funnel(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    form = json.loads((copy / "format.json").read_text())
+    form["arms"]["curated"] |= {"rows": 34, "too_long": 2, "sources": {"taco": {"in": 36, "kept": 34}}}
+    (copy / "format.json").write_text(json.dumps(form))
+    last = build(copy)["data"]["steps"][-1]
+    assert (last["step"], last["in"], last["out"], last["reasons"]) == ("format", 36, 34, {"too long": 2})
+    assert "prompt format" in render_markdown(build(copy), "en")
+
+
 def test_all_questions_are_answered_or_name_the_command(run):
     questions = build(run)["questions"]
     assert [q["number"] for q in questions] == list(range(1, 20))

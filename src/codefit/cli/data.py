@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from codefit.cli import show
 from codefit.core.errors import CodefitError, InputError
-from codefit.core.files import read_json, write_json, write_jsonl
+from codefit.core.files import write_json, write_jsonl
 from codefit.core.progress import Event, Listener
 
 if TYPE_CHECKING:
@@ -27,36 +26,22 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="RUN|RECIPE")
+@click.option("--html", "page", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write the preview as one HTML file too.")  # fmt: skip
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a value of the recipe."
+)
 @_JSON
-def preview(run_folder: Path, as_json: bool) -> None:
-    """Show a rendered row per source beside an evaluation prompt; trained tokens are green."""
-    path = run_folder / "format.json"
-    found = read_json(path)
-    try:
-        head = (
-            f"Template {found['template_hash']}: training and evaluation prefix alike on"
-            f" {found['parity']['checked']} tasks"
-        )
-        previews = [_rendered(p) for p in found["previews"]]
-    except (KeyError, TypeError, AttributeError) as e:
-        raise InputError("not what a run writes", where=str(path), todo="run the recipe again") from e
-    if as_json:
-        show.print_json(found)
-        return
-    console = show.console()
-    console.print(head)
-    for title, text in previews:
-        console.rule(title)
-        console.print(text)
+def preview(target: str, page: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show a rendered row per source beside an evaluation prompt; trained tokens are green.
 
+    RUN is a run folder whose rows are formatted. With a RECIPE nothing is run: the rows are drawn
+    from the sources as they are read, before curation.
+    """
+    from codefit.cli.preview import load_preview, show_preview
 
-def _rendered(preview: dict[str, Any]) -> tuple[str, Text]:
-    """Return a preview's title and its text, the trained part in green."""
-    text = Text()
-    for piece in preview["pieces"]:
-        text.append(piece["text"], style="green" if piece["trained"] else "dim")
-    return f"{preview['kind']} {preview.get('source') or preview.get('suite')}: {preview['id']}", text
+    show_preview(load_preview(target, overrides), target, page, as_json)
 
 
 @data.command()

@@ -49,8 +49,9 @@ def parse(source: str) -> ast.Module | None:
     return parse_or_error(source)[0]
 
 
+@lru_cache(maxsize=64)
 def parse_or_error(source: str) -> tuple[ast.Module | None, str | None]:
-    """Return (tree, None), or (None, what is wrong and in which line)."""
+    """Return (tree, None), or (None, what is wrong and in which line). Trees are shared: never change one."""
     if len(source) > MAX_SOURCE_CHARS:
         return None, "too long to parse"
     try:

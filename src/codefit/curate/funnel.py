@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from codefit.core.errors import CodefitError, InputError
 from codefit.core.files import digest, write_json, write_jsonl, write_text
 from codefit.core.types import Dropped, Row, Task
 from codefit.curate.arms import random_arm, raw_arm
-from codefit.curate.card import card
+from codefit.curate.card import card_text, data_card
 from codefit.curate.decontaminate import Decontaminate, Hit, check_suites
 from codefit.curate.dedup_code import DedupCode
 from codefit.curate.dedup_exact import DedupExact
@@ -87,7 +88,7 @@ def curate(
     """Run the funnel over the rows and write `out/data/`.
 
     Writes kept.parquet, dropped.parquet (row id, step, reason), raw.parquet, random.parquet (random
-    raw rows of the kept rows' token count), hits.jsonl, card.md and, last, funnel.json. Verdicts are
+    raw rows of the kept rows' token count), hits.jsonl, card.json, card.md and, last, funnel.json. Verdicts are
     kept in `out/data/cache`, so a killed run goes on where it was and ends with the same bytes.
     `sources` are the sources' descriptions for the card; `model_view` asks the start model about rows and
     is needed where the recipe says so. Raises `InputError` for no rows, repeated
@@ -96,7 +97,7 @@ def curate(
     read = list(rows)
     _check(read, tasks, settings, model_view)
     data = out / "data"
-    ctx = Context(settings, tasks, sandbox, seed, data / "cache", count_tokens, model_view=model_view)
+    ctx = Context(settings, tasks, sandbox, seed, data / "cache", cache(count_tokens), model_view=model_view)
     kept, dropped, hits = read, list[Dropped](), list[Hit]()
     counts: list[dict[str, Any]] = []
     for name in settings.steps:
@@ -234,6 +235,8 @@ def _write(
     write_rows(data / "random.parquet", drawn)
     write_dropped(data / "dropped.parquet", dropped)
     write_jsonl(data / "hits.jsonl", (hit.record() for hit in hits))
-    write_text(data / "card.md", card(read, kept, funnel, ctx))
+    card = data_card(read, kept, dropped, funnel, ctx)
+    write_json(data / "card.json", card)
+    write_text(data / "card.md", card_text(card, funnel))
     write_json(data / "funnel.json", funnel)
     return FunnelResult(kept, dropped, hits, funnel, data)

@@ -107,7 +107,7 @@ class Language:
         for row in rows:
             language, confidence[row.id] = detect(row.response, row.instruction)
             named.append(replace(row, language=language))
-            ctx.note(row.id, language_confidence=confidence[row.id])
+            ctx.note(row.id, language=language, language_confidence=confidence[row.id])
         keep = {language.lower() for language in ctx.settings.languages}
         shares = dict(sorted(Counter(str(r.language) for r in named).items(), key=lambda kv: (-kv[1], kv[0])))
         return split(

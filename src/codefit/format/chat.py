@@ -7,6 +7,7 @@ proves it against the template's own rendering of a whole conversation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ from codefit.core.types import Dropped, Example, Row
 
 IGNORED = -100
 FENCE = "```"
+_INCOMPLETE = "\ufffd"
+_CHARACTER_TOKENS = 4  # a character has at most four bytes, a token at least one
+_CONTEXT_TOKENS = 4
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,16 @@ class Piece:
 
     text: str
     trained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One token as text (several where only together they make a character), for people."""
+
+    text: str
+    ids: tuple[int, ...]
+    trained: bool
+    special: bool
 
 
 class ChatFormat:
@@ -78,10 +93,15 @@ class ChatFormat:
         return self._encode(self._render([{"role": "user", "content": request}], True))
 
     def answer(self, response: str) -> str:
-        """Return a response as the model should write it: one fenced block where fences are on."""
-        if not self._fence or FENCE in response:
-            return response
-        return f"{FENCE}python\n{response.rstrip()}\n{FENCE}"
+        """Return a response as the model should write it: one fenced block where fences are on.
+
+        Blank lines in front go: they would melt into the line end of the prompt's last token, and
+        the model would be trained on a prompt that no evaluation sends.
+        """
+        code = _BLANK_LINES.sub("", response)
+        if not self._fence:
+            return code
+        return code.rstrip() if FENCE in code else f"{FENCE}python\n{code.rstrip()}\n{FENCE}"
 
     def example(self, row: Row) -> Example:
         """Return a row as tokens and labels; only the response and its end of turn are trained."""
@@ -96,8 +116,7 @@ class ChatFormat:
         holds a control token as text would end its own turn, or begin another's.
         """
         for row in rows:
-            control = next((t for t in self._control if t in row.instruction or t in row.response), None)
-            if control:
+            if control := self.control_token(row):
                 yield Dropped(row.id, "format", f"holds the control token {control}")
                 continue
             example = self.example(row)
@@ -105,6 +124,10 @@ class ChatFormat:
                 yield Dropped(row.id, "format", f"{len(example.token_ids)} tokens, over {max_length}")
             else:
                 yield example
+
+    def control_token(self, row: Row) -> str | None:
+        """Return a control token that the row holds as text, if it holds one."""
+        return next((t for t in self._control if t in row.instruction or t in row.response), None)
 
     def check_parity(self, request: str, response: str) -> int:
         """Check that training and evaluation share one prefix; return its number of tokens.
@@ -129,14 +152,55 @@ class ChatFormat:
             )
         return len(prefix)
 
+    def check_rows(self, rows: Iterable[Row]) -> int:
+        """Check parity on rows; return how many were checked. Raises `InputError` that names the row.
+
+        Rows with a control token are passed over: `examples` drops them.
+        """
+        checked = 0
+        for row in rows:
+            if self.control_token(row):
+                continue
+            try:
+                self.check_parity(row.instruction, row.response)
+            except InputError as e:
+                todo = f"{e.todo}; or keep the step 'normalise', which takes white space off answers"
+                raise InputError(e.what, where=f"row {row.id}", todo=todo) from e
+            checked += 1
+        return checked
+
     def pieces(self, example: Example) -> list[Piece]:
         """Return an example as text, split where the mask changes."""
-        out: list[Piece] = []
+        mask = [label != IGNORED for label in example.labels]
+        starts = [i for i in range(len(mask)) if i == 0 or mask[i] != mask[i - 1]]
+        bounds = zip(starts, [*starts[1:], len(mask)], strict=True)
+        decode = self._tokenizer.decode
+        return [Piece(decode(example.token_ids[a:b], skip_special_tokens=False), mask[a]) for a, b in bounds]
+
+    def spans(self, example: Example) -> list[Span]:
+        """Return an example token by token, each with the text it adds and its mask.
+
+        Tokens that are only part of a character are shown together with those that complete it, so
+        a span holds up to four token ids; it never crosses the edge of the mask.
+        """
+        special, mask = set(self._tokenizer.all_special_ids), [label != IGNORED for label in example.labels]
+        out: list[Span] = []
         start = 0
-        for i in range(1, len(example.token_ids) + 1):
-            at_end = i == len(example.token_ids)
-            if at_end or (example.labels[i] != IGNORED) != (example.labels[start] != IGNORED):
-                text = self._tokenizer.decode(example.token_ids[start:i], skip_special_tokens=False)
-                out.append(Piece(text, example.labels[start] != IGNORED))
-                start = i
+        for i, token in enumerate(example.token_ids):
+            end = i + 1
+            text = self._added(example.token_ids, start, end)
+            whole = not text.endswith(_INCOMPLETE) or end - start == _CHARACTER_TOKENS
+            if whole or end == len(mask) or mask[end] != mask[i] or example.token_ids[end] in special:
+                out.append(Span(text, example.token_ids[start:end], mask[start], token in special))
+                start = end
         return out
+
+    def _added(self, ids: tuple[int, ...], start: int, end: int) -> str:
+        """Return what the tokens from `start` to `end` add to the text before them.
+
+        Decoded behind a few tokens of context, as some tokenizers drop the space of a first token.
+        """
+        context = ids[max(0, start - _CONTEXT_TOKENS) : start]
+        before = self._tokenizer.decode(context, skip_special_tokens=False)
+        whole = self._tokenizer.decode(context + ids[start:end], skip_special_tokens=False)
+        return str(whole[len(before) :])

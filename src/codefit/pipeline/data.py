@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from codefit.core.errors import InputError
-from codefit.core.files import digest, write_json
+from codefit.core.files import digest, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.seeds import rng
 from codefit.core.types import Row
 from codefit.pipeline.context import Context, source_settings
+from codefit.pipeline.preview import check_parity
 
 CURATED = (
     "kept.parquet",
@@ -19,10 +20,13 @@ CURATED = (
     "dropped.parquet",
     "funnel.json",
     "card.md",
+    "card.json",
     "hits.jsonl",
     "planted.json",
 )
+FORMAT_DROPPED = "format_dropped.jsonl"
 _PREVIEWS = 1
+_PARITY = 2_000  # rows checked per source and file; a check costs half a millisecond
 _SHOWN = 5
 
 
@@ -129,12 +133,10 @@ def format_stage(context: Context) -> None:
     from codefit.format.pack import efficiency, epoch_bins
 
     chat, recipe = context.chat, context.recipe
-    checked, prefix = 0, 0
-    for _, suite in context.suites:
-        for task in suite.tasks:
-            prefix = chat.check_parity(task.prompt, "def answer():\n    return 1")
-            checked += 1
+    files = {name: _by_source(context, name) for name in {context.rows_file(arm): 0 for arm in recipe.arms}}
+    parity = check_parity(chat, [suite for _, suite in context.suites], _parity_rows(files, recipe.seed))
     arms = {}
+    lost: list[dict[str, Any]] = []
     for arm in recipe.arms:
         examples, dropped = context.examples(arm)
         bins = epoch_bins(examples, recipe.format.max_length, recipe.seed, 0)
@@ -142,57 +144,60 @@ def format_stage(context: Context) -> None:
             "rows": len(examples),
             "too_long": sum("tokens, over" in d.reason for d in dropped),
             "control": sum("control" in d.reason for d in dropped),
+            "sources": _counted(files[context.rows_file(arm)], {e.row_id for e in examples}),
             "tokens": sum(len(e.token_ids) for e in examples),
             "trained_tokens": sum(e.trained_tokens for e in examples),
             "bins": len(bins),
             "packing_efficiency": round(efficiency(examples, bins, recipe.format.max_length), 4),
         }
-        context.listen(Event("format", f"{arm.name}: {len(examples)} rows, {len(dropped)} too long"))
+        lost += [{"arm": arm.name, "row_id": d.row_id, "reason": d.reason} for d in dropped]
+        context.listen(Event("format", f"{arm.name}: {len(examples)} rows, {len(dropped)} dropped"))
+    write_jsonl(context.out / FORMAT_DROPPED, lost)
     write_json(
         context.out / "format.json",
         {
             "template_hash": chat.revision,
             "max_length": recipe.format.max_length,
-            "parity": {
-                "ok": True,
-                "checked": checked,
-                "prefix_tokens": prefix,
-                "suites": [suite.info.name for _, suite in context.suites],
-            },
+            "parity": parity,
             "arms": arms,
-            "previews": previews(context),
+            "previews": previews(context, files[context.rows_file(context.main_arm)]),
         },
     )
 
 
-def previews(context: Context) -> list[dict[str, Any]]:
-    """Return one rendered row per source and one evaluation prompt per suite, split by the loss mask."""
+def _by_source(context: Context, file: str) -> dict[str, list[Row]]:
+    """Return the rows of a file by source."""
     from codefit.curate.rows_io import read_rows
 
     rows: dict[str, list[Row]] = {}
-    for row in read_rows(context.out / context.rows_file(context.main_arm)):
+    for row in read_rows(context.out / file):
         rows.setdefault(row.source, []).append(row)
+    return dict(sorted(rows.items()))
+
+
+def _parity_rows(files: Mapping[str, Mapping[str, list[Row]]], seed: int) -> dict[str, list[Row]]:
+    """Return rows of every source of every file: all of them, or as many as are drawn by seed."""
+    found: dict[str, list[Row]] = {}
+    for file, sources in files.items():
+        for source, rows in sources.items():
+            drawn = rng(seed, "parity", file, source).sample(rows, min(_PARITY, len(rows)))
+            found.setdefault(source, []).extend(drawn)
+    return found
+
+
+def _counted(sources: Mapping[str, list[Row]], kept: set[str]) -> dict[str, dict[str, int]]:
+    return {s: {"in": len(rows), "kept": sum(r.id in kept for r in rows)} for s, rows in sources.items()}
+
+
+def previews(context: Context, sources: Mapping[str, list[Row]]) -> list[dict[str, Any]]:
+    """Return one rendered row per source and one evaluation prompt per suite, token by token."""
+    from codefit.format.preview import row_preview, task_preview
+
     out: list[dict[str, Any]] = []
-    for source, members in sorted(rows.items()):
+    for source, members in sources.items():
         for row in rng(context.recipe.seed, "preview", source).sample(members, min(_PREVIEWS, len(members))):
-            pieces = context.chat.pieces(context.chat.example(row))
-            out.append(
-                {
-                    "kind": "row",
-                    "source": source,
-                    "id": row.id,
-                    "pieces": [{"text": p.text, "trained": p.trained} for p in pieces],
-                }
-            )
+            out.append(row_preview(context.chat, row))
     for _, suite in context.suites:
         task = suite.tasks[0]
-        text = context.tokenizer.decode(context.chat.prefix(task.prompt), skip_special_tokens=False)
-        out.append(
-            {
-                "kind": "evaluation",
-                "suite": suite.info.name,
-                "id": task.task_id,
-                "pieces": [{"text": text, "trained": False}],
-            }
-        )
+        out.append(task_preview(context.chat, suite.info.name, task.task_id, task.prompt))
     return out

@@ -116,7 +116,7 @@ def _stages(context: Context) -> Iterator[_Stage]:
         "format",
         partial(data.format_settings, context),
         rows,
-        ["format.json"],
+        ["format.json", data.FORMAT_DROPPED],
         partial(data.format_stage, context),
     )
     yield _Stage(
@@ -199,7 +199,7 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     ]
     logs = [s.replace("summary.json", "log.jsonl") for s in summaries]
     inputs = ["scores.json", "findings.json", "data/funnel.json", "data/hits.jsonl", "data/planted.json"]
-    inputs += ["format.json", "plan.json", *summaries, *logs]
+    inputs += ["data/card.json", "format.json", data.FORMAT_DROPPED, "plan.json", *summaries, *logs]
     pages = [f"report/{page}" for page in ("index.html", "report.md", "report.zh.md", "report.json")]
     yield _Stage(
         "report",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from codefit.report.lookup import Evidence, main_pairs, measured_suites, other_comparisons, suites
 from codefit.report.messages import Message, code, msg, term
 from codefit.report.numbers import percent, share_text
+from codefit.report.page_card import lacking_messages, median, passing
 from codefit.report.verdict import line_arguments
 
 Answer = tuple[list[Message], list[str]]
+REDUNDANT, DISJOINT = 0.2, 0.02
+"""Share of the smaller source that the larger one holds (by its largest measure) from which the two are
+called redundant, and below which nearly disjoint."""
 
 
 def q5(evidence: Evidence) -> Answer:
@@ -21,15 +28,31 @@ def q5(evidence: Evidence) -> Answer:
         for s in steps
         if s["in"] is not None and s["out"] is not None and s["in"] != s["out"]
     ]
+    said += _verified((evidence["data"] or {}).get("card"))
+    said += _separated(evidence)
     arms = [c for c in other_comparisons(evidence) if c.get("after_arm") == evidence["main"][1]]
     said += [msg("answer.arms", **line_arguments(c)) for c in arms]
     has_random = any(a["arm"] == "random" for a in evidence["arms"])
     return said, [] if has_random else ["random_arm"]
 
 
+def _verified(card: Mapping[str, Any] | None) -> list[Message]:
+    found = ((card or {}).get("mixture") or {}).get("evidence")
+    figure = passing(found)
+    return [msg("answer.verified", figure=figure)] if figure else []
+
+
+def _separated(evidence: Evidence) -> list[Message]:
+    """Return per suite how many rows went because they give away a task, and how many tasks that touches."""
+    found = (evidence["data"] or {}).get("separation") or {}
+    return [msg("answer.separated", suite=code(suite), **counts) for suite, counts in found.items()]
+
+
 def q6(evidence: Evidence) -> Answer:
     """What characterises the sources; redundant or complementary."""
     data = evidence["data"] or {}
+    if card := data.get("card"):
+        return [*_sources(card), *_overlap(card), *lacking_messages(card), *_covered(card)], ["source_arms"]
     steps = data.get("steps") or []
     read = (steps[0].get("sources") or {}) if steps else {}
     kept = (steps[-1].get("sources") or {}) if steps else {}
@@ -47,6 +70,62 @@ def q6(evidence: Evidence) -> Answer:
     return said, ["source_arms"] if said else ["funnel", "source_arms"]
 
 
+def _sources(card: Mapping[str, Any]) -> list[Message]:
+    said = []
+    for name, group in card["sources"].items():
+        read = group["read"]
+        facts = {
+            "source": code(name),
+            "rows": read["rows"],
+            "kept": group["kept"]["rows"],
+            "licence": list(read["licences"]),
+            "python": share_text(read["languages"].get("python", 0), read["rows"]),
+            "tested": share_text(read["tests"]["rows"], read["rows"]),
+            "request": median(read["tokens"]["request"]),
+            "answer": median(read["tokens"]["answer"]),
+        }
+        said.append(msg("answer.source_card", **facts, passing=passing(group["evidence"])))
+    return said
+
+
+def _overlap(card: Mapping[str, Any]) -> list[Message]:
+    """Return per pair of sources how much of the smaller one the larger holds, and how far topics differ."""
+    distance = {frozenset((d["a"], d["b"])): d["distance"] for d in card["topic_distance"]}
+    found: dict[frozenset[str], Mapping[str, Any]] = {}
+    for e in card["overlap"]["between"]:
+        pair = frozenset((e["of"], e["in"]))
+        if pair not in found or e["rows"] < found[pair]["rows"]:
+            found[pair] = e
+    said = []
+    for pair, e in found.items():
+        most = max(e["near"], e["code"], e["similar"], e["gram_13"])
+        share = most / e["rows"] if e["rows"] else 0.0
+        kind = "redundant" if share >= REDUNDANT else "partly" if share >= DISJOINT else "disjoint"
+        said.append(
+            msg(
+                f"answer.overlap_{kind}",
+                of=code(e["of"]),
+                other=code(e["in"]),
+                share=share_text(most, e["rows"]),
+                distance=distance.get(pair),
+            )
+        )
+    return said
+
+
+def _covered(card: Mapping[str, Any]) -> list[Message]:
+    return [
+        msg(
+            "answer.covered",
+            suite=code(suite),
+            libraries=share_text(needs["covered"]["mixture"]["libraries_10"], needs["libraries"]),
+            tasks=share_text(needs["covered"]["mixture"]["tasks_10"], needs["tasks_with_libraries"]),
+        )
+        for suite, needs in card["needs"].items()
+        if needs["tasks_with_libraries"]
+    ]
+
+
 def q7(evidence: Evidence) -> Answer:
     """One prompt format: parity of training and evaluation, and what was extracted."""
     form = evidence["format"]
@@ -61,6 +140,8 @@ def q7(evidence: Evidence) -> Answer:
             hash=code(form.get("template_hash")),
         )
     ]
+    if rows := parity.get("rows"):
+        said.append(msg("answer.parity_rows", rows=sum(rows.values()), sources=[code(s) for s in rows]))
     for suite, found in suites(evidence).items():
         for arm, d in found.get("drift", {}).items():
             figure = share_text(d["well_formed"], d["n"])

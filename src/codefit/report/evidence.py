@@ -43,7 +43,7 @@ def build(run: Path, verbs: frozenset[str] = VERBS_NOW) -> Record:
         "comparisons": [{**c, "reading": verdict.reading(c)} for c in comparisons],
         "verdict": _verdict(primary),
         "worse": verdict.got_worse(primary, files.findings, main),
-        "data": data_evidence(files),
+        "data": data_evidence(files, main[1]),
         "format": files.format,
         "plan": _plan(files),
         "training": {arm: _training(files, arm) for arm in _trained_arms(files)},

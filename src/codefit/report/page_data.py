@@ -9,6 +9,7 @@ from codefit.report.blocks import Chart, Code, Fold, Heading, Masked, Paragraph,
 from codefit.report.lookup import Evidence
 from codefit.report.messages import code, msg, term
 from codefit.report.numbers import percent, share_text
+from codefit.report.page_card import card_blocks
 from codefit.report.page_result import command
 
 PREVIEWS_SHOWN = 6
@@ -26,9 +27,10 @@ def data_section(evidence: Evidence) -> Section:
     if counted:
         blocks.append(Chart("funnel", msg("chart.funnel"), {"steps": counted}))
     blocks.append(_funnel(data["steps"]))
+    blocks += card_blocks(data["card"])
     blocks += _samples(data)
     blocks += _leaks(data["leaks"], evidence)
-    return Section("data", blocks, ["data/funnel.json", "data/card.md", "data/hits.jsonl"])
+    return Section("data", blocks, ["data/funnel.json", "data/card.json", "data/card.md", "data/hits.jsonl"])
 
 
 def absent(measure: str, evidence: Evidence) -> Paragraph:

@@ -54,6 +54,7 @@ class RunFiles:
     recipe: Record | None
     manifest: Record | None
     funnel: Record | None
+    card: Record | None
     planted: Record | None
     hits: list[Record] | None
     format: Record | None
@@ -73,6 +74,7 @@ def read(run: Path) -> RunFiles:
         recipe=_yaml(run / "recipe.resolved.yaml"),
         manifest=_object(run / "manifest.json"),
         funnel=_object(run / "data" / "funnel.json"),
+        card=_object(run / "data" / "card.json"),
         planted=_object(run / "data" / "planted.json"),
         hits=_lines(run / "data" / "hits.jsonl"),
         format=_object(run / "format.json"),
