@@ -127,7 +127,10 @@ def _evidence(read: Sequence[Row], kept: Sequence[Row], ctx: Context) -> str:
         ("of them parse", share(len(parses), len(python))),
         ("have tests of their own", share(tested, len(kept))),
         ("pass their own tests", share(verdicts["passed"], len(kept))),
-        ("load without error, no tests", share(verdicts["loads"], len(kept))),
+        ("no tests, an example holds", share(verdicts["example holds"], len(kept))),
+        ("no tests, run on the example input", share(verdicts["example runs"], len(kept))),
+        ("no tests, load without error", share(verdicts["loads"] + verdicts["example fails"], len(kept))),
+        ("need a checker (several right answers)", share(verdicts["needs a checker"], len(kept))),
         (
             "could not be loaded here (input, module, file or network missing)",
             share(verdicts["unproven"], len(kept)),

@@ -107,7 +107,9 @@ def _close_token(expected: str, got: str, rules: Rules, tolerance: float) -> boo
         return False
     if _WHOLE.fullmatch(expected) and (rules.tolerance is None or _WHOLE.fullmatch(got)):
         return False
-    return close_numbers(float(expected), float(got), tolerance, tolerance if rules.relative else 0.0)
+    want, have = float(expected), float(got)
+    finite = math.isfinite(want) and math.isfinite(have)
+    return finite and close_numbers(want, have, tolerance, tolerance if rules.relative else 0.0)
 
 
 def _same_but_order(expected: str, got: str, rules: Rules) -> bool:

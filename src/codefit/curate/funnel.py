@@ -44,7 +44,7 @@ _STEPS: Mapping[str, Callable[[], Step]] = {
 }
 _SAMPLES = 10
 _SAMPLE_CHARS = 600
-_PROVENANCE = ("verdict", "quality", "features", "language_confidence")
+_PROVENANCE = ("verdict", "checker", "passing", "converted", "quality", "features", "language_confidence")
 
 
 @dataclass(frozen=True)

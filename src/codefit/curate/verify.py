@@ -98,11 +98,13 @@ def verify_rows(
 
     One line per row and solution: row_id, solution (index), outcome, checker (the rule that accepted),
     error, failed_test, seconds. A solution that passes is run again until it has passed `runs` times; one
-    that fails then has the outcome of the failure and an error that begins with `flaky`. `not_run` are
-    rows without tests, and, with an error that begins with `needs a checker`, programs whose outputs the
-    tests cannot tell right or wrong. Returns the number of lines per outcome; run it again after a kill
-    and it goes on where it was. `sandbox_failed` says nothing about a program, is not remembered, and is
-    tried again by the next call; any of it must end non-zero.
+    that fails then has the outcome of the failure and an error that begins with `flaky`. A row with tests
+    and no solution is `no_code`. `not_run` are rows without tests, and, with an error that begins with
+    `needs a checker`, programs whose outputs the tests cannot tell right or wrong.
+
+    Returns the number of lines per outcome; run it again after a kill and it goes on where it was.
+    `sandbox_failed` says nothing about a program, is not remembered, and is tried again by the next call;
+    any of it must end non-zero.
     """
     settings = settings or VerifySettings()
     cases = [(row, i, group) for row in rows for i, group in enumerate(_cases(row, settings))]
@@ -126,10 +128,12 @@ def verify_rows(
 
 
 def _cases(row: Row, settings: VerifySettings) -> list[list[Attempt]]:
-    """Return the attempts of each solution of a row; one empty list for a row without tests."""
+    """Return the attempts of each solution of a row; one empty list for a row without tests or solutions."""
     if row.tests is None or not len(row.tests):
         return [[]]
     solutions = (row.solutions or (row.response,))[: settings.max_solutions]
+    if not any(s.strip() for s in solutions):
+        return [[]]
     return [list(attempts(replace(row, solutions=(), response=s), settings)) for s in solutions]
 
 
@@ -148,16 +152,16 @@ def _best(judgements: list[Judgement]) -> tuple[int, Judgement | None]:
 def _line(row: Row, index: int, judgement: Judgement | None, later: list[Judgement]) -> dict[str, Any]:
     line: dict[str, Any] = {"row_id": row.id, "solution": index}
     if judgement is None:
-        return line | {
-            "outcome": "not_run",
-            "checker": None,
-            "error": "no tests",
-            "failed_test": None,
-            "seconds": None,
-        }
+        fault = row.extra.get("tests_fault")  # shown to people; nothing is decided by it
+        nothing = {"checker": None, "failed_test": None, "seconds": None}
+        if row.tests:
+            return line | {"outcome": Outcome.NO_CODE.value, "error": "no solution"} | nothing
+        return line | {"outcome": "not_run", "error": f"no tests: {fault}" if fault else "no tests"} | nothing
     fault = next((i for i, j in enumerate(later) if not j.passed), None)
     error = judgement.error
-    if fault is not None:
+    if fault is not None and later[fault].outcome is Outcome.SANDBOX_FAILED:
+        judgement, error = later[fault], later[fault].error
+    elif fault is not None:
         judgement = later[fault]
         error = f"{FLAKY}: passed {fault + 1} of {fault + 2} runs"
         error += f"; {judgement.error}" if judgement.error else ""

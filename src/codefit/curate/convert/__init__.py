@@ -1,5 +1,5 @@
 """Contest programs rewritten as functions: MBPP and BigCodeBench ask for functions."""
 
-from codefit.curate.convert.rows import STDIN_CONTRACT, convert_rows
+from codefit.curate.convert.rows import convert_rows
 
-__all__ = ["STDIN_CONTRACT", "convert_rows"]
+__all__ = ["convert_rows"]

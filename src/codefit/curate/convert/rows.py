@@ -13,7 +13,7 @@ from typing import Any
 
 from codefit.core.curation import VerifySettings
 from codefit.core.files import digest
-from codefit.core.types import Outcome, Row, Tests
+from codefit.core.types import STDIN_CONTRACT, Outcome, Row, Tests
 from codefit.curate.convert.grammar import Lines, Read, Repeat, Spread, Unreadable, Value, Values, parse_reads
 from codefit.curate.convert.printing import Form
 from codefit.curate.convert.program import Function, rewrite, type_of
@@ -23,7 +23,6 @@ from codefit.curate.runner import Trial, Verdicts, run_trials
 from codefit.sandbox import Sandbox
 from codefit.suites.stdio import as_text
 
-STDIN_CONTRACT = "Read from standard input and write to standard output."
 _MAX_CALLS = 200
 _INT = re.compile(r"-?(?:0|[1-9]\d{0,3999})")
 _FLOAT = re.compile(r"-?\d{1,300}\.\d{1,300}")
