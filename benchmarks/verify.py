@@ -7,7 +7,7 @@
 2. The plain reference (`plain_runs.py`): one fresh `python -I` process for every test of those solutions.
    Agreement on passed or not, and every difference with its reason.
 3. False rejections: solutions of rows whose statement names a tolerance or any order, and the passing ones of
-   them made to answer within that freedom (values moved by a quarter of the tolerance, lists turned round).
+   them made to answer within that freedom (numbers moved by a quarter of the tolerance, lists turned round).
 4. Planted wrong solutions: single changes of passing solutions that fail a test of the reference.
 5. Kept rows, run again from nothing.
 
@@ -240,9 +240,9 @@ def false_rejections(rows: list[Row], found: dict[str, dict[str, Any]], sandbox:
     outcomes = Counter(
         "needs a checker" if (v["error"] or "").startswith("needs") else v["outcome"] for v in lines.values()
     )
-    free = [(row, _within(row, "tolerance")) for row in tolerant] + [
-        (row, _within(row, "order")) for row in ordered
-    ]
+    calls = [row for row in ordered if row.tests and row.tests.kind == "calls"]
+    free = [(row, _within(row, "tolerance")) for row in tolerant]
+    free += [(row, _within(row, "order")) for row in calls]
     passing = {v["row_id"] for v in lines.values() if v["outcome"] == "passed"}
     changed = [
         replace(row, solutions=(source,), response=source)
@@ -299,35 +299,33 @@ print({shown})
 _FREE_CALL = """
 {source}
 
-def freed(value):
+def _freed(value):
     return {freed}
 
 _inner = {name}
 def {plain}(*arguments):
-    return freed(_inner(*arguments))
+    return _freed(_inner(*arguments))
 """
 _FREE_METHOD = """
 {source}
 
-def freed(value):
+def _freed(value):
     return {freed}
 
 _inner = Solution.{plain}
 def _outer(self, *arguments):
-    return freed(_inner(self, *arguments))
+    return _freed(_inner(self, *arguments))
 Solution.{plain} = _outer
 """
 
 
 def freed(row: Row, source: str, freedom: str) -> str:
-    """Return the program with its answer moved by 2e-10 of its size or turned round."""
+    """Return the program with its numbers moved by a quarter of the tolerance, or its list turned round."""
     assert row.tests is not None
-    moved = "* (1 + 2e-10)"
+    power = re.search(r"10\s*\^?\s*\{?\s*-\s*(\d{1,2})\b|1e-(\d)", row.instruction)
+    moved = f"+ {10.0 ** -int(power[1] or power[2]) / 4 if power else 1e-10}"
     if row.tests.kind == "stdin":
-        if freedom == "order":
-            shown = "printed.getvalue()"
-        else:
-            shown = r"re.sub(r'(?<![\w.])-?\d+\.\d+(?![\w.])', changed, printed.getvalue()), end=''"
+        shown = r"re.sub(r'(?<![\w.])-?\d+\.\d+(?![\w.])', changed, printed.getvalue()), end=''"
         return _FREE_STDIN.format(source=source, moved=moved, shown=shown)
     plain = (row.tests.entry_point or "").rpartition(".")[2]
     change = f"value {moved} if isinstance(value, float) else value"

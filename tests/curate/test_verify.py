@@ -140,6 +140,37 @@ def test_a_function_that_changes_its_argument_is_worth_that(sandbox: Sandbox) ->
     assert [r.id for r in Verify().run(rows, context(sandbox)).kept] == ["right"]
 
 
+@pytest.mark.parametrize(
+    ("code", "inputs", "outputs"),
+    [
+        (
+            "class Solution:\n    def turn(self, head: Optional[ListNode]) -> Optional[ListNode]:\n"
+            "        last = None\n        while head:\n"
+            "            head.next, last, head = last, head, head.next\n        return last",
+            (([1, 2, 3],), ([],)),
+            ([3, 2, 1], []),
+        ),
+        (
+            "class Solution:\n    def turn(self, root: 'TreeNode', by: int) -> TreeNode | None:\n        if root:\n"
+            "            root.val += by\n            root.left, root.right = self.turn(root.right, by), "
+            "self.turn(root.left, by)\n        return root",
+            (([1, 2, None, 3], 1),),
+            ([2, None, 3, None, 4],),
+        ),
+    ],
+    ids=["list", "tree"],
+)
+def test_functions_on_nodes_get_and_give_lists(
+    sandbox: Sandbox, code: str, inputs: tuple[Any, ...], outputs: tuple[Any, ...]
+) -> None:
+    tests = types.Tests("calls", "Solution.turn", inputs=inputs, outputs=outputs)
+    wrong = types.Tests("calls", "Solution.turn", inputs=inputs, outputs=([9], *outputs[1:]))
+    rows = [row("right", response=code, tests=tests), row("wrong", response=code, tests=wrong)]
+    result = Verify().run(rows, context(sandbox))
+    assert [r.id for r in result.kept] == ["right"]
+    assert _reasons(result)["wrong"].startswith("wrong_answer")
+
+
 def test_examples_speak_for_rows_without_tests(sandbox: Sandbox) -> None:
     double = "def double(x):\n    return 2 * x"
     rows = [

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from codefit.core.curation import VerifySettings
 from codefit.core.types import Outcome, Row, Tests
+from codefit.curate.call_forms import call_form
 from codefit.curate.choose import Passing, ranked
 from codefit.curate.imports import with_imports
-from codefit.curate.in_place import in_place
 from codefit.curate.runner import NEEDS_A_CHECKER, Judgement, Trial, Verdicts, run_trials
 from codefit.curate.statement import Rules, rules_of
 from codefit.curate.step import Progress
@@ -167,10 +167,10 @@ def attempts(row: Row, settings: VerifySettings) -> Iterator[Attempt]:
     assert row.tests is not None
     tests, rules = first_tests(row.tests, settings.max_tests), rules_of(row.instruction)
     for solution in (row.solutions or (row.response,))[: settings.max_solutions]:
-        source = with_imports(solution)
-        yield Attempt(solution, source, in_place(tests) if rules.in_place else tests, rules)
+        source, called = call_form(with_imports(solution), tests, in_place=rules.in_place)
+        yield Attempt(solution, source, called, rules)
         if tests.kind == "calls" and all(isinstance(o, list) and len(o) == 1 for o in tests.outputs):
-            bare = replace(tests, outputs=tuple(o[0] for o in tests.outputs))
+            bare = replace(called, outputs=tuple(o[0] for o in tests.outputs))
             yield Attempt(solution, source, bare, rules)
 
 
