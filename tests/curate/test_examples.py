@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +70,11 @@ def test_the_input_of_a_request_becomes_a_call(given_input: str, call: str | Non
 def test_any_text_is_read_without_an_error(text: str) -> None:
     examples_of(f"add(1) returns {text} Input: {text} Output: {text}\n>>> {text}", ADD)
     example_call(f"Add.\n\nInput:\n{text}", ADD)
+
+
+@pytest.mark.parametrize("text", ["x" * 3_000_000, "\n" * 3_000_000, "add(" * 500_000, "Input: x " * 300_000])
+def test_a_long_request_is_read_in_time(text: str) -> None:
+    began = time.process_time()
+    examples_of(text, ADD)
+    example_call(f"Add.\n\nInput:\n{text}", ADD)
+    assert time.process_time() - began < 2

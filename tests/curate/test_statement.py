@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from codefit.curate.statement import Rules, rules_of
@@ -95,3 +97,14 @@ def test_a_statement_that_says_nothing_has_the_plain_rules() -> None:
 )
 def test_in_place(sentence: str, in_place: bool) -> None:
     assert rules_of(f"Sort it. {sentence}").in_place is in_place
+
+
+def test_a_long_statement_without_a_full_stop_is_read_in_time() -> None:
+    began = time.process_time()
+    rules_of("if there are several print " * 4_000)
+    rules_of("x" * 10_000_000)
+    assert time.process_time() - began < 2
+
+
+def test_quoted_yes_and_no_are_known_in_one_order() -> None:
+    assert rules_of('Print "YES", or "NO" otherwise. "YES" is more likely.').said == ("NO", "YES")

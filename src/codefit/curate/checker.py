@@ -86,7 +86,7 @@ def accepted_text(expected: str, got: str, rules: Rules, atol: float) -> str | N
     return None
 
 
-def _as_said(expected: str, got: str, said: frozenset[str]) -> bool:
+def _as_said(expected: str, got: str, said: tuple[str, ...]) -> bool:
     """Return True if the statement's own word was printed, and the test has it in a case it does not have there."""
     return got in said and expected not in said and expected.casefold() == got.casefold()
 

@@ -19,11 +19,12 @@ from codefit.curate.code import docstrings, functions, parse
 
 _MAX_EXAMPLES = 20
 _MAX_CHARS = 2_000
+_MAX_TEXT = 20_000
 _SAYS = r"(?:should return|must return|will return|would return|returns?|gives|is|yields|outputs?|evaluates to|equals)"
 _ARROW = r"(?:==|=>|->|→|➞|=)"
-_CALL = re.compile(rf"(?P<name>[A-Za-z_]\w*)\((?P<args>[^()\n]{{0,300}})\)`?\s*(?:{_SAYS}|{_ARROW}):?\s*`?")
+_CALL = re.compile(rf"\b(?P<name>[A-Za-z_]\w*)\((?P<args>[^()\n]{{0,300}})\)`?\s*(?:{_SAYS}|{_ARROW}):?\s*`?")
 _COMMENT = re.compile(
-    r"^\s*(?:print\()?(?P<call>[A-Za-z_]\w*\(.{0,300}?\))\)?[ \t]*\n?[ \t]*#\s*(?:should\s+|will\s+|=+>|-+>|→)?\s*"
+    r"^[ \t]*(?:print\()?(?P<call>[A-Za-z_]\w*\(.{0,300}?\))\)?[ \t]*\n?[ \t]*#\s*(?:should\s+|will\s+|=+>|-+>|→)?\s*"
     r"(?:prints?|returns?|outputs?|output is|result|expected(?: output)?|gives)?\s*(?::|=+>|->|→)?\s*"
     r"(?P<value>\S.{0,300})$",
     re.IGNORECASE | re.MULTILINE,
@@ -48,13 +49,14 @@ class Examples:
 def examples_of(instruction: str, response: str) -> Examples | None:
     """Return the examples of a row: the explicit ones, or else those guessed, or None."""
     names = [f.name for f in functions(response) if not f.in_solution]
+    instruction = instruction[:_MAX_TEXT]
     if not names:
         return None
     tree = parse(response)
     texts = [*(docstrings(tree) if tree else []), instruction]
     if tests := _tests(list(_doctests(texts, set(names)))):
         return Examples(tests, explicit=True)
-    if tests := _tests([*_told(instruction, names), *_commented(response, set(names))]):
+    if tests := _tests([*_told(instruction, names), *_commented(response[:_MAX_TEXT], set(names))]):
         return Examples(tests, explicit=False)
     return None
 
@@ -63,7 +65,7 @@ def example_call(instruction: str, response: str) -> str | None:
     """Return a call of the answer's only function with the input that the request gives, or None."""
     defined = [f for f in functions(response) if not f.in_solution]
     given = instruction.partition(_GIVEN)[2]
-    if len(defined) != 1 or not given:
+    if len(defined) != 1 or not given or len(given) > _MAX_CHARS:
         return None
     arguments = _arguments(given)
     call = _call(f"{defined[0].name}({arguments})", {defined[0].name}) if arguments else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Trial:
     """A program and the tests it has to pass; without tests it only has to load.
 
     `attempt` tells repeated runs of the same program apart. `rules` say how outputs are compared.
+    `key` hashes all of it and the harness: equal keys have one verdict.
     """
 
     source: str
@@ -35,13 +36,12 @@ class Trial:
     atol: float = 0.0
     attempt: int = 0
     rules: Rules = PLAIN
+    key: str = field(init=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """Hash the program, tests, limits and harness: equal keys have one verdict."""
+    def __post_init__(self) -> None:
         tests = tests_to_json(self.tests) if self.tests else ""
         how = (repr(self.limits), repr(self.atol), str(self.attempt), repr(self.rules))
-        return digest(self.source, tests, *how, HARNESS)
+        object.__setattr__(self, "key", digest(self.source, tests, *how, HARNESS))
 
 
 @dataclass(frozen=True, slots=True)

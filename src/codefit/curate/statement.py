@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 Unit = Literal["lines", "items"]
-_MAX_CHARS = 60_000
+_MAX_CHARS, _MAX_SENTENCE = 60_000, 2_000
 _MAX_EXPONENT = 12
 
 
@@ -35,7 +35,7 @@ class Rules:
     any_order: Unit | None = None
     several: bool = False
     in_place: bool = False
-    said: frozenset[str] = frozenset()
+    said: tuple[str, ...] = ()
 
 
 PLAIN = Rules()
@@ -114,7 +114,7 @@ _NEED_NOT = re.compile(r"\b(?:need not|not need|needn't|don't need|not have)\b",
 def rules_of(statement: str) -> Rules:
     """Return how outputs are compared by what the statement says."""
     text = statement[:_MAX_CHARS].translate(_SUPERSCRIPT)
-    sentences = [" ".join(s.split()) for s in _SENTENCE.split(text) if s and s.strip()]
+    sentences = [" ".join(s.split())[:_MAX_SENTENCE] for s in _SENTENCE.split(text) if s and s.strip()]
     tolerance, relative = _tolerance(sentences)
     return Rules(
         tolerance,
@@ -123,7 +123,7 @@ def rules_of(statement: str) -> Rules:
         next((unit for s in sentences for unit in (_order(s),) if unit), None),
         any(map(_several, sentences)),
         any(_IN_PLACE.search(s) and not _NEED_NOT.search(s) for s in sentences),
-        frozenset(_QUOTED.findall(text)),
+        tuple(sorted(set(_QUOTED.findall(text)))),
     )
 
 
