@@ -15,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,15 +77,18 @@ def command() -> list[str]:
 
 def run(source: str, text: str) -> tuple[str, str]:
     """Run a program on standard input in a process of its own; return (outcome, standard output)."""
-    process = subprocess.Popen(
-        [*command(), source],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    with tempfile.TemporaryFile() as given:  # a file, as judges give it: some programs ask for its size
+        given.write(text.encode("utf-8", "replace"))
+        given.seek(0)
+        process = subprocess.Popen(
+            [*command(), source],
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
     try:
-        out, err = process.communicate(text.encode("utf-8", "replace"), timeout=WALL_S)
+        out, err = process.communicate(timeout=WALL_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

@@ -80,7 +80,9 @@ def test_taco_program_row_joins_lists_of_lines(tmp_path: Path) -> None:
     assert row.response == row.solutions[0]
 
 
-@pytest.mark.parametrize("question", ["Add one.", "Add one.\n", "Read a number from Standard Input. Add one."])
+@pytest.mark.parametrize(
+    "question", ["Add one.", "Add one.\n", "Read a number from Standard Input. Add one."]
+)
 def test_taco_program_row_says_how_it_talks(tmp_path: Path, question: str) -> None:
     tests = '{"inputs": ["1"], "outputs": ["2"]}'
     (row,) = _rows(tmp_path, "taco", [{"question": question, "solutions": '["x"]', "input_output": tests}])
