@@ -7,6 +7,8 @@ import time
 import pytest
 
 from codefit.curate.statement import Rules, rules_of
+from codefit.sources.taco import open_taco
+from tests.shared_data import shared_data
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,16 @@ def test_a_long_statement_without_a_full_stop_is_read_in_time() -> None:
 
 def test_quoted_yes_and_no_are_known_in_one_order() -> None:
     assert rules_of('Print "YES", or "NO" otherwise. "YES" is more likely.').said == ("NO", "YES")
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance", "any_case", "any_order", "several"),
+    [("taco_schema_stdin", 26, 5, 14, 50), ("taco_schema_function", 15, 1, 47, 30)],
+)
+def test_real_statements(name: str, tolerance: int, any_case: int, any_order: int, several: int) -> None:
+    """The rows were read one by one by a person when these counts were taken."""
+    rules = [rules_of(row.instruction) for row in open_taco(shared_data(f"{name}.jsonl.gz")).rows()]
+    assert sum(r.tolerance is not None for r in rules) == tolerance
+    assert sum(r.any_case for r in rules) == any_case
+    assert sum(r.any_order is not None for r in rules) == any_order
+    assert sum(r.several for r in rules) == several
