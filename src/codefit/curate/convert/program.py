@@ -67,7 +67,7 @@ def _rewrite(tree: ast.Module, per_case: bool, collect: bool) -> Function:
         raise Refused("reads nothing")
     form: Form = "lines"
     if collect:
-        name = reader._free("answers")
+        name = reader.free_name("answers")
         start = ast.Assign([ast.Name(name, ast.Store())], ast.List([], ast.Load()))
         collector = Collector(name)
         changed = [collector.visit(node) for node in rest]

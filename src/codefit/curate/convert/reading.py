@@ -232,7 +232,7 @@ class Reader:
         if count is None or any(self._reads(n) for n in node.body[1:]):
             raise Refused("a loop reads in a way that is not plain")
         target, item, rest = self._first_of_loop(first)
-        name = self._free("rows" if isinstance(item, Spread | Values) else "values")
+        name = self.free_name("rows" if isinstance(item, Spread | Values) else "values")
         self.reads.append(Read(name, Repeat(count, item)))
         assert isinstance(node.target, ast.Name)
         index, over = node.target, ast.Name(name, ast.Load())
@@ -255,12 +255,13 @@ class Reader:
             case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"), args=[value]) as call):
                 shape = shape_of(value, self.sources)
                 if isinstance(shape, Value | Values):
-                    item = self._free("row" if isinstance(shape, Values) else "value")
+                    item = self.free_name("row" if isinstance(shape, Values) else "value")
                     changed = ast.Call(call.func, [ast.Name(item, ast.Load())], [])
                     return ast.Name(item, ast.Store()), shape, [ast.Expr(changed)]
         raise Refused("a loop reads in a way that is not plain")
 
-    def _free(self, wanted: str) -> str:
+    def free_name(self, wanted: str) -> str:
+        """Return a name that the program does not use: `wanted`, or with a number."""
         name, number = wanted, 2
         while name in self.used:
             name, number = f"{wanted}{number}", number + 1
