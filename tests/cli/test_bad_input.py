@@ -103,6 +103,75 @@ def test_unusable_files_end_with_2(
     assert "Traceback" not in result.stderr
 
 
+def _taco(question: str | None, solutions: object, tests: str | None) -> dict[str, object]:
+    packed = json.dumps(solutions) if isinstance(solutions, list) else solutions
+    return {"question": question, "solutions": packed, "starter_code": "", "input_output": tests}
+
+
+def _horrors(path: Path) -> None:
+    """Write rows of several schemas, most of them damaged or hostile."""
+    tests, good = json.dumps({"inputs": ["1"], "outputs": ["2"]}), "print(int(input()) + 1)"
+    long = "1" + "0" * 5_000
+    power = ["def f(x):\n    return 10 ** 5000"]
+    rows = [
+        _taco("Fine.", [good], tests),
+        _taco("Tests that are not JSON.", [good], "{oops"),
+        _taco(
+            "A number of 5,001 digits.", power, f'{{"fn_name": "f", "inputs": [[1]], "outputs": [{long}]}}'
+        ),
+        _taco(
+            "Too long a number.", power, f'{{"fn_name": "f", "inputs": [[1]], "outputs": [{"1" * 200_001}]}}'
+        ),
+        _taco("Hangs.", ["while True: pass"], tests),
+        _taco("Prints gigabytes.", ["while True: print('x' * 10**6)"], tests),
+        _taco("Takes all memory.", ["x = [0] * 10**10\nprint(2)"], tests),
+        _taco("Null solutions.", None, tests),
+        _taco(None, [good], tests),
+        _taco("Null tests.", [good], None),
+        _taco("Solutions of numbers.", [1, 2], tests),
+        _taco("x" * 10_000_000, [good], tests),
+        ROWS[0],
+        {"instruction": "Null answer.", "output": None},
+        {"unknown": 1},
+        [1],
+    ]
+    lines = [json.dumps(row).encode() for row in rows]
+    path.write_bytes(b"\n".join([*lines, b'{"instruction": "caf\xe9", "output": "x = 1"}', lines[0]]) + b"\n")
+
+
+def test_verify_counts_and_names_every_horror(cli: Cli, tmp_path: Path) -> None:
+    _horrors(tmp_path / "rows.jsonl")
+    result = cli("verify", "rows.jsonl", "--out", "v", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    found = json.loads(result.stdout)
+    places = {line.split(": ")[0].rpartition(":")[2] for line in found["malformed"]}
+    assert places == {"9", "11", "15", "16", "17"}
+    assert any("not UTF-8" in line for line in found["malformed"])
+    lines = [json.loads(x) for x in (tmp_path / "v" / "verdicts.jsonl").read_text().splitlines()]
+    assert len(lines) == found["read"] == 13
+    errors = [v["error"] or "" for v in lines]
+    assert errors[1].startswith("no tests: input_output is not JSON")
+    assert errors[3] == "no tests: input_output is not JSON: a number of 200001 digits"
+    assert [v["outcome"] for v in lines] == [
+        *("passed", "not_run", "passed", "not_run", "timeout", "output_limit", "runtime_error", "no_code"),
+        *("not_run", "passed", "passed", "not_run", "passed"),
+    ]
+
+
+def test_curate_gets_through_every_horror(cli: Cli, tmp_path: Path) -> None:
+    _horrors(tmp_path / "rows.jsonl")
+    extra = "curate: {steps: [normalise, language, syntax, verify], verify: {test_cpu_s: 0.5}}\n"
+    result = cli("curate", recipe(tmp_path, "rows.jsonl", extra=extra), "--out", "run")
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    funnel = json.loads((tmp_path / "run" / "data" / "funnel.json").read_text())
+    assert (funnel["read"], len(funnel["sources"][0]["skipped"])) == (13, 5)
+    assert all(step["in"] == step["kept"] + step["dropped"] for step in funnel["steps"])
+    reasons = funnel["steps"][-1]["reasons"]
+    assert {"timeout", "output_limit", "runtime_error"} <= set(reasons)
+
+
 def test_an_unknown_source_kind_and_suite_get_hints(cli: Cli, tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", *ROWS)
     result = cli("curate", recipe(tmp_path, "rows.jsonl", kind="code_alpacca"), "--out", "run")

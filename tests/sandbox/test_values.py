@@ -127,6 +127,33 @@ def test_ways_to_read_and_to_end(box: Sandbox, source: str, found: str | None) -
     assert value == found if found else value.startswith("UnicodeEncodeError")
 
 
+_LATE = """
+import io, os, sys
+class Late(io.IOBase):
+    def __init__(self):
+        self.kept = []
+    def flush(self):
+        for text in self.kept:
+            os.write(1, text.encode())
+        self.kept = []
+late = Late()
+print("first")
+late.kept.append(input() + chr(10))
+"""
+_AT_EXIT = """
+import atexit, io, sys
+sys.stdout = io.StringIO()
+atexit.register(lambda: sys.__stdout__.write(sys.stdout.getvalue()))
+print("first")
+print(input())
+"""
+
+
+@pytest.mark.parametrize("source", [_LATE, _AT_EXIT], ids=["when its object ends", "when the program ends"])
+def test_what_a_program_writes_at_its_end_is_seen(box: Sandbox, source: str) -> None:
+    assert _values(box, Program(source, "stdin", ("in\n", "also\n"))) == ["first\nin\n", "first\nalso\n"]
+
+
 def test_stdin_can_be_opened_by_its_name(box: Sandbox) -> None:
     if "landlock" in box.description.split("+")[0]:
         pytest.skip("the machine's devices are not opened for programs without namespaces of their own")

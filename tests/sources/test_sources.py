@@ -80,6 +80,16 @@ def test_taco_program_row_joins_lists_of_lines(tmp_path: Path) -> None:
     assert row.response == row.solutions[0]
 
 
+@pytest.mark.parametrize(
+    "question", ["Add one.", "Add one.\n", "Read a number from Standard Input. Add one."]
+)
+def test_taco_program_row_says_how_it_talks(tmp_path: Path, question: str) -> None:
+    tests = '{"inputs": ["1"], "outputs": ["2"]}'
+    (row,) = _rows(tmp_path, "taco", [{"question": question, "solutions": '["x"]', "input_output": tests}])
+    said = "Standard Input" in question
+    assert row.instruction == (question if said else f"Add one.\n\n{types.STDIN_CONTRACT}")
+
+
 def test_taco_number_beyond_the_digit_limit_is_read_exactly(tmp_path: Path) -> None:
     text = '{"fn_name": "f", "inputs": [[1]], "outputs": [-1' + "0" * 9_000 + "7]}"
     record = {"question": "Q", "solutions": '["def f(x): pass"]', "input_output": text}

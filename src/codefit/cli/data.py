@@ -146,6 +146,8 @@ def decontaminate(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--max-tests", type=click.IntRange(1, _ALL), help="Tests per solution; default all.")
 @click.option("--max-solutions", type=click.IntRange(1, _ALL), help="Solutions per row; default all.")
+@click.option("--runs", type=click.IntRange(1, 5), default=2, show_default=True,
+              help="Times that a solution must pass; one that does not is flaky.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse malformed rows instead of counting them.")
 @click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores.")
 @_JSON
@@ -154,6 +156,7 @@ def verify(
     out: Path,
     max_tests: int | None,
     max_solutions: int | None,
+    runs: int,
     strict: bool,
     jobs: int | None,
     as_json: bool,
@@ -164,7 +167,7 @@ def verify(
 
     bad: list[str] = []
     loaded = _read_rows(rows, strict, bad)
-    bounds = {"max_tests": max_tests or _ALL, "max_solutions": max_solutions or _ALL}
+    bounds = {"max_tests": max_tests or _ALL, "max_solutions": max_solutions or _ALL, "runs": runs}
     settings = VerifySettings.model_validate(bounds)
     with show.Live() as live, Sandbox(jobs=jobs or os.cpu_count() or 1) as sandbox:
         live(Event("sandbox", sandbox.description, finished=True))

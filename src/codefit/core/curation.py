@@ -116,16 +116,30 @@ class DecontaminateSettings(Settings):
 class VerifySettings(Settings):
     """How rows are run against their own tests."""
 
-    max_solutions: int = Field(6, ge=1, description="Candidate solutions tried until one passes.")
+    solutions: Literal["first", "best"] = Field(
+        "best", description="Take the first solution that passes, or the best of those that pass."
+    )
+    max_solutions: int = Field(6, ge=1, description="Candidate solutions tried per row: the first ones.")
     max_tests: int = Field(20, ge=1, description="Tests run per solution: the first ones.")
-    test_cpu_s: float = Field(2.0, gt=0, description="CPU seconds per test.")
+    test_cpu_s: float = Field(4.0, gt=0, description="CPU seconds per test.")
     memory_mb: int = Field(512, ge=32, description="Memory of one program in MiB.")
     atol: float = Field(1e-6, ge=0, description="Absolute tolerance for floating-point results.")
     untested: Literal["keep", "loads", "drop"] = Field(
         "loads",
         description="Rows without tests: keep unseen, keep those that load without error, or drop.",
     )
-    runs: int = Field(1, ge=1, le=5, description="A solution must pass this many times in a row.")
+    unchecked: Literal["drop", "keep"] = Field(
+        "drop",
+        description="Rows with several right answers, whose solutions run but cannot be compared: drop or keep.",
+    )
+    convert: Literal["off", "replace"] = Field(
+        "replace",
+        description="Rewrite programs that read and print as functions where that is proven the same.",
+    )
+    convert_share: float = Field(
+        0.3, ge=0, le=1, description="At most this share of the rows that read and print is rewritten."
+    )
+    runs: int = Field(2, ge=1, le=5, description="A solution must pass this many times in a row.")
 
 
 class SelectSettings(Settings):

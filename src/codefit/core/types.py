@@ -28,6 +28,9 @@ class Outcome(StrEnum):
     SANDBOX_FAILED = "sandbox_failed"
 
 
+STDIN_CONTRACT = "Read from standard input and write to standard output."
+"""What a request says whose tests are of kind `stdin`, where its own words do not."""
+
 TestKind = Literal["asserts", "calls", "stdin", "unittest"]
 
 

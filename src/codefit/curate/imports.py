@@ -17,11 +17,12 @@ _KNOWN_IMPORTS = {
     "itertools": "accumulate chain combinations count cycle groupby islice pairwise permutations product repeat "
     "starmap takewhile zip_longest",
     "functools": "cache lru_cache reduce cmp_to_key",
-    "math": "inf gcd sqrt ceil floor comb isqrt log2 factorial lcm",
+    "math": "inf gcd sqrt ceil floor comb isqrt log2 factorial lcm atan2 hypot pi",
     "heapq": "heappush heappop heapify heapreplace heappushpop nlargest nsmallest",
     "bisect": "bisect_left bisect_right insort bisect",
-    "operator": "itemgetter",
+    "operator": "itemgetter attrgetter xor or_ and_",
     "string": "ascii_lowercase ascii_uppercase",
+    "datetime": "datetime timedelta",
 }
 _MODULES = (
     "math",

@@ -18,7 +18,15 @@ from codefit.curate.step import Context, StepResult
 from codefit.curate.topics import libraries, topics
 from codefit.curate.wording import clarity, completeness
 
-_EVIDENCE = {"passed": 1.0, "loads": 0.5, "unproven": 0.25}
+_EVIDENCE = {
+    "passed": 1.0,
+    "example holds": 0.75,
+    "example runs": 0.6,
+    "loads": 0.5,
+    "example fails": 0.25,
+    "unproven": 0.25,
+    "needs a checker": 0.25,
+}
 _NODES_FULL = 150
 _TOKENS_FULL = 400
 _FAULTS_FULL = 4

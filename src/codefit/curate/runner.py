@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,23 @@ from codefit.core.errors import CodefitError, MissingPrerequisite
 from codefit.core.files import Ledger, digest, without_surrogates
 from codefit.core.types import Outcome, Tests
 from codefit.core.values import tests_to_json
+from codefit.curate.checker import Checker
+from codefit.curate.statement import PLAIN, Rules
 from codefit.sandbox import Limits, OnFrame, Program, Run, Sandbox
 from codefit.suites.check import Check
+from codefit.suites.show import short
 
-HARNESS = "curate-2"
+HARNESS = "curate-3"
 """Part of every verdict's key: change it when verdicts may change."""
+NEEDS_A_CHECKER = "needs a checker"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A program and the tests it has to pass; without tests it only has to load.
 
-    `attempt` tells repeated runs of the same program apart.
+    `attempt` tells repeated runs of the same program apart. `rules` say how outputs are compared.
+    `key` hashes all of it and the harness: equal keys have one verdict.
     """
 
     source: str
@@ -30,27 +35,38 @@ class Trial:
     limits: Limits
     atol: float = 0.0
     attempt: int = 0
+    rules: Rules = PLAIN
+    key: str = field(init=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """Hash the program, tests, limits and harness: equal keys have one verdict."""
+    def __post_init__(self) -> None:
         tests = tests_to_json(self.tests) if self.tests else ""
-        return digest(self.source, tests, repr(self.limits), repr(self.atol), str(self.attempt), HARNESS)
+        how = (repr(self.limits), repr(self.atol), str(self.attempt), repr(self.rules))
+        object.__setattr__(self, "key", digest(self.source, tests, *how, HARNESS))
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict of a trial. `failed_test` holds input, expected and got of the first failure, shortened."""
+    """The verdict of a trial. `failed_test` holds input, expected and got of the first failure, shortened.
+
+    `checker` is the rule by which a pass was accepted (`codefit.curate.checker`). `not_run` with an error
+    that begins with `needs a checker` is a program whose outputs are neither right nor wrong.
+    """
 
     outcome: Outcome
     error: str | None = None
     failed_test: dict[str, Any] | None = None
     seconds: float = 0.0
+    checker: str | None = None
 
     @property
     def passed(self) -> bool:
         """Return True if the program passed all tests, or loaded where there are none."""
         return self.outcome is Outcome.PASSED
+
+    @property
+    def unchecked(self) -> bool:
+        """Return True if the program ran on all tests, and some outputs need a checker of their own."""
+        return self.outcome is Outcome.NOT_RUN and (self.error or "").startswith(NEEDS_A_CHECKER)
 
 
 class Verdicts:
@@ -71,7 +87,8 @@ class Verdicts:
         self._known[key] = verdict
         if self._ledger and verdict.outcome is not Outcome.SANDBOX_FAILED:
             entry = {"key": key, "outcome": verdict.outcome.value, "error": verdict.error}
-            self._ledger.append(entry | {"failed_test": verdict.failed_test, "seconds": verdict.seconds})
+            more = {"seconds": verdict.seconds, "checker": verdict.checker}
+            self._ledger.append(entry | {"failed_test": verdict.failed_test} | more)
 
     def refuse_unjudged(self) -> None:
         """Raise `CodefitError` if the sandbox failed any program, since no row may go by such a verdict."""
@@ -91,7 +108,11 @@ class Verdicts:
 
 def _judgement(entry: dict[str, Any]) -> Judgement:
     return Judgement(
-        Outcome(entry["outcome"]), entry.get("error"), entry.get("failed_test"), entry["seconds"]
+        Outcome(entry["outcome"]),
+        entry.get("error"),
+        entry.get("failed_test"),
+        entry["seconds"],
+        entry.get("checker"),
     )
 
 
@@ -132,17 +153,18 @@ def _run(trials: dict[str, Trial], sandbox: Sandbox) -> Iterator[tuple[str, Judg
 
     A pass of tests that are decided beside the program counts once its probe has found nothing.
     """
-    passes: list[tuple[str, Judgement, Check, Program]] = []
+    passes: list[tuple[str, Judgement, _Judge, Program]] = []
     for last in (False, True):
         failed: dict[str, Trial] = {}
         items = list(trials.items())
-        checks: dict[int, Check | None] = {}
+        checks: dict[int, _Judge | None] = {}
         for i, run in sandbox.map(_jobs(items, checks)):
             (key, trial), check = items[i], checks.pop(i)
             if run.outcome is Outcome.SANDBOX_FAILED and not last:
                 failed[key] = trial
                 continue
-            judgement, probe = _judge(run, check), check.probe if check else None
+            judgement = check.judgement(run) if check else _loaded(run)
+            probe = check.probe if check else None
             if check and probe and judgement.passed:
                 passes.append((key, judgement, check, probe))
             else:
@@ -154,7 +176,7 @@ def _run(trials: dict[str, Trial], sandbox: Sandbox) -> Iterator[tuple[str, Judg
 
 
 def _probed(
-    passes: list[tuple[str, Judgement, Check, Program]], sandbox: Sandbox
+    passes: list[tuple[str, Judgement, _Judge, Program]], sandbox: Sandbox
 ) -> Iterator[tuple[str, Judgement]]:
     jobs: Iterator[tuple[Program, OnFrame | None]] = ((probe, None) for *_, probe in passes)
     for i, run in sandbox.map(jobs):
@@ -168,30 +190,48 @@ def _probed(
 
 
 def _jobs(
-    items: list[tuple[str, Trial]], checks: dict[int, Check | None]
+    items: list[tuple[str, Trial]], checks: dict[int, _Judge | None]
 ) -> Iterator[tuple[Program, OnFrame | None]]:
     """Yield the jobs as the sandbox asks for them, so that only running tests are held twice."""
     for i, (_, trial) in enumerate(items):
-        checks[i] = _check(trial)
-        yield _job(trial, checks[i])
+        check = checks[i] = _Judge(trial, trial.tests) if trial.tests else None
+        if check:
+            yield check.program, check.on_frame
+        else:
+            yield Program(trial.source, "exprs", ("None",), limits=trial.limits), None
 
 
-def _check(trial: Trial) -> Check | None:
-    if trial.tests is None:
-        return None
-    return Check(trial.source, trial.tests, limits=trial.limits, atol=trial.atol, json_values=True)
+class _Judge(Check):
+    """The check of a trial with tests, by the rules of its statement."""
+
+    def __init__(self, trial: Trial, tests: Tests) -> None:
+        self._checker = Checker(trial.rules, trial.atol, printed=tests.kind == "stdin")
+        super().__init__(
+            trial.source,
+            tests,
+            limits=trial.limits,
+            atol=trial.atol,
+            compare=self._checker,
+            compare_text=self._checker,
+        )
+
+    def judgement(self, run: Run) -> Judgement:
+        """Return the verdict of a finished run."""
+        result = self.result(run)
+        failed = dict(result.failed_test) if result.failed_test else None
+        seconds = round(result.cpu_s, 4)
+        if not result.passed:
+            return Judgement(result.outcome, result.error, failed, seconds)
+        if self._checker.first_open is None:
+            rule = self._checker.rule if self.tests.kind != "asserts" else "asserts"
+            return Judgement(result.outcome, None, None, seconds, rule)
+        index, got = self._checker.first_open
+        shown = {"input": short(self.tests.inputs[index]), "expected": short(self.tests.outputs[index])}
+        why = f"{NEEDS_A_CHECKER}: the statement allows more than one answer on"
+        why += f" {self._checker.open_tests} of {len(self.tests)} tests"
+        return Judgement(Outcome.NOT_RUN, why, shown | {"got": short(got)}, seconds)
 
 
-def _job(trial: Trial, check: Check | None) -> tuple[Program, OnFrame | None]:
-    if check is None:
-        return Program(trial.source, "exprs", ("None",), limits=trial.limits), None
-    return check.program, check.on_frame
-
-
-def _judge(run: Run, check: Check | None) -> Judgement:
-    if check is None:
-        error = run.error or next((f.error for f in run.frames if f.error), None)
-        return Judgement(run.outcome, without_surrogates(error), None, round(run.cpu_s, 4))
-    result = check.result(run)
-    failed = dict(result.failed_test) if result.failed_test else None
-    return Judgement(result.outcome, result.error, failed, round(result.cpu_s, 4))
+def _loaded(run: Run) -> Judgement:
+    error = run.error or next((f.error for f in run.frames if f.error), None)
+    return Judgement(run.outcome, without_surrogates(error), None, round(run.cpu_s, 4))

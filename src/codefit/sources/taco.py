@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
 from codefit.core.errors import InputError
 from codefit.core.files import parse_json, without_surrogates
-from codefit.core.types import Row, Tests
+from codefit.core.types import STDIN_CONTRACT, Row, Tests
 from codefit.sources.base import RecordSource, file_source, text_of
 
 LICENCE = "Apache-2.0 (collection); problems and solutions keep the terms of their sites"
 ABOUT = "TACO: contest problems with human solutions, tests and difficulty"
+_STDIN = re.compile(r"\bstandard input\b|\bstdin\b", re.IGNORECASE)
 _MAX_DIGITS = 200_000
 _DIGITS_PER_PIECE = 4_000  # below Python's limit on str -> int
 _PROVENANCE = (
@@ -72,6 +74,8 @@ def _instruction(question: str, starter: str, tests: Tests | None) -> str:
     name = tests.entry_point.rpartition(".")[2] if tests and tests.entry_point else None
     if name and name not in question:
         return f"{question.strip()}\n\nName the function `{name}`."
+    if tests and tests.kind == "stdin" and not _STDIN.search(question):
+        return f"{question.rstrip()}\n\n{STDIN_CONTRACT}"
     return question
 
 

@@ -86,7 +86,8 @@ class Check:
     """A program, its tests, and the judgement of the frames that come back.
 
     `limits` are the sandbox's; `atol` is an absolute tolerance for floats; `compare` replaces
-    the comparison of `calls` tests; `json_values` says that expected values went through JSON;
+    the comparison of `calls` tests, `compare_text` that of `stdin` tests; `json_values` says that
+    expected values went through JSON;
     `all_tests` goes on after the first failure. Raises `ValueError` for zero tests, because an
     empty set of tests would pass everything.
 
@@ -103,6 +104,7 @@ class Check:
         limits: Limits | None = None,
         atol: float = 0.0,
         compare: Comparer | None = None,
+        compare_text: Comparer | None = None,
         json_values: bool = False,
         all_tests: bool = False,
         hash_seed: int = 0,
@@ -114,6 +116,7 @@ class Check:
         self.tests = tests
         self._atol = atol
         self._compare = compare or PlainComparer(atol, json_values=json_values)
+        self._compare_text = compare_text
         self._all_tests = all_tests
         self._splits = _splits(tests)
         self._failures: list[_Failure] = []
@@ -210,6 +213,8 @@ class Check:
             return self._splits is None or self._splits[index].accept(value, self._atol)
         expected = self.tests.outputs[index]
         if self.tests.kind == "stdin":
+            if self._compare_text:
+                return self._compare_text(index, self.tests.inputs[index], as_text(expected), value)
             return isinstance(value, str) and same_output(as_text(expected), value)
         return self._compare(index, self.tests.inputs[index], expected, value)
 

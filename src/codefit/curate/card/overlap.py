@@ -11,6 +11,7 @@ from codefit.core.curation import CurateSettings
 from codefit.curate.card.shared import Bools, features_shared, grams_shared, near_shared, similarity
 from codefit.curate.code import functions
 from codefit.curate.leaks.words import request
+from codefit.curate.near import Rule
 
 GRAMS = (8, 10, 13)
 NEAR = 0.5
@@ -66,9 +67,7 @@ class _Measures:
         near = settings.near_dup
         self._hits: dict[str, Bools] = {
             "exact": features_shared([[r.key] if r.key else [] for r in asked], owner, n),
-            "near": near_shared(
-                words, owner, pairs, n, threshold=NEAR, shingle=near.shingle, permutations=near.permutations
-            ),
+            "near": near_shared(words, owner, pairs, n, Rule(NEAR, NEAR, 0, near.shingle, near.permutations)),
             "code": features_shared(shapes, owner, n),
             **{f"gram_{k}": grams_shared(words, k, owner, n) for k in GRAMS},
         }

@@ -6,18 +6,16 @@ source's rows, the mixture or a suite's tasks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from itertools import chain, repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from codefit.curate.minhash import band_keys, bands_for, jaccard, shingle_sets
+from codefit.curate.near import Rule, Texts, candidate_pairs, sketch, verified_pairs
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-_MAX_COMPARED = 100
-"""Pairs compared per row and bucket: boilerplate must not cost a quadratic search."""
 
 
 def features_shared(features: Sequence[Sequence[Hashable]], owner: Ints, collections: int) -> Bools:
@@ -54,53 +52,27 @@ def near_shared(
     owner: Ints,
     pairs: Sequence[tuple[int, int]],
     collections: int,
-    *,
-    threshold: float,
-    shingle: int,
-    permutations: int,
+    rule: Rule,
 ) -> Bools:
-    """Return hits_RC of rows with a near-duplicate, for the pairs of collections asked.
-
-    By MinHash, then the true Jaccard of the runs of `shingle` words, at `threshold` or above.
-    """
-    sets = shingle_sets([(list(ws),) for ws in words], shingle)
-    keys = band_keys(sets, bands_for(threshold, permutations))
+    """Return hits_RC of rows with a near-duplicate by the rule, for the pairs of collections asked."""
+    texts = Texts.of([(" ".join(ws),) for ws in words])
+    keys = sketch(texts, rule).keys_DB
     hits = np.zeros((len(words), collections), np.bool_)
-    asked = np.zeros((collections, collections), np.bool_)
     for a, b in pairs:
-        asked[a, b] = asked[b, a] = True
-    compared: set[tuple[int, int]] = set()
-    filled = np.flatnonzero([len(s) > 0 for s in sets])
-    for band in range(keys.shape[1]):
-        for bucket in _mixed_buckets(keys[filled, band], owner[filled]):
-            for i, j in _candidates(filled[bucket], owner, asked, hits):
-                if (i, j) not in compared:
-                    compared.add((i, j))
-                    if jaccard(sets[i], sets[j]) >= threshold:
-                        hits[i, owner[j]] = hits[j, owner[i]] = True
-    return hits
+        members = np.flatnonzero((owner == a) | (owner == b))
+        found = members[candidate_pairs(keys[members])]
+        near, _ = verified_pairs(texts, found[owner[found[:, 0]] != owner[found[:, 1]]], rule)
+        hits[near[:, 0], owner[near[:, 1]]] = True
+        hits[near[:, 1], owner[near[:, 0]]] = True
+    return _as_their_equals(hits, keys[:, 0])
 
 
-def _candidates(bucket: Ints, owner: Ints, asked: Bools, hits: Bools) -> Iterator[tuple[int, int]]:
-    """Yield pairs of a bucket from two collections, while one of the two has no hit in the other's."""
-    for at, i in enumerate(bucket.tolist()):
-        others = bucket[at + 1 :]
-        others = others[asked[owner[i], owner[others]]][:_MAX_COMPARED]
-        for j in others.tolist():
-            if not (hits[i, owner[j]] and hits[j, owner[i]]):
-                yield i, j
-
-
-def _mixed_buckets(keys: npt.NDArray[np.uint64], owner: Ints) -> list[Ints]:
-    """Return the positions of equal keys, where they belong to more than one collection."""
-    order = np.argsort(keys, kind="stable")
-    edges = np.flatnonzero(np.diff(keys[order])) + 1
-    starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(order)]])
-    if not len(order):
-        return []
-    lowest = np.minimum.reduceat(owner[order], starts)
-    highest = np.maximum.reduceat(owner[order], starts)
-    return [order[starts[i] : ends[i]] for i in np.flatnonzero(lowest != highest)]
+def _as_their_equals(hits: Bools, same: npt.NDArray[np.uint64]) -> Bools:
+    """Give documents with the same words the same hits: only one of them was compared."""
+    _, group = np.unique(same, return_inverse=True)
+    united = np.zeros((int(group.max(initial=0)) + 1, hits.shape[1]), np.bool_)
+    np.logical_or.at(united, group, hits)
+    return np.where(same[:, None] != 0, united[group], hits)
 
 
 def _rows_of(lengths: Sequence[int]) -> Ints:

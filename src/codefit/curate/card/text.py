@@ -108,7 +108,12 @@ def _evidence(card: Mapping[str, Any]) -> str:
     if any(found):
         rows += [
             ("pass their own tests, of those run", *(_of(e, "with_tests", "passed") for e in found)),
-            ("load without error, of those without tests", *(_of(e, "without_tests", "loads") for e in found)),
+            ("need a checker of their own (several right answers)",
+             *(_of(e, "with_tests", "needs a checker") for e in found)),
+            ("an example holds, of those without tests", *(_of(e, "without_tests", "example holds") for e in found)),
+            ("run on the request's example input", *(_of(e, "without_tests", "example runs") for e in found)),
+            ("load without error", *(_of(e, "without_tests", "loads") for e in found)),
+            ("load, an implied example differs", *(_of(e, "without_tests", "example fails") for e in found)),
             ("could not be loaded here (input, module, file or network missing)",
              *(_of(e, "without_tests", "unproven") for e in found)),
             ("fail while loading", *(_of(e, "without_tests", "failed") for e in found)),

@@ -267,20 +267,27 @@ _TESTERS = {"calls": _calls, "exprs": _exprs}
 
 
 def _run_main(code: Any, path: str, send: Send) -> NoReturn:
-    """Run the program as a script would run: streams by descriptor, threads and exit functions awaited."""
-    namespace = _module("__main__", path)
+    """Run the program as a script would run: streams by descriptor, threads and exit functions awaited.
+
+    At the end the program's module is let go, so that objects that write when they end do so.
+    """
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc,unused-ignore]  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc,unused-ignore]  # noqa: SIM115
-    error = _outcome_of(lambda: exec(code, namespace))  # noqa: S102
-    for finish in (_finish_threads, _run_exit_functions, _flush):
+    own = sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc,unused-ignore]  # noqa: SIM115
+    error = _outcome_of(lambda: exec(code, _module("__main__", path)))  # noqa: S102
+    for finish in (_finish_threads, _run_exit_functions, _flush, _let_go, lambda: _flush(own)):
         error = _outcome_of(finish) or error
     send(b"E" if error else b"V", error)
     _exit(1 if error else 0)
 
 
-def _flush() -> None:
+def _let_go() -> None:
+    _modules.pop("__main__", None)
+    gc.collect()
+
+
+def _flush(stream: Any = None) -> None:
     """Flush standard output as the interpreter does at its end: not where the program closed it."""
-    stream = sys.stdout
+    stream = stream or sys.stdout
     if stream is not None and not getattr(stream, "closed", False):
         stream.flush()
 
