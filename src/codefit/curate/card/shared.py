@@ -83,7 +83,8 @@ def jaccard(words: Sequence[Sequence[str]], n: int, owner: Ints, pairs: Pairs, c
     sizes = np.array([len(r) for r in rows])
 
     def measure(shared: Floats, i: int, others: Ints) -> Floats:
-        return np.divide(shared, np.maximum(sizes[others] + sizes[i] - shared, 1), dtype=np.float64)
+        union: Floats = np.maximum(sizes[others] + sizes[i] - shared, 1)
+        return shared / union
 
     weights = np.ones(int(gram.max()) + 1 if len(gram) else 0)
     return _best(rows, weights, owner, pairs, collections, measure)
@@ -104,7 +105,8 @@ def similarity(stems: Sequence[frozenset[str]], owner: Ints, pairs: Pairs, colle
     norms[norms == 0] = 1.0
 
     def measure(shared: Floats, i: int, others: Ints) -> Floats:
-        return np.divide(shared, norms[others] * norms[i], dtype=np.float64)
+        norm: Floats = norms[others] * norms[i]
+        return shared / norm
 
     return _best(rows, square, owner, pairs, collections, measure)
 
