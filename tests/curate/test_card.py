@@ -16,8 +16,7 @@ from codefit.core.types import Dropped, Row, Task
 from codefit.curate.card import card_text, data_card
 from codefit.curate.card.licence import licence_kind
 from codefit.curate.card.needs import topic_distance
-from codefit.curate.card.shared import features_shared, grams_shared, near_shared, similarity
-from codefit.curate.near import Rule
+from codefit.curate.card.shared import features_shared, grams_shared, jaccard, similarity
 from codefit.sources import open_source
 from codefit.suites.load import load_suite
 from tests.curate.conftest import asserts, context, row, task
@@ -183,8 +182,10 @@ def test_shared_grams_are_those_of_a_plain_search(rows: list[tuple[int, list[str
 def test_near_duplicates_and_similarity_are_found_across_collections_only() -> None:
     words = [LONG.lower().split(), [*LONG.lower().split(), "now"], LONG.lower().split(), ["another", "thing"]]
     owner = np.array([0, 1, 1, 1])
-    hits = near_shared(words, owner, [(0, 1)], 2, Rule(0.5, 0.5, 0, 3, 128))
-    assert hits.tolist() == [[False, True], [True, False], [True, False], [False, False]]
+    near = jaccard(words, 3, owner, [(0, 1)], 2)
+    runs = len(words[0]) - 2
+    assert near[:, 0][1:].tolist() == [pytest.approx(runs / (runs + 1)), 1.0, 0.0]
+    assert near[0, 1] == 1.0
     best = similarity([frozenset(w) for w in words], owner, [(0, 1)], 2)
     assert best[0, 1] == pytest.approx(1.0)
     assert best[3, 0] == 0.0

@@ -95,7 +95,7 @@ def overlap_text(title: str, entries: Sequence[Mapping[str, Any]], card: Mapping
     about = card["overlap"]
     note = (
         "\nRows of the first that have their like in the second. Near-duplicate: Jaccard "
-        f"{about['near_jaccard']} of word runs, by MinHash. Same code: a function equal up to names. 8, 10, 13 "
+        f"{about['near_jaccard']} of runs of three words. Same code: a function equal up to names. 8, 10, 13 "
         "words: a shared run of words; short runs are often stock phrases. Similar: cosine "
         f"{about['similar_cosine']} of the words that carry meaning, weighted by rarity; the last column is the "
         "median to the nearest. Not covered: the same task in other words.\n"

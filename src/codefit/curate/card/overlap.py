@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from codefit.core.curation import CurateSettings
-from codefit.curate.card.shared import Bools, features_shared, grams_shared, near_shared, similarity
+from codefit.curate.card.shared import Bools, features_shared, grams_shared, jaccard, similarity
 from codefit.curate.code import functions
 from codefit.curate.leaks.words import request
-from codefit.curate.near import Rule
 
 GRAMS = (8, 10, 13)
+SHINGLE = 3
 NEAR = 0.5
 """Jaccard similarity from which two requests are near-duplicates in the matrix: a wide net, on purpose
 below the funnel's threshold for dropping."""
@@ -64,10 +64,9 @@ class _Measures:
         least = settings.decontaminate.generic_nodes
         shapes = [[f.shape for f in functions(code) if f.nodes > least] for g in groups for _, code in g]
         words, owner, n = [r.words for r in asked], self._owner, len(groups)
-        near = settings.near_dup
         self._hits: dict[str, Bools] = {
             "exact": features_shared([[r.key] if r.key else [] for r in asked], owner, n),
-            "near": near_shared(words, owner, pairs, n, Rule(NEAR, NEAR, 0, near.shingle, near.permutations)),
+            "near": jaccard(words, SHINGLE, owner, pairs, n).round(6) >= NEAR,
             "code": features_shared(shapes, owner, n),
             **{f"gram_{k}": grams_shared(words, k, owner, n) for k in GRAMS},
         }

@@ -6,16 +6,18 @@ source's rows, the mixture or a suite's tasks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from itertools import chain, repeat
+from collections.abc import Callable, Hashable, Sequence
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from codefit.curate.near import Rule, Texts, candidate_pairs, sketch, verified_pairs
-
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Pairs = Sequence[tuple[int, int]]
+Measure = Callable[[Floats, int, Ints], Floats]
+"""(weight shared with each of others, row, others) -> similarity to each of them."""
 
 
 def features_shared(features: Sequence[Sequence[Hashable]], owner: Ints, collections: int) -> Bools:
@@ -27,6 +29,12 @@ def features_shared(features: Sequence[Sequence[Hashable]], owner: Ints, collect
 
 def grams_shared(words: Sequence[Sequence[str]], n: int, owner: Ints, collections: int) -> Bools:
     """Return hits_RC of rows that share a run of `n` words with a collection."""
+    gram, row = _grams(words, n)
+    return _hits(gram, row, owner, collections)
+
+
+def _grams(words: Sequence[Sequence[str]], n: int) -> tuple[Ints, Ints]:
+    """Return (number, row) of every run of `n` words inside a row, by row."""
     numbers: dict[str, int] = {}
     flat = np.array([numbers.setdefault(w, len(numbers)) for ws in words for w in ws], np.uint64)
     row = _rows_of([len(ws) for ws in words])
@@ -37,7 +45,7 @@ def grams_shared(words: Sequence[Sequence[str]], n: int, owner: Ints, collection
             key = _mixed(key, flat[offset : offset + count])
     inside = row[:count] == row[n - 1 : n - 1 + count]
     _, gram = np.unique(key[inside], return_inverse=True)
-    return _hits(gram.astype(np.int64), row[:count][inside], owner, collections)
+    return gram.astype(np.int64), row[:count][inside]
 
 
 def _mixed(key: npt.NDArray[np.uint64], value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -45,34 +53,6 @@ def _mixed(key: npt.NDArray[np.uint64], value: npt.NDArray[np.uint64]) -> npt.ND
     key = key + value * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0xD1B54A32D192ED03)
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     return key ^ (key >> np.uint64(27))
-
-
-def near_shared(
-    words: Sequence[Sequence[str]],
-    owner: Ints,
-    pairs: Sequence[tuple[int, int]],
-    collections: int,
-    rule: Rule,
-) -> Bools:
-    """Return hits_RC of rows with a near-duplicate by the rule, for the pairs of collections asked."""
-    texts = Texts.of([(" ".join(ws),) for ws in words])
-    keys = sketch(texts, rule).keys_DB
-    hits = np.zeros((len(words), collections), np.bool_)
-    for a, b in pairs:
-        members = np.flatnonzero((owner == a) | (owner == b))
-        found = members[candidate_pairs(keys[members])]
-        near, _ = verified_pairs(texts, found[owner[found[:, 0]] != owner[found[:, 1]]], rule)
-        hits[near[:, 0], owner[near[:, 1]]] = True
-        hits[near[:, 1], owner[near[:, 0]]] = True
-    return _as_their_equals(hits, keys[:, 0])
-
-
-def _as_their_equals(hits: Bools, same: npt.NDArray[np.uint64]) -> Bools:
-    """Give documents with the same words the same hits: only one of them was compared."""
-    _, group = np.unique(same, return_inverse=True)
-    united = np.zeros((int(group.max(initial=0)) + 1, hits.shape[1]), np.bool_)
-    np.logical_or.at(united, group, hits)
-    return np.where(same[:, None] != 0, united[group], hits)
 
 
 def _rows_of(lengths: Sequence[int]) -> Ints:
@@ -91,9 +71,26 @@ def _hits(feature: Ints, row: Ints, owner: Ints, collections: int) -> Bools:
     return hits
 
 
-def similarity(
-    stems: Sequence[frozenset[str]], owner: Ints, pairs: Sequence[tuple[int, int]], collections: int
-) -> npt.NDArray[np.float64]:
+def jaccard(words: Sequence[Sequence[str]], n: int, owner: Ints, pairs: Pairs, collections: int) -> Floats:
+    """Return best_RC: the Jaccard similarity of a row's runs of `n` words with the nearest of a collection.
+
+    Exact, by posting lists: no row is missed, which sketches such as MinHash cannot promise. For the
+    pairs of collections asked; elsewhere NaN.
+    """
+    gram, row = _grams(words, n)
+    edges = np.searchsorted(row, np.arange(len(words) + 1))
+    rows = [np.unique(gram[a:b]) for a, b in pairwise(edges)]
+    sizes = np.array([len(r) for r in rows])
+
+    def measure(shared: Floats, i: int, others: Ints) -> Floats:
+        union: Floats = np.maximum(sizes[others] + sizes[i] - shared, 1)
+        return shared / union
+
+    weights = np.ones(int(gram.max()) + 1 if len(gram) else 0)
+    return _best(rows, weights, owner, pairs, collections, measure)
+
+
+def similarity(stems: Sequence[frozenset[str]], owner: Ints, pairs: Pairs, collections: int) -> Floats:
     """Return best_RC: the cosine of a row's request with the nearest of a collection, for the pairs asked.
 
     Stems are weighted by their rarity among all requests (inverse document frequency). Not asked: NaN.
@@ -106,37 +103,42 @@ def similarity(
     square = np.log(1 + len(rows) / np.maximum(counts, 1)) ** 2
     norms = np.sqrt(np.array([square[r].sum() for r in rows]))
     norms[norms == 0] = 1.0
+
+    def measure(shared: Floats, i: int, others: Ints) -> Floats:
+        norm: Floats = norms[others] * norms[i]
+        return shared / norm
+
+    return _best(rows, square, owner, pairs, collections, measure)
+
+
+def _best(
+    rows: Sequence[Ints], weights: Floats, owner: Ints, pairs: Pairs, collections: int, measure: Measure
+) -> Floats:
     best = np.full((len(rows), collections), np.nan)
     members = [np.flatnonzero(owner == c) for c in range(collections)]
     for a, b in pairs:
         small, large = (a, b) if len(members[a]) <= len(members[b]) else (b, a)
-        _nearest(members[small], members[large], rows, square, norms, best, owner)
+        if len(members[small]):
+            ones, others = _nearest(members[small], members[large], rows, weights, measure)
+            best[members[small], large], best[members[large], small] = ones, others
     return best
 
 
 def _nearest(
-    small: Ints,
-    large: Ints,
-    rows: Sequence[Ints],
-    square: npt.NDArray[np.float64],
-    norms: npt.NDArray[np.float64],
-    best: npt.NDArray[np.float64],
-    owner: Ints,
-) -> None:
-    """Fill in the best cosine both ways, by posting lists over the larger collection."""
-    if not len(small) or not len(large):
-        return
-    stem = np.concatenate([rows[i] for i in large])
+    small: Ints, large: Ints, rows: Sequence[Ints], weights: Floats, measure: Measure
+) -> tuple[Floats, Floats]:
+    """Return the best of each of `small` among `large`, and the other way round, by posting lists."""
+    feature = np.concatenate([rows[i] for i in large])
     at = np.repeat(np.arange(len(large)), [len(rows[i]) for i in large])
-    order = np.argsort(stem, kind="stable")
-    starts = np.searchsorted(stem[order], np.arange(len(square) + 1))
+    order = np.argsort(feature, kind="stable")
+    starts = np.searchsorted(feature[order], np.arange(len(weights) + 1))
     postings = at[order]
-    over = np.zeros(len(large))
-    for i in small:
-        dots = np.zeros(len(large))
-        for s in rows[i]:
-            dots[postings[starts[s] : starts[s + 1]]] += square[s]
-        dots /= norms[large] * norms[i]
-        best[i, owner[large[0]]] = dots.max()
-        np.maximum(over, dots, out=over)
-    best[large, owner[small[0]]] = over
+    ones, others = np.zeros(len(small)), np.zeros(len(large))
+    for k, i in enumerate(small):
+        shared = np.zeros(len(large))
+        for f in rows[i]:
+            shared[postings[starts[f] : starts[f + 1]]] += weights[f]
+        found = measure(shared, i, large)
+        ones[k] = found.max()
+        np.maximum(others, found, out=others)
+    return ones, others
