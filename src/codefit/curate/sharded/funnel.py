@@ -83,8 +83,7 @@ def curate_sharded(
     work.mkdir(parents=True, exist_ok=True)
     runner = Runner(executor, code, lambda phase, done, total: on_progress(phase, done, total))
     write_job(work / "job.json", settings, tasks, seed, sandbox.level if sandbox else None)
-    on_progress("read", 0, 0)
-    read = split(source, work / "read", code, shard_rows)
+    read = split(source, work / "read", code, shard_rows, lambda rows: on_progress("read", rows, 0))
     runner.take(read)
     rows = sum(int(shard.summary["rows"]) for shard in read)
     funnel = _Sharded(runner, work, runner.know(work / "job.json"), seed, rows)
@@ -174,7 +173,7 @@ class _Sharded:
         )
         found = [piece.file(COPIES) for piece in copies]
         if step == "dedup_near":
-            return near_losers(self.runner, self.work / step, self.job, shards, found)
+            return near_losers(self.runner, self.work, self.job, shards, keys, found, self._partitions)
         pieces = [
             Piece(self.work / f"{step}-losers" / path.parent.name, {"copies": (path,)}) for path in found
         ]

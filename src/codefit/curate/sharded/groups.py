@@ -1,4 +1,4 @@
-"""Duplicates by one key: a shuffle by the key's range, and the best row of each key by the rule of `preference`."""
+"""Duplicates by one key: a shuffle by the key, and the best row of each key by the rule of `preference`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from codefit.core.files import atomic_path
+from codefit.core.files import atomic_path, digest
 from codefit.core.types import Row
-from codefit.curate.dedup_exact import content_key, preference
-from codefit.curate.sharded.near import request_key
+from codefit.curate.dedup_exact import content_key
+from codefit.curate.dedup_near import request_words
+from codefit.curate.sharded.ranks import Prefix, preferences, quantiles
 from codefit.curate.step import Context
 from codefit.scale.pieces import Piece
 from codefit.scale.shuffle import Keys, partition_of, read_partition, write_partitions
@@ -23,23 +24,30 @@ KEYS, LOSERS, COPIES = "keys.arrow", "losers.parquet", "copies.parquet"
 _LOSERS = pa.schema([("shard", pa.int32()), ("row", pa.int32()), ("reason", pa.string())])
 _COPIES = pa.schema([("shard", pa.int32()), ("row", pa.int32()), ("id", pa.string()), ("best_shard", pa.int32()),
                      ("best_row", pa.int32()), ("best_id", pa.string())])  # fmt: skip
+
+
+def request_key(row: Row) -> str:
+    """Hash the request's words: rows with one key have the same request, case and spacing aside."""
+    return digest(request_words(row))
+
+
 _KEY_OF = {"content": content_key, "request": request_key}
 
 
-def write_keys(path: Path, kind: str, rows: Sequence[Row], ctx: Context, partitions: int) -> None:
-    """Write (key, position, preference) of a shard's rows, by ranges of the key.
+def write_keys(path: Path, kind: str, rows: Sequence[Row], ctx: Context, partitions: int) -> list[Prefix]:
+    """Write (key, position, preference) of a shard's rows, by partition; return sampled preferences.
 
     Keys are 64 bits of a hash; `kind` is `content` (exact duplicates) or `request`.
     """
     keys = np.array([int(_KEY_OF[kind](row), 16) for row in rows], np.uint64)
-    columns: dict[str, Any] = {"key": keys, "row": np.arange(len(rows), dtype=np.int32)}
-    ranked = [preference(row, ctx) for row in rows]
-    columns |= {f"rank{i}": list(values) for i, values in enumerate(zip(*ranked, strict=True))}
+    ranks = preferences(rows, ctx)
+    columns = {"key": keys, "row": np.arange(len(rows), dtype=np.int32), **ranks}
     write_partitions(path, pa.table(columns), partition_of(keys, partitions), partitions)
+    return quantiles(ranks)
 
 
 def find_copies(piece: Piece) -> Mapping[str, Any]:
-    """Reduce one range of keys: name every row that has a better one with the same key."""
+    """Reduce one partition of keys: name every row that has a better one with the same key."""
     tables = list(read_partition(piece.inputs["keys"], piece.options["partition"]))
     copies: list[dict[str, Any]] = []
     if tables:
@@ -71,7 +79,7 @@ def _copies(group: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def name_losers(piece: Piece) -> Mapping[str, Any]:
-    """Turn the copies of one range into rows to drop, with the reason."""
+    """Turn the copies of one partition into rows to drop, with the reason."""
     copies = read_copies(piece.inputs["copies"])
     losers = [(c["shard"], c["row"], f"duplicate of {c['best_id']}") for c in copies]
     write_losers(piece.file(LOSERS), losers)

@@ -17,6 +17,7 @@ from codefit.core.values import dump, load, tests_from_json, tests_to_json
 from codefit.curate.decontaminate import Decontaminate, task_index
 from codefit.curate.funnel import STEPS
 from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.near import Rule
 from codefit.curate.step import Context, Step
 from codefit.sandbox import Sandbox
 
@@ -48,6 +49,11 @@ class Job:
     def index(self) -> TaskIndex:
         """The test tasks' index, made once per worker."""
         return task_index(self.tasks, self.settings.decontaminate, self.sandbox)
+
+    @property
+    def rule(self) -> Rule:
+        """Return when two rows are near-duplicates."""
+        return Rule(**self.settings.near_dup.model_dump())
 
     def step(self, name: str) -> Step:
         """Return a step that decides row by row."""

@@ -13,6 +13,7 @@ from codefit.curate.funnel import account, count_step, with_provenance
 from codefit.curate.rows_io import write_dropped
 from codefit.curate.sharded.groups import KEYS, read_losers, write_keys
 from codefit.curate.sharded.job import read_job
+from codefit.curate.sharded.ranks import Prefix
 from codefit.curate.sharded.shards import DROPPED, ROWS, read_shard, write_shard
 from codefit.curate.step import Context, StepResult
 from codefit.scale.pieces import Piece
@@ -59,9 +60,10 @@ def map_rows(piece: Piece) -> Mapping[str, Any]:
     write_shard(piece.file(ROWS), kept, [known.get(row.id, {}) for row in kept])
     write_dropped(piece.file(DROPPED), shard.dropped)
     write_jsonl(piece.file(HITS), (hit.record() for hit in shard.hits))
+    samples: list[Prefix] = []
     if options["emit"]:
-        write_keys(piece.file(KEYS), options["emit"], kept, shard.ctx, options["partitions"])
-    return {"rows": len(kept), "counts": shard.counts}
+        samples = write_keys(piece.file(KEYS), options["emit"], kept, shard.ctx, options["partitions"])
+    return {"rows": len(kept), "counts": shard.counts, "quantiles": samples}
 
 
 def _without(rows: list[Row], piece: Piece) -> StepResult:

@@ -64,8 +64,12 @@ def read_shard(path: Path, kept: Sequence[int] | None = None) -> tuple[list[Row]
     return rows, facts
 
 
-def split(source: Input, folder: Path, code: str, shard_rows: int) -> list[Done]:
+def split(
+    source: Input, folder: Path, code: str, shard_rows: int, on_rows: Callable[[int], None]
+) -> list[Done]:
     """Cut the rows into shards of `shard_rows`, in reading order; nothing is read if that is done.
+
+    `on_rows` hears how many rows have been read.
 
     Raises `InputError` where two rows have one id, or there are none.
     """
@@ -81,6 +85,7 @@ def split(source: Input, folder: Path, code: str, shard_rows: int) -> list[Done]
     ids: list[Keys] = []
     rows = source.rows()
     while batch := list(islice(rows, shard_rows)):
+        on_rows(len(shards) * shard_rows + len(batch))
         piece = folder / f"{len(shards):06}"
         piece.mkdir()
         write_shard(piece / ROWS, batch)
