@@ -45,7 +45,7 @@ def write(
     drawn_rows = write_tables(
         data / "random.parquet",
         SCHEMA,
-        (_renderable(path).take(pa.array(places)) for path, places in zip(raw, drawn, strict=True)),
+        (_renderable(path).take(pa.array(places, pa.int64())) for path, places in zip(raw, drawn, strict=True)),
     )
     write_tables(data / "dropped.parquet", DROPPED_SCHEMA, _dropped(dropped))
     with atomic_path(data / "hits.jsonl") as temp, temp.open("wb") as whole:
