@@ -21,6 +21,7 @@ from codefit.curate.sharded.counts import Counts
 from codefit.curate.sharded.shards import ROWS
 from codefit.curate.step import Context
 from codefit.scale.pieces import MARKER, Done
+from codefit.scale.shuffle import Keys
 
 Ledger = tuple[str, Sequence[Path]]
 
@@ -45,7 +46,10 @@ def write(
     drawn_rows = write_tables(
         data / "random.parquet",
         SCHEMA,
-        (_renderable(path).take(pa.array(places, pa.int64())) for path, places in zip(raw, drawn, strict=True)),
+        (
+            _renderable(path).take(pa.array(places, pa.int64()))
+            for path, places in zip(raw, drawn, strict=True)
+        ),
     )
     write_tables(data / "dropped.parquet", DROPPED_SCHEMA, _dropped(dropped))
     with atomic_path(data / "hits.jsonl") as temp, temp.open("wb") as whole:
@@ -87,14 +91,10 @@ def _draw(paths: Sequence[Path], tokens: int, guess: int, ctx: Context) -> tuple
     The draw is that of `random_arm`: in order of a hash of the id. Tokens are counted for the first
     rows in that order only, twice as many as long as they do not suffice.
     """
-    ids = [_renderable(path)["id"].to_pylist() for path in paths]
-    hashes = [
-        np.array([int(digest("random arm", str(ctx.seed), i), 16) for i in part], np.uint64) for part in ids
-    ]
-    of_shard = np.repeat(np.arange(len(ids)), [len(part) for part in ids])
-    place = np.concatenate([np.arange(len(part)) for part in ids])
+    hashes = [_hashes(path, ctx.seed) for path in paths]
+    of_shard = np.repeat(np.arange(len(hashes)), [len(part) for part in hashes])
+    place = np.concatenate([np.arange(len(part)) for part in hashes])
     order = np.lexsort((place, of_shard, np.concatenate(hashes)))
-    del ids
     head = min(len(order), guess + guess // 4 + 1)
     while True:
         first = np.sort(order[:head])
@@ -109,6 +109,11 @@ def _draw(paths: Sequence[Path], tokens: int, guess: int, ctx: Context) -> tuple
     taken = order[:head][before < tokens]
     places = [np.sort(place[taken[of_shard[taken] == shard]]).tolist() for shard in range(len(paths))]
     return places, int(np.sum(counted[taken]))
+
+
+def _hashes(path: Path, seed: int) -> Keys:
+    ids = _renderable(path)["id"].to_pylist()
+    return np.array([int(digest("random arm", str(seed), row_id), 16) for row_id in ids], np.uint64)
 
 
 def _per_source(paths: Sequence[Path]) -> dict[str, tuple[int, str | None]]:
