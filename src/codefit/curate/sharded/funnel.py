@@ -192,7 +192,7 @@ def _finish(
         raise InputError(
             f"it needs all rows at once, at most {most:,}; {state.left:,} are left",
             where=f"curate.steps: {steps[0]}",
-            todo="end the steps before it, and run the rest on kept.parquet with a smaller selection",
+            todo="leave it and the steps after it out, and run again",
         )
     pairs = [read_shard(path) for path in state.shards]
     rows = [row for part, _ in pairs for row in part]

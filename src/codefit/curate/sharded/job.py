@@ -21,7 +21,7 @@ from codefit.curate.near import Rule
 from codefit.curate.step import Context, Step
 from codefit.sandbox import Sandbox
 
-NEEDS_SANDBOX = ("verify", "decontaminate")
+_NOT_READ = ("steps", "weights", "select")
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def write_job(
     seed: int,
     sandbox_level: str | None,
 ) -> None:
-    """Write the job's file, atomically."""
+    """Write the job's file, atomically; settings that no piece reads are left out, so that they may change."""
     value = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude=set(_NOT_READ)),
         "tasks": {suite: [_pack(task) for task in tasks[suite]] for suite in sorted(tasks)},
         "seed": seed,
         "sandbox_level": sandbox_level,
