@@ -21,7 +21,7 @@ from codefit.curate.near import Rule
 from codefit.curate.step import Context, Step
 from codefit.sandbox import Sandbox
 
-_NOT_READ = ("steps", "weights", "select")
+_NOT_READ = ("weights", "select")
 
 
 @dataclass(frozen=True)
