@@ -51,7 +51,7 @@ def measured(command: Sequence[str], *, timeout_s: float = 3600, **options: Any)
     where = mounted().v1
     if os.getuid() == 0 and {"memory", "cpuacct"} <= where.keys():
         return _in_groups(command, where, timeout_s, options)
-    return _in_proc(command, timeout_s, options)
+    return in_proc(command, timeout_s, options)
 
 
 def _in_groups(
@@ -113,7 +113,8 @@ def _run(command: Sequence[str], timeout_s: float, options: dict[str, Any]) -> t
         return process.returncode, output
 
 
-def _in_proc(command: Sequence[str], timeout_s: float, options: dict[str, Any]) -> Usage:
+def in_proc(command: Sequence[str], timeout_s: float, options: dict[str, Any]) -> Usage:
+    """Measure by looking at the tree ten times a second: memory is that of processes, without the page cache."""
     seen: dict[int, float] = {}
     peak, stop = [0.0], threading.Event()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from codefit.core.errors import InputError, InputErrors
 from codefit.core.files import read_json
 from codefit.core.recipe import Recipe, load_recipe
 from codefit.core.store import MANIFEST
-from codefit.pipeline import STAGES, RunResult, run_recipe
+from codefit.pipeline import STAGES, RunResult, Sharding, run_recipe
 from codefit.pipeline.run import plan_of
 
 _OUT = click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/RECIPE.")
@@ -25,8 +26,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result a
 
 
 def _go(
-    name: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: bool, as_json: bool
-) -> RunResult:
+    name: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: bool, as_json: bool,
+    sharding: Sharding | None = None,
+) -> RunResult:  # fmt: skip
     recipe = load_recipe(resolve_recipe(name), overrides)
     folder = out or Path("runs") / recipe.name
     with show.Live() as live:
@@ -38,6 +40,7 @@ def _go(
             verbs=frozenset(VERBS),
             until=until,
             fresh=fresh,
+            sharding=sharding,
         )
     _tell(recipe, result, until, as_json)
     return result
@@ -116,11 +119,27 @@ def run(
 @click.argument("recipe")
 @_OUT
 @_SET
+@click.option(
+    "--executor", type=click.Choice(["local", "ray"]), help="Curate over shards, on local processes or Ray."
+)
+@click.option("--jobs", type=click.IntRange(1), help="Workers of the executor; default one per core.")
+@click.option("--shard-rows", type=click.IntRange(1), help="Rows in a shard; default 10,000.")
 @_FRESH
 @_JSON
-def curate(recipe: str, out: Path | None, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> None:
-    """Run RECIPE as far as its curated rows: OUT/data/kept.parquet, funnel.json, card.md."""
-    _go(recipe, out, overrides, "curate", fresh, as_json)
+def curate(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], executor: str | None, jobs: int | None,
+    shard_rows: int | None, fresh: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Run RECIPE as far as its curated rows: OUT/data/kept.parquet, funnel.json, card.md.
+
+    With --executor the rows are worked on in shards, for corpora that do not fit in memory; the files are
+    the same. A running Ray cluster is used where RAY_ADDRESS names one, else Ray is started here.
+    """
+    if not executor and (jobs or shard_rows):
+        raise click.UsageError("--jobs and --shard-rows are for --executor")
+    address = os.environ.get("RAY_ADDRESS")
+    sharding = Sharding(executor, shard_rows, jobs, address) if executor else None
+    _go(recipe, out, overrides, "curate", fresh, as_json, sharding)
 
 
 @click.command()

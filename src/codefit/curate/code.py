@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +13,8 @@ from codefit.core.files import digest
 MAX_SOURCE_CHARS = 200_000
 _BUILTINS = frozenset(dir(builtins))
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+_WITH_DOCSTRING = frozenset((ast.Module, ast.ClassDef, *_FUNCTION))
+_NAMED = frozenset((ast.Name, ast.arg, ast.ClassDef, ast.ExceptHandler, *_FUNCTION))
 _SKIPPED_FIELDS = frozenset(
     {"annotation", "returns", "type_comment", "type_ignores", "decorator_list", "ctx", "kind"}
 )
@@ -101,7 +102,7 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, in_solution: bool) -
         least=least,
         most=None if arguments.vararg else count,
         shape=shape(node),
-        nodes=sum(1 for _ in ast.walk(node)),
+        nodes=_size(node),
         in_solution=in_solution,
     )
 
@@ -111,29 +112,55 @@ def shape(node: ast.AST) -> str:
 
     Built-in names, attributes and imported modules keep their names, so `sum(xs)` and `len(xs)` differ.
     """
-    numbers: dict[str, int] = {}
-    return digest("\x1f".join(_tokens(node, numbers)))
+    tokens: list[str] = []
+    _collect(node, {}, tokens)
+    return digest("\x1f".join(tokens))
 
 
-def _tokens(node: ast.AST, numbers: dict[str, int]) -> Iterator[str]:
-    yield type(node).__name__
-    body_of = isinstance(node, (ast.Module, ast.ClassDef, *_FUNCTION))
-    for name, value in ast.iter_fields(node):
-        if name in _SKIPPED_FIELDS or value is None:
+def _size(node: ast.AST) -> int:
+    """Count the nodes of a tree."""
+    waiting, count = [node], 0
+    while waiting:
+        count += 1
+        for value in vars(waiting.pop()).values():
+            if isinstance(value, ast.AST):
+                waiting.append(value)
+            elif isinstance(value, list):
+                waiting += [item for item in value if isinstance(item, ast.AST)]
+    return count
+
+
+class _ToldFields(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of each kind of node that its shape is made of, looked up once."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        self[kind] = tuple(name for name in kind._fields if name not in _SKIPPED_FIELDS)
+        return self[kind]
+
+
+_TOLD_FIELDS = _ToldFields()
+
+
+def _collect(node: ast.AST, numbers: dict[str, int], tokens: list[str]) -> None:
+    kind = type(node)
+    tokens.append(kind.__name__)
+    for name in _TOLD_FIELDS[kind]:
+        value = getattr(node, name, None)
+        if value is None:
             continue
-        if name == "body" and body_of:
+        tokens.append(name)
+        if name == "body" and kind in _WITH_DOCSTRING:
             value = _without_docstring(value)
-        yield name
-        for item in value if isinstance(value, list) else [value]:
+        for item in value if isinstance(value, list) else (value,):
             if isinstance(item, ast.AST):
-                yield from _tokens(item, numbers)
+                _collect(item, numbers, tokens)
             else:
-                yield _leaf(node, name, item, numbers)
+                tokens.append(_leaf(kind, name, item, numbers))
 
 
-def _leaf(node: ast.AST, field: str, value: object, numbers: dict[str, int]) -> str:
-    own = isinstance(node, (ast.Name, ast.arg, ast.ClassDef, ast.ExceptHandler, *_FUNCTION))
-    if isinstance(value, str) and own and field in ("id", "arg", "name") and value not in _BUILTINS:
+def _leaf(kind: type[ast.AST], field: str, value: object, numbers: dict[str, int]) -> str:
+    named = kind in _NAMED and field in ("id", "arg", "name")
+    if named and isinstance(value, str) and value not in _BUILTINS:
         return f"#{numbers.setdefault(value, len(numbers))}"
     return (
         f"{type(value).__name__}:{value:x}" if isinstance(value, int) else f"{type(value).__name__}:{value!r}"

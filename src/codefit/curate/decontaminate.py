@@ -89,8 +89,9 @@ class Decontaminate:
 
     name = "decontaminate"
 
-    def __init__(self) -> None:
+    def __init__(self, index: TaskIndex | None = None) -> None:
         self.hits: list[Hit] = []
+        self._index = index
 
     def run(self, rows: list[Row], ctx: Context) -> StepResult:
         """Separate the rows from the context's tasks; the hits stay in `hits`."""
@@ -103,6 +104,7 @@ class Decontaminate:
             cache=ctx.cache,
             verified=verified,
             on_progress=ctx.on_progress,
+            index=self._index,
         )
         self.hits = separation.hits
         return StepResult(separation.kept, separation.dropped, {"suites": separation.summary()})
@@ -117,8 +119,9 @@ def decontaminate(
     cache: Path | None = None,
     verified: Iterable[str] = (),
     on_progress: Progress = lambda done, total: None,
+    index: TaskIndex | None = None,
 ) -> Separation:
-    """Separate rows from test tasks.
+    """Separate rows from test tasks; `index` is what `task_index` made of them, for callers with many batches.
 
     `verified` names rows that passed tests of their own: where such a row's function fails a
     task's tests, words alone do not make it a leak. Raises `InputError` if a suite that the
@@ -128,9 +131,7 @@ def decontaminate(
     settings = settings or DecontaminateSettings()
     rows, proven = list(rows), frozenset(verified)
     check_suites(tasks, settings)
-    if settings.execution_match != "off":
-        tasks = with_expected(tasks, need(sandbox, "execution match"))
-    index = TaskIndex(tasks, ngram=settings.ngram, long_ngram=settings.long_ngram)
+    index = index or task_index(tasks, settings, sandbox)
     evidence = [gather(row, index, settings) for row in rows]
     matches: dict[str, dict[int, Match]] = {}
     asked: Callable[[Evidence, int], bool] | None = None
@@ -144,6 +145,15 @@ def decontaminate(
     decider = _Decider(index, settings, matches, asked, proven)
     hits = [hit for e in evidence for hit in decider.hits(e)]
     return _separate(rows, hits)
+
+
+def task_index(
+    tasks: Mapping[str, Sequence[Task]], settings: DecontaminateSettings, sandbox: Sandbox | None
+) -> TaskIndex:
+    """Return the index of the tasks; for execution match their expected values are filled in first."""
+    if settings.execution_match != "off":
+        tasks = with_expected(tasks, need(sandbox, "execution match"))
+    return TaskIndex(tasks, ngram=settings.ngram, long_ngram=settings.long_ngram)
 
 
 def check_suites(tasks: Mapping[str, Sequence[Task]], settings: DecontaminateSettings) -> None:

@@ -33,7 +33,7 @@ from codefit.sandbox import Sandbox
 OnProgress = Callable[[str, int, int], None]
 """(step, done, total)."""
 
-_STEPS: Mapping[str, Callable[[], Step]] = {
+STEPS: Mapping[str, Callable[[], Step]] = {
     "normalise": Normalise,
     "language": Language,
     "syntax": Syntax,
@@ -45,7 +45,7 @@ _STEPS: Mapping[str, Callable[[], Step]] = {
     "quality": Quality,
     "select": Select,
 }
-_SAMPLES = 10
+SAMPLES = 10
 _SAMPLE_CHARS = 600
 _PROVENANCE = (
     "language_confidence",
@@ -105,17 +105,17 @@ def curate(
     counts: list[dict[str, Any]] = []
     for name in settings.steps:
         ctx.on_progress = _reporter(on_progress, name)
-        step = _STEPS[name]()
+        step = STEPS[name]()
         ctx.on_progress(0, len(kept))
         result = step.run(kept, ctx)
-        _account(name, kept, result)
+        account(name, kept, result)
         ctx.on_progress(len(kept), len(kept))
-        counts.append(_count(name, kept, result, seed))
+        counts.append(count_step(name, kept, result, seed))
         kept = result.kept
         dropped += result.dropped
         hits += step.hits if isinstance(step, Decontaminate) else []
-    kept = [_with_provenance(row, ctx) for row in kept]
-    return _write(data, read, kept, dropped, hits, counts, ctx, sources)
+    kept = [with_provenance(row, ctx) for row in kept]
+    return write_results(data, read, kept, dropped, hits, counts, ctx, sources)
 
 
 def _check(
@@ -131,6 +131,13 @@ def _check(
         raise InputError(
             f"two rows have the id '{repeated[0]}'", where="sources", todo="give each source its own name"
         )
+    check_settings(tasks, settings, model_view)
+
+
+def check_settings(
+    tasks: Mapping[str, Sequence[Task]], settings: CurateSettings, model_view: ModelView | None
+) -> None:
+    """Raise `InputError` where a step lacks what it needs: a suite's tasks, or a model to ask."""
     if settings.model_view != "off" and "quality" in settings.steps and model_view is None:
         raise InputError("there is no model to ask", where="curate.model_view", todo="set it to off")
     if "decontaminate" in settings.steps:
@@ -141,14 +148,15 @@ def _reporter(on_progress: OnProgress | None, step: str) -> Callable[[int, int],
     return lambda done, total: on_progress(step, done, total) if on_progress else None
 
 
-def _account(step: str, rows: list[Row], result: StepResult) -> None:
+def account(step: str, rows: list[Row], result: StepResult) -> None:
     """Raise unless kept and dropped rows are together exactly the rows that went in."""
     out = sorted([row.id for row in result.kept] + [d.row_id for d in result.dropped])
     if out != sorted(row.id for row in rows):
         raise CodefitError(f"{len(rows)} rows in, {len(out)} accounted for", where=f"step {step}")
 
 
-def _count(step: str, rows: list[Row], result: StepResult, seed: int) -> dict[str, Any]:
+def count_step(step: str, rows: list[Row], result: StepResult, seed: int) -> dict[str, Any]:
+    """Return a step's part of the funnel: counts by reason and source, its report, sampled rows."""
     source = {row.id: row.source for row in rows}
     into, out = Counter(source.values()), Counter(row.source for row in result.kept)
     reasons = Counter(reason_group(d.reason) for d in result.dropped)
@@ -170,7 +178,7 @@ def _count(step: str, rows: list[Row], result: StepResult, seed: int) -> dict[st
 
 
 def _sample(items: list[Any], key: Callable[[Any], str], step: str, seed: int) -> list[Any]:
-    return sorted(items, key=lambda item: digest("sample", step, str(seed), key(item)))[:_SAMPLES]
+    return sorted(items, key=lambda item: digest("sample", step, str(seed), key(item)))[:SAMPLES]
 
 
 def _shown(row: Row) -> dict[str, Any]:
@@ -199,14 +207,14 @@ def reason_group(reason: str) -> str:
     return reason
 
 
-def _with_provenance(row: Row, ctx: Context) -> Row:
+def with_provenance(row: Row, ctx: Context) -> Row:
     """Return the row with what it passed and its scores beside what its source says of its origin."""
     found: dict[str, Any] = {name: ctx.fact(row.id, name) for name in _PROVENANCE}
     found["passed"] = list(ctx.settings.steps)
     return replace(row, extra=dict(row.extra) | {k: v for k, v in found.items() if v is not None})
 
 
-def _write(
+def write_results(
     data: Path,
     read: list[Row],
     kept: list[Row],
@@ -216,23 +224,15 @@ def _write(
     ctx: Context,
     sources: Sequence[Mapping[str, Any]],
 ) -> FunnelResult:
+    """Write the files of a funnel whose rows are all at hand; funnel.json last."""
     tokens = sum(map(ctx.row_tokens, kept))
     raw, drawn = raw_arm(read), random_arm(read, tokens, ctx)
-    funnel = {
-        "read": len(read),
-        "kept": len(kept),
-        "kept_tokens": tokens,
-        "seed": ctx.seed,
-        "steps": counts,
-        "arms": {
-            "raw_rows": len(raw),
-            "random_rows": len(drawn),
-            "random_tokens": sum(map(ctx.row_tokens, drawn)),
-        },
-        "sources": [dict(s) for s in sources],
-        "suites": {name: len(ctx.tasks[name]) for name in sorted(ctx.tasks)},
-        "settings": ctx.settings.model_dump(mode="json"),
+    arms = {
+        "raw_rows": len(raw),
+        "random_rows": len(drawn),
+        "random_tokens": sum(map(ctx.row_tokens, drawn)),
     }
+    funnel = funnel_record(len(read), len(kept), tokens, counts, arms, ctx, sources)
     write_rows(data / "kept.parquet", kept)
     write_rows(data / "raw.parquet", raw)
     write_rows(data / "random.parquet", drawn)
@@ -243,3 +243,26 @@ def _write(
     write_text(data / "card.md", card_text(card, funnel))
     write_json(data / "funnel.json", funnel)
     return FunnelResult(kept, dropped, hits, funnel, data)
+
+
+def funnel_record(
+    read: int,
+    kept: int,
+    tokens: int,
+    counts: list[dict[str, Any]],
+    arms: Mapping[str, int],
+    ctx: Context,
+    sources: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what funnel.json holds."""
+    return {
+        "read": read,
+        "kept": kept,
+        "kept_tokens": tokens,
+        "seed": ctx.seed,
+        "steps": counts,
+        "arms": dict(arms),
+        "sources": [dict(s) for s in sources],
+        "suites": {name: len(ctx.tasks[name]) for name in sorted(ctx.tasks)},
+        "settings": ctx.settings.model_dump(mode="json"),
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +30,34 @@ if TYPE_CHECKING:
 START = "start"
 
 
+@dataclass(frozen=True, slots=True)
+class Sharding:
+    """That curation goes over shards, and where they are worked on; the result is the same.
+
+    `shard_rows`: None for the default; `jobs`: workers, None for one per core; `address`: a running Ray
+    cluster's, None to start Ray here.
+    """
+
+    executor: str
+    shard_rows: int | None = None
+    jobs: int | None = None
+    address: str | None = None
+
+
 class Context:
     """One run: recipe, folder, and the parts that several stages need."""
 
     def __init__(
-        self, recipe: Recipe, out: Path, cache: Path, listen: Listener, verbs: frozenset[str]
+        self,
+        recipe: Recipe,
+        out: Path,
+        cache: Path,
+        listen: Listener,
+        verbs: frozenset[str],
+        sharding: Sharding | None = None,
     ) -> None:
         self.recipe, self.out, self.cache, self.listen, self.verbs = recipe, out, cache, listen, verbs
+        self.sharding = sharding
         self._closing = ExitStack()
         self._boxes: dict[Runtime, Sandbox] = {}
         self._examples: dict[str, tuple[list[Example], list[Dropped]]] = {}

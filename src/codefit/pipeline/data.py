@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import codefit
 from codefit.core.errors import InputError
-from codefit.core.files import digest, write_json, write_jsonl
+from codefit.core.files import canonical_json, digest, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.seeds import rng
-from codefit.core.types import Row
-from codefit.pipeline.context import Context, source_settings
+from codefit.core.types import Row, Task
+from codefit.pipeline.context import Context, Sharding, source_settings
 from codefit.pipeline.preview import check_parity
 
 CURATED = (
@@ -56,29 +58,24 @@ def _view_settings(context: Context) -> dict[str, Any] | None:
 
 
 def curate_stage(context: Context) -> None:
-    """Read all sources and run the funnel."""
+    """Read all sources and run the funnel, over shards where the caller asked for it."""
     from codefit.curate import curate
 
-    rows: list[Row] = []
-    described: list[dict[str, Any]] = []
-    for source in context.sources:
-        bad: list[InputError] = []
-        rows += source.rows(None if context.recipe.strict else bad.append)
-        described.append({**source.describe(), "skipped": [error.line() for error in bad]})
-        for error in bad[:_SHOWN]:
-            context.listen(Event("curate", f"skipped {error.line()}"))
-        if bad:
-            context.listen(Event("curate", f"skipped {len(bad)} malformed rows of {source.name}"))
+    reading = _Reading(context)
     write_json(context.out / "data" / "planted.json", _planted(context))
+    if context.sharding:
+        _curate_over_shards(context, context.sharding, reading)
+        return
+    rows = list(reading.rows())
     curate(
         rows,
         context.recipe.curate,
         context.out,
-        tasks={suite.info.name: suite.all_tasks for _, suite in context.suites},
+        tasks=_tasks(context),
         sandbox=context.sandbox,
         seed=context.recipe.seed,
         count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
-        sources=described,
+        sources=reading.described,
         model_view=_model_view(context),
         on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
     )
@@ -107,6 +104,70 @@ def _model_view(context: Context) -> Callable[[Sequence[Row]], Mapping[str, Mapp
         )
 
     return view
+
+
+def _tasks(context: Context) -> dict[str, Sequence[Task]]:
+    return {suite.info.name: suite.all_tasks for _, suite in context.suites}
+
+
+class _Reading:
+    """Reads all sources, tells of malformed rows, and remembers what the card says of each source."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.described: list[dict[str, Any]] = []
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows of all sources."""
+        context = self._context
+        self.described.clear()
+        for source in context.sources:
+            bad: list[InputError] = []
+            yield from source.rows(None if context.recipe.strict else bad.append)
+            self.described.append({**source.describe(), "skipped": [error.line() for error in bad]})
+            for error in bad[:_SHOWN]:
+                context.listen(Event("curate", f"skipped {error.line()}"))
+            if bad:
+                context.listen(Event("curate", f"skipped {len(bad)} malformed rows of {source.name}"))
+
+
+def _curate_over_shards(context: Context, sharding: Sharding, reading: _Reading) -> None:
+    from codefit.curate.sharded import SHARD_ROWS, Input, curate_sharded
+    from codefit.scale import open_executor
+
+    recipe = context.recipe
+    runs_programs = "verify" in recipe.curate.steps or (
+        "decontaminate" in recipe.curate.steps and recipe.curate.decontaminate.execution_match != "off"
+    )
+    key = canonical_json([source_settings(context), recipe.strict])
+    executor = open_executor(sharding.executor, jobs=sharding.jobs, address=sharding.address)
+    context.listen(Event("curate", f"over shards, {executor.description}"))
+    try:
+        curate_sharded(
+            Input(digest(key), reading.rows, lambda: reading.described),
+            recipe.curate,
+            context.out,
+            tasks=_tasks(context),
+            executor=executor,
+            code=code_version(),
+            seed=recipe.seed,
+            sandbox=context.sandbox if runs_programs else None,
+            shard_rows=sharding.shard_rows or SHARD_ROWS,
+            model_view=_model_view(context),
+            count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
+            on_progress=lambda step, done, total: context.listen(
+                Event("curate", step, done, total or None, "shards" if total else "rows")
+            ),
+        )
+    finally:
+        executor.close()
+
+
+def code_version() -> str:
+    """Return a hash of codefit's own source files: shards made by other code are made again."""
+    root = Path(codefit.__file__).parent
+    files = sorted(p for p in root.rglob("*") if p.suffix in (".py", ".json") and p.is_file())
+    return digest(*(part for p in files for part in (p.relative_to(root).as_posix(), p.read_bytes())))
 
 
 def _planted(context: Context) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from codefit.core.progress import Event, Listener
 from codefit.core.recipe import Recipe, to_yaml
 from codefit.core.store import Store
 from codefit.pipeline import data, judge, model
-from codefit.pipeline.context import Context
+from codefit.pipeline.context import Context, Sharding
 
 STAGES = ("curate", "format", "plan", "train", "publish", "generate", "execute", "score", "analyse", "report")
 
@@ -56,8 +56,9 @@ def run_recipe(
     verbs: frozenset[str],
     until: str | None = None,
     fresh: bool = False,
+    sharding: Sharding | None = None,
 ) -> RunResult:
-    """Run or resume a recipe in `out`; return what was done.
+    """Run or resume a recipe in `out`; return what was done. `sharding` curates over shards.
 
     Raises `InputError` for a folder of another recipe, `MissingPrerequisite` where no sandbox or
     no torch is to be had, and whatever a stage raises; finished stages stay finished.
@@ -68,7 +69,7 @@ def run_recipe(
         )
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.adopt_recipe(recipe.name, to_yaml(recipe), recipe.identity())
-        context = Context(recipe, out, cache, listen, verbs)
+        context = Context(recipe, out, cache, listen, verbs, sharding)
         ran: list[str] = []
         try:
             for stage in _stages(context):

@@ -74,7 +74,7 @@ def read(run: Path) -> RunFiles:
         recipe=_yaml(run / "recipe.resolved.yaml"),
         manifest=_object(run / "manifest.json"),
         funnel=_object(run / "data" / "funnel.json"),
-        card=_object(run / "data" / "card.json"),
+        card=_card(run / "data" / "card.json"),
         planted=_object(run / "data" / "planted.json"),
         hits=_lines(run / "data" / "hits.jsonl"),
         format=_object(run / "format.json"),
@@ -84,6 +84,12 @@ def read(run: Path) -> RunFiles:
         scores=_scores(run / "scores.json"),
         findings=_object(run / "findings.json"),
     )
+
+
+def _card(path: Path) -> Record | None:
+    """Return the data card; None where the rows were too many for more than counts."""
+    found = _object(path)
+    return None if found is None or found.get("counts_only") else found
 
 
 def _training_folders(run: Path) -> dict[str, Path]:

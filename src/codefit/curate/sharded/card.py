@@ -1,0 +1,67 @@
+"""The data card of rows that are too many to hold: what counts say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+PerSource = Mapping[str, tuple[int, str | None]]
+"""Source -> (rows, licence)."""
+_REASONS = 6
+
+
+def counted_card(funnel: dict[str, Any], read: PerSource, kept: PerSource) -> str:
+    """Return the card as Markdown.
+
+    Not covered: lengths and evidence, which need every kept row at hand.
+    """
+    head = (
+        f"# Data card\n\n{funnel['read']:,} rows read, {funnel['kept']:,} kept ({funnel['kept_tokens']:,} tokens of "
+        f"request and answer, by this run's counter). Seed {funnel['seed']}. Made over shards: counts only, no "
+        "lengths and no topics.\n"
+    )
+    return "\n".join([head, _sources(funnel, read, kept), _steps(funnel), _separation(funnel)])
+
+
+def _sources(funnel: dict[str, Any], read: PerSource, kept: PerSource) -> str:
+    revisions = {source["name"]: source["revision"] for source in funnel["sources"]}
+    rows = []
+    for name, (count, licence) in sorted(read.items()):
+        left = kept.get(name, (0, None))[0]
+        rows.append((name, f"{count:,}", f"{left:,}", licence or "not stated", revisions.get(name, "-")))
+    note = "\nA model tuned on rows whose licence forbids commercial use may be bound by it too.\n"
+    return "## Sources\n\n" + _table(("source", "rows read", "kept", "licence", "revision"), rows) + note
+
+
+def _steps(funnel: dict[str, Any]) -> str:
+    rows = []
+    for step in funnel["steps"]:
+        reasons = "; ".join(f"{name} {count:,}" for name, count in list(step["reasons"].items())[:_REASONS])
+        rows.append(
+            (step["step"], f"{step['in']:,}", f"{step['kept']:,}", f"{step['dropped']:,}", reasons or "-")
+        )
+    return "## Funnel\n\n" + _table(("step", "in", "kept", "dropped", "most frequent reasons"), rows)
+
+
+def _separation(funnel: dict[str, Any]) -> str:
+    step = next((s for s in funnel["steps"] if s["step"] == "decontaminate"), None)
+    if step is None or not funnel["suites"]:
+        return "## Separation from test sets\n\nNot checked.\n"
+    rows = [
+        (
+            suite,
+            f"{tasks:,}",
+            *(f"{found.get(name, 0):,}" for name in ("rows_removed", "tasks_touched", "rows_listed")),
+        )
+        for suite, tasks in funnel["suites"].items()
+        for found in (step["report"]["suites"].get(suite, {}),)
+    ]
+    mode = funnel["settings"]["decontaminate"]["execution_match"]
+    head = ("suite", "tasks", "rows removed", "tasks touched", "rows listed for review")
+    return "## Separation from test sets\n\n" + _table(head, rows) + f"\nExecution match: {mode}.\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
