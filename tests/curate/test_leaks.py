@@ -150,10 +150,13 @@ def test_execution_of_all_pairs_needs_no_similar_words(sandbox: Sandbox) -> None
 def test_generic_primitive_needs_similar_words(sandbox: Sandbox) -> None:
     code = "def tidy(values):\n    result = list(values)\n    result.sort()\n    return [item for item in result]"
     far, near = row("far", "Homework seven", code), row("near", "Sort this list of numbers", code)
-    found = _run([far, near], sandbox, execution_match="all")
+    found = _run([far, near], sandbox, execution_match="all", generic_tasks=3)
     assert [r.id for r in found.kept] == ["far"]
     assert {h.task_id for h in found.hits if h.row_id == "far"} == {"3", "4", "5"}
     assert {h.action for h in found.hits if h.row_id == "far"} == {"listed"}
+    assert {h.reason for h in found.hits if h.row_id == "far"} == {
+        "generic primitive: it does what 3 tasks ask for"
+    }
 
 
 HARD_NEGATIVES = [
@@ -235,13 +238,17 @@ def test_verdicts_survive_and_give_the_same_hits(sandbox: Sandbox, tmp_path: Pat
 
 @pytest.mark.parametrize(
     "mark",
-    ["for item in items", "import groupby", "longest_run = answer"],
+    ["for item in items", "import groupby", "def longest_run(*a)"],
     ids=["expected", "probe", "tests"],
 )
 def test_sandbox_failure_stops_separation_and_is_tried_again(
     sandbox: Sandbox, tmp_path: Path, mark: str
 ) -> None:
     bare = types.Tests("calls", "longest_run", inputs=tuple(i for i, _ in CALLS))
+    if mark.startswith("def"):  # one test is no plain call, so that the tests themselves must be run
+        bare = asserts(
+            "assert longest_run([1, 1, 2]) == 2", "assert longest_run([0] * 9) == 9", name="longest_run"
+        )
     tasks = {"b": [Task("9", "Write a function to measure beads.", "longest_run", bare, reference=RUN)]}
     rows, settings = [row("r", "Homework seven", REWRITTEN)], DecontaminateSettings(execution_match="all")
     broken: Any = GivesOut(sandbox, mark)
