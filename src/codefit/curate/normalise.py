@@ -38,7 +38,7 @@ class Normalise:
     def run(self, rows: list[Row], ctx: Context) -> StepResult:
         """Change every row's texts; drop those without a request or an answer."""
         repairs: Counter[str] = Counter()
-        changed = [_normalise(row, repairs) for row in rows]
+        changed = [normalised(row, repairs) for row in rows]
         rewritten = sum(
             a.response != b.response or a.instruction != b.instruction
             for a, b in zip(rows, changed, strict=True)
@@ -47,14 +47,15 @@ class Normalise:
         return split(
             self.name,
             changed,
-            _reason,
+            emptiness,
             rewritten=rewritten,
             repairs=dict(sorted(repairs.items())),
             licences=dict(sorted(licences.items())),
         )
 
 
-def _normalise(row: Row, repairs: Counter[str]) -> Row:
+def normalised(row: Row, repairs: Counter[str]) -> Row:
+    """Return the row with clean texts; `repairs` counts what was done to its answer."""
     response, done = repaired_answer(row.response)
     repairs.update(done)
     return replace(
@@ -65,7 +66,8 @@ def _normalise(row: Row, repairs: Counter[str]) -> Row:
     )
 
 
-def _reason(row: Row) -> str | None:
+def emptiness(row: Row) -> str | None:
+    """Return what a clean row lacks: a request or an answer; None where it has both."""
     if not row.instruction:
         return "empty request"
     if not row.response and not any(row.solutions):

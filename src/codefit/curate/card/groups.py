@@ -10,6 +10,7 @@ from typing import Any
 from codefit.core.types import Row, Task
 from codefit.curate.code import functions, parse
 from codefit.curate.language import detect
+from codefit.curate.normalise import emptiness, normalised
 from codefit.curate.step import Context
 from codefit.curate.topics import libraries, topics
 
@@ -32,7 +33,7 @@ class About:
 
 def about_row(row: Row, ctx: Context) -> About:
     """Return what is known of a row without running it."""
-    language = str(ctx.fact(row.id, "language") or _language(row))
+    language = str(ctx.fact(row.id, "language") or _language(row, ctx.settings.steps))
     python = language == "python"
     row = replace(row, language=language)
     return About(
@@ -46,7 +47,11 @@ def about_row(row: Row, ctx: Context) -> About:
     )
 
 
-def _language(row: Row) -> str:
+def _language(row: Row, steps: Sequence[str]) -> str:
+    """Return the language of a row on which the step `language` left no note, as that step would."""
+    clean = normalised(row, Counter()) if "normalise" in steps else row
+    if "language" in steps and not emptiness(clean):
+        return detect(clean.response, clean.instruction)[0]
     if not row.response:
         return "no answer"
     return row.language or detect(row.response, row.instruction)[0]

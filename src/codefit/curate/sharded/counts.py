@@ -52,9 +52,9 @@ def _merged_reports(step: str, reports: Sequence[dict[str, Any]]) -> dict[str, A
 
 def _added(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Add up reports of counts, also within objects; a name that some lack counts as 0 there."""
-    names = sorted({name for report in reports for name in report})
     total: dict[str, Any] = {}
-    for name in names:
+    for name in dict.fromkeys(name for report in reports for name in report):
         values = [report[name] for report in reports if name in report]
-        total[name] = _added(values) if isinstance(values[0], dict) else sum(values)
+        nested = isinstance(values[0], dict)
+        total[name] = dict(sorted(_added(values).items())) if nested else sum(values)
     return total
