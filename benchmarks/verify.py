@@ -11,7 +11,8 @@
 4. Planted wrong solutions: single changes of passing solutions that fail a test of the reference.
 5. Kept rows, run again from nothing.
 
-ROWS are files in TACO's columns. WORK keeps what was run, so that a second call goes on where the first was.
+ROWS are files in TACO's columns. WORK keeps each part when it is done, and what the reference ran; a second call
+goes on where the first was, and an empty WORK measures all anew.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from codefit.core.curation import CurateSettings, VerifySettings
 from codefit.core.types import Row, Tests
 from codefit.curate.normalise import Normalise
 from codefit.curate.rounds import attempts
+from codefit.curate.rows_io import write_rows
 from codefit.curate.runner import Judgement, Verdicts, run_trials
 from codefit.curate.step import Context
 from codefit.curate.verify import Verify, verify_rows
@@ -44,6 +46,10 @@ from measure import machine
 from mutants import mutants
 from plain_runs import Case, Result, first_failure
 
+READ = {
+    "fn/65#0": "gives lists in the order of a set of texts, which is another in every process; the sandbox fixes it",
+}
+"""Differences that were read by a person, by row (without its file) and solution."""
 SOLUTIONS, PLANTED, PER_ROW = 6, 600, 2
 _TOLERANCE = re.compile(
     r"(?:relative|absolute)\W+(?:\w+\W+){0,3}(?:error|inaccuracy)|within 10|differs from the correct", re.I
@@ -121,24 +127,34 @@ def referred(
     return {key: known[key] for key in cases}
 
 
-def ours(rows: list[Row], sandbox: Sandbox, work: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Return (row#solution -> verdict line, seconds) of `codefit verify`, and of the step as in the funnel."""
+def part(work: Path, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return a part's result, from the file that an earlier call left or made now."""
+    path = work / f"{name}.json"
+    if not path.exists():
+        path.write_text(json.dumps(make(), indent=1), encoding="utf-8")
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
+def ours(rows: list[Row], sandbox: Sandbox, work: Path) -> dict[str, Any]:
+    """Return the seconds of `codefit verify`, first and again; its verdicts stand in `work/verify`."""
     settings = VerifySettings(max_solutions=SOLUTIONS, max_tests=1_000_000)
     out = fresh(work / "verify")
     _, first = timed(lambda: verify_rows(rows, sandbox, out, settings=settings))
     _, again = timed(lambda: verify_rows(rows, sandbox, out, settings=settings))
-    found = {f"{v['row_id']}#{v['solution']}": v for v in lines_of(out / "verdicts.jsonl")}
-    seconds = {"verify_command": first, "verify_command_again": again}
-    return found, seconds
+    cpu = sum(e["seconds"] for e in lines_of(out / "cache" / "verdicts.jsonl"))
+    return {"first": first | {"programs_cpu_s": round(cpu, 1)}, "again": again}
 
 
-def funnel_step(rows: list[Row], sandbox: Sandbox, work: Path) -> tuple[dict[str, Any], list[Row]]:
+def funnel_step(rows: list[Row], sandbox: Sandbox, work: Path) -> dict[str, Any]:
     """Run the step of the funnel with its defaults, twice, and what it kept once more from nothing."""
     out = fresh(work / "step")
     context = Context(CurateSettings(), {}, sandbox, 0, out)
     result, first = timed(lambda: Verify().run(rows, context))
     same, again = timed(lambda: Verify().run(rows, Context(CurateSettings(), {}, sandbox, 0, out)))
     assert same.kept == result.kept
+    cpu = sum(e["seconds"] for e in lines_of(out / "verdicts.jsonl"))
+    write_rows(out / "kept.parquet", result.kept)
     solo = [replace(row, solutions=()) for row in result.kept]
     settings = VerifySettings(runs=2, solutions="first")
     verify_rows(solo, sandbox, fresh(work / "kept"), settings=settings)
@@ -156,14 +172,14 @@ def funnel_step(rows: list[Row], sandbox: Sandbox, work: Path) -> tuple[dict[str
         "kept": len(result.kept),
         "dropped": dict(reasons.most_common()),
         "checkers": result.report["checkers"],
-        "seconds": first,
+        "seconds": first | {"programs_cpu_s": round(cpu, 1)},
         "seconds_again": again,
         "kept_rows_run_twice_again": {"rows": len(solo), "outcomes": dict(outcomes)},
         "stdin_rows": programs,
         "stdin_rows_verified": proven + converted,
         "rewritten_as_functions": converted,
         "could_be_rewritten": possible,
-    }, result.kept
+    }
 
 
 def agreement(
@@ -175,7 +191,7 @@ def agreement(
         passed, reference = verdict["outcome"] == "passed", plain[key]
         if passed == (reference is None):
             continue
-        reason = _reason(verdict, reference)
+        reason = READ.get(key.partition("/")[2]) or _reason(verdict, reference)
         differences.append(
             {
                 "row": key,
@@ -285,16 +301,19 @@ def _within(row: Row, freedom: str) -> Callable[[str], str]:
 
 
 _FREE_STDIN = """
-import contextlib, io, re
-printed = io.StringIO()
-with contextlib.redirect_stdout(printed):
-    try:
-        exec(compile({source!r}, "solution.py", "exec"), {{"__name__": "__main__"}})
-    except SystemExit:
-        pass
+import os, re, sys, tempfile
+screen, printed = os.dup(1), tempfile.TemporaryFile()
+os.dup2(printed.fileno(), 1)
+try:
+    exec(compile({source!r}, "solution.py", "exec"), {{"__name__": "__main__"}})
+except SystemExit:
+    pass
+sys.stdout.flush()
+os.dup2(screen, 1)
+printed.seek(0)
 def changed(match):
     return repr(float(match[0]) {moved})
-print({shown})
+os.write(1, re.sub(r'(?<![\\w.])-?\\d+\\.\\d+(?![\\w.])', changed, printed.read().decode()).encode())
 """
 _FREE_CALL = """
 {source}
@@ -325,8 +344,7 @@ def freed(row: Row, source: str, freedom: str) -> str:
     power = re.search(r"10\s*\^?\s*\{?\s*-\s*(\d{1,2})\b|1e-(\d)", row.instruction)
     moved = f"+ {10.0 ** -int(power[1] or power[2]) / 4 if power else 1e-10}"
     if row.tests.kind == "stdin":
-        shown = r"re.sub(r'(?<![\w.])-?\d+\.\d+(?![\w.])', changed, printed.getvalue()), end=''"
-        return _FREE_STDIN.format(source=source, moved=moved, shown=shown)
+        return _FREE_STDIN.format(source=source, moved=moved)
     plain = (row.tests.entry_point or "").rpartition(".")[2]
     change = f"value {moved} if isinstance(value, float) else value"
     if freedom == "order":
@@ -351,8 +369,9 @@ def judge(pairs: list[tuple[Row, str]], sandbox: Sandbox) -> list[Judgement]:
     return best
 
 
-def planted(rows: list[Row], kept: list[Row], sandbox: Sandbox, work: Path, jobs: int) -> dict[str, Any]:
+def planted(rows: list[Row], sandbox: Sandbox, work: Path, jobs: int) -> dict[str, Any]:
     """Plant wrong solutions and count those that verification does not accept."""
+    kept = list(open_source({"kind": "parquet", "path": work / "step" / "kept.parquet"}).rows(None))
     by_id = {row.id: row for row in rows}
     cases: dict[str, Case] = {}
     programs: dict[str, tuple[Row, str, str]] = {}
@@ -404,31 +423,34 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     rows = read_rows(options.rows)
+    work = options.work
     with Sandbox(jobs=options.jobs) as sandbox:
-        found, seconds = ours(rows, sandbox, options.work)
-        step, kept = funnel_step(rows, sandbox, options.work)
+        seconds = part(work, "command", lambda: ours(rows, sandbox, work))
+        found = {f"{v['row_id']}#{v['solution']}": v for v in lines_of(work / "verify" / "verdicts.jsonl")}
+        step = part(work, "funnel_step", lambda: funnel_step(rows, sandbox, work))
         cases = {
             f"{row.id}#{i}": case_of(source, row.tests)
             for row in rows
             if row.tests
             for i, source in enumerate((row.solutions or (row.response,))[:SOLUTIONS])
         }
-        plain, spent = timed(lambda: referred(cases, options.work / "plain.jsonl", options.jobs))
+        plain, spent = timed(lambda: referred(cases, work / "plain.jsonl", options.jobs))
+        by_id = {row.id: row for row in rows}
         results = {
             "machine": machine() | {"isolation": sandbox.description},
             "bubblewrap": subprocess.run(
                 ["bwrap", "--version"], capture_output=True, text=True
             ).stdout.strip(),
-            "seconds": seconds,
-            "seconds_of_the_reference": spent,
-            "step": step,
-            "agreement": agreement({row.id: row for row in rows}, found, plain),
-            "false_rejections": false_rejections(rows, found, sandbox),
-            "planted_wrong": planted(rows, kept, sandbox, options.work, options.jobs),
+            "codefit_verify_6_solutions": seconds,
+            "funnel_step": step,
+            "seconds_of_the_reference": part(work, "reference", lambda: spent),
+            "agreement": part(work, "agreement", lambda: agreement(by_id, found, plain)),
+            "false_rejections": part(work, "rejections", lambda: false_rejections(rows, found, sandbox)),
+            "planted_wrong": part(work, "planted", lambda: planted(rows, sandbox, work, options.jobs)),
         }
     options.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     shown = results["agreement"] | {"differences": None}
-    print(json.dumps({"agreement": shown, "seconds": seconds, "step": step}, indent=1))
+    print(json.dumps(results | {"agreement": shown}, indent=1))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_a_run_counts_malformed_rows_in_the_funnel(cli: Cli, tmp_path: Path) -> 
         ("missing.jsonl", None, "no such file"),
         ("empty.jsonl", b"", "no records"),
         ("rows.parquet", b"PAR1 this is no parquet file PAR1", "parquet"),
-        ("cut.jsonl.gz", gzip.compress(b'{"instruction": "a", "output": "b"}\n' * 5000)[:50], "damaged"),
+        ("cut.jsonl.gz", gzip.compress(b'{"instruction": "a", "output": "b"}\n' * 5000, mtime=0)[:50], "damaged"),
         ("bytes.jsonl", b"\xff\xfe\x00\x01\n", "not utf-8"),
     ],
 )  # fmt: skip
