@@ -33,7 +33,7 @@ class About:
 
 def about_row(row: Row, ctx: Context) -> About:
     """Return what is known of a row without running it."""
-    language = str(ctx.fact(row.id, "language") or _language(row, ctx.settings.steps))
+    language = row.language or str(ctx.fact(row.id, "language") or _language(row, ctx.settings.steps))
     python = language == "python"
     row = replace(row, language=language)
     return About(
@@ -52,9 +52,7 @@ def _language(row: Row, steps: Sequence[str]) -> str:
     clean = normalised(row, Counter()) if "normalise" in steps else row
     if "language" in steps and not emptiness(clean):
         return detect(clean.response, clean.instruction)[0]
-    if not row.response:
-        return "no answer"
-    return row.language or detect(row.response, row.instruction)[0]
+    return detect(row.response, row.instruction)[0] if row.response else "no answer"
 
 
 def _form(row: Row, python: bool) -> str:

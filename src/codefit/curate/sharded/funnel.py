@@ -34,7 +34,17 @@ from codefit.curate.sharded.groups import COPIES, KEYS, LOSERS, find_copies, nam
 from codefit.curate.sharded.job import write_job
 from codefit.curate.sharded.near import near_losers
 from codefit.curate.sharded.rowwise import HITS, ROW_WISE, map_rows
-from codefit.curate.sharded.shards import DROPPED, ROWS, Input, described, read_shard, split, write_shard
+from codefit.curate.sharded.shards import (
+    DROPPED,
+    ROWS,
+    Input,
+    described,
+    read_shard,
+    read_verdicts,
+    split,
+    write_shard,
+    write_verdicts,
+)
 from codefit.curate.step import Context, ModelView, estimate_tokens
 from codefit.sandbox import Sandbox
 from codefit.scale import Done, Executor, Piece, Runner
@@ -220,6 +230,7 @@ def _finish(
     rows = [with_provenance(row, ctx) for row in rows]
     write_shard(work / ROWS, rows, [ctx.facts.get(row.id, {}) for row in rows])
     write_dropped(work / DROPPED, dropped)
+    write_verdicts(work, {d.row_id: ctx.fact(d.row_id, "verdict") for d in dropped})
     write_jsonl(work / HITS, (hit.record() for hit in hits))
     state.shards = [work / ROWS]
     state.hits.append(work / HITS)
@@ -233,6 +244,8 @@ def _write_small(
     pairs = [read_shard(path) for path in state.shards]
     kept = [row for part, _ in pairs for row in part]
     ctx.facts = {row.id: facts for part, noted in pairs for row, facts in zip(part, noted, strict=True)}
+    for folder in dict.fromkeys(path.parent for _, paths in state.dropped for path in paths):
+        ctx.facts |= read_verdicts(folder)
     dropped = [
         entry
         for step, paths in state.dropped

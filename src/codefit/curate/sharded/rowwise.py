@@ -19,7 +19,15 @@ from codefit.curate.rows_io import write_dropped, write_tables
 from codefit.curate.sharded.groups import KEYS, read_losers, write_keys
 from codefit.curate.sharded.job import Job, read_job
 from codefit.curate.sharded.ranks import Prefix
-from codefit.curate.sharded.shards import DROPPED, FACTS, ROWS, SHARD_SCHEMA, read_shard, write_shard
+from codefit.curate.sharded.shards import (
+    DROPPED,
+    FACTS,
+    ROWS,
+    SHARD_SCHEMA,
+    read_shard,
+    write_shard,
+    write_verdicts,
+)
 from codefit.curate.step import Context, StepResult
 from codefit.scale.pieces import Piece
 
@@ -66,6 +74,7 @@ def map_rows(piece: Piece) -> Mapping[str, Any]:
         kept = [with_provenance(row, shard.ctx) for row in kept]
     write_shard(piece.file(ROWS), kept, [known.get(row.id, {}) for row in kept])
     write_dropped(piece.file(DROPPED), shard.dropped)
+    write_verdicts(piece.folder, {d.row_id: shard.ctx.fact(d.row_id, "verdict") for d in shard.dropped})
     write_jsonl(piece.file(HITS), (hit.record() for hit in shard.hits))
     samples: list[Prefix] = []
     if options["emit"]:
@@ -80,6 +89,8 @@ def _map_columns(piece: Piece, job: Job) -> Mapping[str, Any]:
     texts = (table[name].to_pylist() for name in ("id", "source", "instruction", "response"))
     rows = [Row(*fields) for fields in zip(*texts, strict=True)]
     shard = _Shard(rows, job.context([], [], piece.folder))
+    gone: set[str] = set()
+    facts = zip(table["id"].to_pylist(), table[FACTS].to_pylist(), strict=True)
     if options["drop"]:
         shard.take(options["drop"], _without(rows, piece))
         gone = {entry.row_id for entry in shard.dropped}
@@ -92,6 +103,7 @@ def _map_columns(piece: Piece, job: Job) -> Mapping[str, Any]:
         table = table.set_column(table.column_names.index("extra"), "extra", pa.array(extra, pa.string()))
     write_tables(piece.file(ROWS), SHARD_SCHEMA, [table])
     write_dropped(piece.file(DROPPED), shard.dropped)
+    write_verdicts(piece.folder, {i: load(text).get("verdict") for i, text in facts if i in gone})
     write_jsonl(piece.file(HITS), [])
     return {"rows": table.num_rows, "counts": shard.counts, "quantiles": []}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from codefit.core.errors import InputError
-from codefit.core.files import atomic_path, digest
+from codefit.core.files import atomic_path, digest, read_jsonl, write_jsonl
 from codefit.core.rows import record_of, row_of
 from codefit.core.types import Row
 from codefit.core.values import dump, load
@@ -23,6 +23,7 @@ from codefit.scale.shuffle import Keys
 
 ROWS, DROPPED = "rows.parquet", "dropped.parquet"
 FACTS = "facts"
+VERDICTS = "verdicts.jsonl"
 SHARD_SCHEMA = SCHEMA.append(pa.field(FACTS, pa.string()))
 _BATCH_ROWS = 2_000
 _NO_FACTS = dump({})
@@ -49,6 +50,16 @@ def write_shard(path: Path, rows: Iterable[Row], facts: Iterable[dict[str, Any]]
             for record in batch:
                 record[FACTS] = next(noted)
             writer.write_table(pa.Table.from_pylist(batch, SHARD_SCHEMA))
+
+
+def write_verdicts(folder: Path, verdicts: Mapping[str, Any]) -> None:
+    """Write what `verify` found of rows that were dropped later on: the data card counts them."""
+    write_jsonl(folder / VERDICTS, ({"row_id": i, "verdict": v} for i, v in verdicts.items() if v))
+
+
+def read_verdicts(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return row id -> facts, as far as `write_verdicts` kept them."""
+    return {line["row_id"]: {"verdict": line["verdict"]} for _, line in read_jsonl(folder / VERDICTS)}
 
 
 def read_shard(path: Path, kept: Sequence[int] | None = None) -> tuple[list[Row], list[dict[str, Any]]]:
