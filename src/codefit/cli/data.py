@@ -91,7 +91,7 @@ def _told(live: Listener, stage: str) -> Any:
     "--against", multiple=True, required=True, metavar="SUITE[=FILE]", help="Test set; may be given again."
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--execution", type=click.Choice(["off", "candidates", "all"]), default="candidates",
+@click.option("--execution", type=click.Choice(["off", "candidates", "all"]), default="all",
               show_default=True, help="Run rows' functions on the tasks' tests.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse malformed rows instead of counting them.")
 @click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores.")

@@ -46,6 +46,8 @@ def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
 
 
 def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> Agreement:
+    if _empty(expected) and (kind == CHANGED or not str(value).strip()):
+        return Agreement.LOOSE
     if kind == PRINTED:
         return Agreement.LOOSE if isinstance(value, str) and _printed(expected, value) else Agreement.OTHER
     if json_equal(list(arguments), list(value)):
@@ -55,6 +57,10 @@ def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]
         for before, after in zip(arguments, value, strict=False)
     )
     return Agreement.LOOSE if changed else Agreement.OTHER
+
+
+def _empty(value: Any) -> bool:
+    return isinstance(value, str | list | tuple | dict | set | frozenset) and not value
 
 
 def _loose(expected: Any, got: Any) -> bool:

@@ -11,11 +11,11 @@ from codefit.core.curation import DecontaminateSettings
 from codefit.curate.leaks.execute import Match
 from codefit.curate.leaks.index import TaskIndex
 
-_SAME = 0.97
+_SAME, _SUPPORTED_SHARE = 0.97, 0.4
 _LEAST_VARIED = 8
 _FEW_VALUES = 6
-_SMALL_NODES, _LEAST_SHARE, _SHARE_PER_NODE = 32, 0.5, 0.008
-_CHANGED_NODES = 45
+_FEW_VALUES_SHARE, _SMALL_SHARE, _LEAST_SHARE = 0.92, 0.97, 0.5
+_SMALL_NODES, _CHANGED_NODES = 20, 45
 _EVERYWHERE = 8
 _TRIVIAL_SUPPORT, _GENERIC_SUPPORT, _EVERYWHERE_SUPPORT = 0.5, 0.43, 0.6
 
@@ -31,8 +31,8 @@ def doubt(match: Match, near: float, others: int, settings: DecontaminateSetting
 
     `near` is the similarity of the two requests, `others` the number of tasks that the row's program does
     (`rivals`). A sort passes the tests of every sorting algorithm, and a small function that says yes or no
-    passes three asserts by accident: such rows are leaks only where the requests are alike too. The larger a
-    program and the more different values it gives, the less agreement on other inputs is asked for.
+    passes three asserts by accident: such rows are leaks only where the requests are alike too. A program that
+    gives many different values may disagree on more of the other inputs, of which some are no valid ones.
     """
     if others >= settings.generic_tasks:
         support = _GENERIC_SUPPORT if others < _EVERYWHERE else _EVERYWHERE_SUPPORT
@@ -43,13 +43,14 @@ def doubt(match: Match, near: float, others: int, settings: DecontaminateSetting
         if near >= _TRIVIAL_SUPPORT and match.natural:
             return None
         return "generic primitive: the task mostly gives back what it gets"
-    if near >= settings.support:
-        return None if match.share >= _LEAST_SHARE else _differs(match)
-    if match.varied < _LEAST_VARIED and match.callable.nodes < _SMALL_NODES:
+    tiny = match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2)
+    if near >= (_TRIVIAL_SUPPORT if tiny else settings.support):
+        return None if match.share >= _SUPPORTED_SHARE else _differs(match)
+    if match.varied < _LEAST_VARIED and (tiny or match.share < _SAME):
         return "by accident, perhaps: the task's reference takes too few other inputs to tell"
-    if near >= _near_support(settings) and match.share >= _SAME and match.natural:
+    if near >= _near_support(settings) and match.share >= _SAME and match.natural and match.distinct > 1:
         return None
-    if match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2):
+    if tiny:
         return f"generic primitive: {match.callable.nodes} syntax nodes"
     if not match.natural and match.callable.nodes < _CHANGED_NODES:
         return f"generic primitive: with its arguments {match.shape}"
@@ -62,8 +63,8 @@ def _near_support(settings: DecontaminateSettings) -> float:
 
 def _needed_share(match: Match) -> float:
     if match.distinct < _FEW_VALUES:
-        return _SAME
-    return max(_LEAST_SHARE, _SAME - _SHARE_PER_NODE * max(0, match.callable.nodes - _SMALL_NODES))
+        return _FEW_VALUES_SHARE
+    return _LEAST_SHARE if match.callable.nodes >= _SMALL_NODES else _SMALL_SHARE
 
 
 def _differs(match: Match) -> str:
