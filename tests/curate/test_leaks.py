@@ -10,8 +10,7 @@ import pytest
 from codefit.core import types
 from codefit.core.errors import CodefitError, InputError, MissingPrerequisite
 from codefit.core.types import Row, Task
-from codefit.curate import DecontaminateSettings, decontaminate
-from codefit.curate.calls import alike
+from codefit.curate import DecontaminateSettings, decontaminate, review
 from codefit.curate.code import functions
 from codefit.curate.leaks.words import altered, opposed, request
 from codefit.sandbox import Sandbox
@@ -159,6 +158,18 @@ def test_generic_primitive_needs_similar_words(sandbox: Sandbox) -> None:
     }
 
 
+def test_a_suspected_paraphrase_without_a_program_is_listed_with_both_texts() -> None:
+    asked = "Report the length of the longest streak of equal neighbours in a list of beads"
+    suspect = row("r", asked, "function streak(beads) { return 0 }", language="javascript")
+    found = _run([suspect])
+    assert [r.id for r in found.kept] == ["r"]
+    (line,) = review(found.kept, TASKS, found.hits)
+    assert (line["task_id"], line["method"], line["action"]) == ("1", "fuzzy_prompt", "listed")
+    assert line["reason"] == "suspected paraphrase"
+    assert (line["instruction"], line["prompt"]) == (asked, TASKS["bench"][0].prompt)
+    assert not _run([suspect], suspect=0.99).hits
+
+
 HARD_NEGATIVES = [
     row(
         "n1",
@@ -303,21 +314,3 @@ def test_shape_ignores_own_names_and_docstrings_but_not_operations() -> None:
     assert of("def f(a):\n    return sorted(a, reverse=True)") != of(
         "def f(a):\n    return sorted(a, key=True)"
     )
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        (1, 2.5, True),
-        (1, "1", False),
-        ([1], (2, 3), True),
-        ([1], ["a"], False),
-        ([], [{"a": 1}], True),
-        ([[1]], [[None]], True),
-        ({1}, [1], False),
-        (b"a", "a", False),
-    ],
-)
-def test_values_are_alike_by_kind(a: object, b: object, expected: bool) -> None:
-    assert alike(a, b) is expected
-    assert alike(b, a) is expected

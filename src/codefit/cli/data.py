@@ -105,8 +105,11 @@ def decontaminate(
     jobs: int | None,
     as_json: bool,
 ) -> None:
-    """Find ROWS (JSONL or Parquet) that give away a test set: hits.jsonl, kept.parquet, dropped.parquet."""
-    from codefit.curate import DecontaminateSettings, write_rows
+    """Find ROWS (JSONL or Parquet) that give away a test set.
+
+    Writes hits.jsonl, kept.parquet, dropped.parquet, and review.jsonl: what a person should look at.
+    """
+    from codefit.curate import DecontaminateSettings, review, write_rows
     from codefit.curate import decontaminate as separate
     from codefit.curate.rows_io import write_dropped
     from codefit.sandbox import Sandbox
@@ -127,6 +130,8 @@ def decontaminate(
     write_rows(out / "kept.parquet", found.kept)
     write_dropped(out / "dropped.parquet", found.dropped)
     write_jsonl(out / "hits.jsonl", (hit.record() for hit in found.hits))
+    listed = list(review(found.kept, suites, found.hits))
+    write_jsonl(out / "review.jsonl", listed)
     summary = {"read": len(loaded), "kept": len(found.kept), "dropped": len(found.dropped), "hits": len(found.hits),
                "malformed": bad, "suites": found.summary(), "out": str(out)}  # fmt: skip
     write_json(out / "summary.json", summary)
@@ -138,6 +143,7 @@ def decontaminate(
     click.echo(
         f"{len(loaded)} rows: {len(found.dropped)} give away a task and were dropped, {len(found.kept)} kept"
     )
+    click.echo(f"For a person to look at: {len(listed)} doubtful pairs in {out / 'review.jsonl'}")
     click.echo(f"Results: {out / 'hits.jsonl'}")
 
 

@@ -83,6 +83,12 @@ class DecontaminateSettings(Settings):
         0.6, ge=0, le=1, description="Share of the task's words (by weight) that copied text must come with."
     )
     fuzzy: float = Field(0.85, gt=0, le=1, description="Prompt similarity that is a leak by itself.")
+    suspect: float = Field(
+        0.6,
+        gt=0,
+        le=1,
+        description="Prompt similarity from which a row whose program says nothing is listed for a person.",
+    )
     support: float = Field(
         0.35,
         ge=0,

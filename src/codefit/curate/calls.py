@@ -13,13 +13,6 @@ from codefit.core.values import dump
 from codefit.curate.code import parse
 
 _LONG_CHARS = 400
-_KINDS: tuple[tuple[type, ...], ...] = (
-    (bool, int, float, complex),
-    (str,),
-    (list, tuple),
-    (dict,),
-    (set, frozenset),
-)
 
 Call = tuple[tuple[Any, ...], Any]
 """(arguments, expected value)."""
@@ -113,19 +106,3 @@ def contradict(a: Mapping[str, str], b: Mapping[str, str]) -> bool:
 def telling(calls: Sequence[Call], count: int) -> list[Call]:
     """Return the `count` calls with the longest arguments: empty and small ones fit many functions."""
     return sorted(calls, key=lambda call: -min(len(repr(call[0])), _LONG_CHARS))[:count]
-
-
-def alike(a: Any, b: Any) -> bool:
-    """Return True if two plain values are of one kind: number, text, list of such (by the first), dict, set.
-
-    None and empty lists are of every kind of their place: they say too little.
-    """
-    if a is None or b is None:
-        return True
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return not a or not b or alike(a[0], b[0])
-    return _kind(a) == _kind(b)
-
-
-def _kind(value: Any) -> int:
-    return next((i for i, kinds in enumerate(_KINDS) if isinstance(value, kinds)), -1)

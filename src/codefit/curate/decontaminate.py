@@ -12,7 +12,7 @@ tests are not plain calls, where only words and names can speak.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from codefit.curate.leaks.expected import with_expected
 from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.leaks.policy import doubt, rivals
 from codefit.curate.leaks.signals import Evidence, gather
+from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import need
 from codefit.curate.step import Context, Progress, StepResult
 from codefit.sandbox import Sandbox
 
+_SUSPECTED = 3
 METHODS = ("exact_prompt", "asserts", "code", "execution", "ngram", "entry_point", "fuzzy_prompt")
 """Strongest first: a dropped row's reason names the first that hit."""
 
@@ -82,6 +84,19 @@ class Separation:
                 ),
             }
         return suites
+
+
+def review(
+    rows: Iterable[Row], tasks: Mapping[str, Sequence[Task]], hits: Iterable[Hit]
+) -> Iterator[dict[str, Any]]:
+    """Yield what a person needs to decide on each listed hit of the rows: the hit with both texts."""
+    kept = {row.id: row for row in rows}
+    prompts = {(suite, task.task_id): task.prompt for suite, members in tasks.items() for task in members}
+    for hit in hits:
+        row = kept.get(hit.row_id)
+        if row is not None and hit.action == "listed":
+            texts = {"instruction": row.instruction, "response": row.response}
+            yield hit.record() | texts | {"prompt": prompts[hit.suite, hit.task_id]}
 
 
 class Decontaminate:
@@ -207,12 +222,23 @@ class _Decider:
             why = doubt(match, evidence.near(i), others, self.settings)
             action = "listed" if why else "removed"
             found[i]["execution"] = (round(match.share, 3), action, why or "")
+        for i in self._suspected(evidence, found):
+            found[i]["fuzzy_prompt"] = (round(evidence.near(i), 3), "listed", "suspected paraphrase")
         return [
             Hit(row_id, target.suite, target.task.task_id, method, *what)
             for i in sorted(found)
             for target in (self.index.targets[i],)
             for method, what in sorted(found[i].items(), key=lambda kv: METHODS.index(kv[0]))
         ]
+
+    def _suspected(self, evidence: Evidence, found: Mapping[int, Any]) -> list[int]:
+        """Return the tasks with the most similar requests, where no program can say whether it is the same one."""
+        near = [
+            i for i, score in evidence.similar.items() if score >= self.settings.suspect and i not in found
+        ]
+        near = [i for i in near if not opposed(evidence.request, self.index.targets[i].request)]
+        open_ones = [i for i in near if self.asked is None or not self.asked(evidence, i)]
+        return sorted(open_ones, key=lambda i: (-evidence.near(i), i))[:_SUSPECTED]
 
     def _worded(self, evidence: Evidence, i: int, method: str) -> tuple[str, str]:
         """A verified row that behaves differently is not a leak for having similar words."""
