@@ -81,6 +81,14 @@ def _suites(against: tuple[str, ...], strict: bool) -> dict[str, tuple[Task, ...
     return found
 
 
+def _encoder(folder: Path | None) -> Any:
+    if folder is None:
+        return None
+    from codefit.models.embed import Encoder
+
+    return Encoder(folder)
+
+
 def _told(live: Listener, stage: str) -> Any:
     return lambda done, total: live(Event(stage, "", done, total, "programs"))
 
@@ -93,6 +101,8 @@ def _told(live: Listener, stage: str) -> Any:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--execution", type=click.Choice(["off", "candidates", "all"]), default="all",
               show_default=True, help="Run rows' functions on the tasks' tests.")  # fmt: skip
+@click.option("--embedding", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Encoder for neighbours by meaning (transformers layout); default none.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse malformed rows instead of counting them.")
 @click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores.")
 @_JSON
@@ -101,6 +111,7 @@ def decontaminate(
     against: tuple[str, ...],
     out: Path,
     execution: str,
+    embedding: Path | None,
     strict: bool,
     jobs: int | None,
     as_json: bool,
@@ -115,6 +126,7 @@ def decontaminate(
     from codefit.sandbox import Sandbox
 
     bad: list[str] = []
+    embed = _encoder(embedding)
     loaded, suites = _read_rows(rows, strict, bad), _suites(against, strict)
     settings = DecontaminateSettings.model_validate({"execution_match": execution, "against": tuple(suites)})
     if any(
@@ -125,7 +137,7 @@ def decontaminate(
         )
     with show.Live() as live, Sandbox(jobs=jobs or os.cpu_count() or 1) as sandbox:
         live(Event("sandbox", sandbox.description, finished=True))
-        found = separate(loaded, suites, settings=settings, sandbox=sandbox, cache=out / "cache",
+        found = separate(loaded, suites, settings=settings, sandbox=sandbox, cache=out / "cache", embed=embed,
                          on_progress=_told(live, "decontaminate"))  # fmt: skip
     write_rows(out / "kept.parquet", found.kept)
     write_dropped(out / "dropped.parquet", found.dropped)

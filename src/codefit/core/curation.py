@@ -83,6 +83,12 @@ class DecontaminateSettings(Settings):
         0.6, ge=0, le=1, description="Share of the task's words (by weight) that copied text must come with."
     )
     fuzzy: float = Field(0.85, gt=0, le=1, description="Prompt similarity that is a leak by itself.")
+    embedding: str | None = Field(
+        None, description="Folder of an encoder, for neighbours by meaning; empty = none."
+    )
+    embedding_near: float = Field(
+        0.85, gt=0, le=1, description="Cosine of embeddings that is a leak by itself; from 0.1 below, listed."
+    )
     suspect: float = Field(
         0.6,
         gt=0,

@@ -24,15 +24,25 @@ from codefit.curate.calls import contradict
 from codefit.curate.leaks.execute import ExecutionMatch, Match
 from codefit.curate.leaks.expected import with_expected
 from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.leaks.neighbours import add_neighbours
 from codefit.curate.leaks.policy import doubt, rivals
 from codefit.curate.leaks.signals import Evidence, gather
 from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import need
-from codefit.curate.step import Context, Progress, StepResult
+from codefit.curate.step import Context, Embed, Progress, StepResult
 from codefit.sandbox import Sandbox
 
 _SUSPECTED = 3
-METHODS = ("exact_prompt", "asserts", "code", "execution", "ngram", "entry_point", "fuzzy_prompt")
+METHODS = (
+    "exact_prompt",
+    "asserts",
+    "code",
+    "execution",
+    "ngram",
+    "entry_point",
+    "fuzzy_prompt",
+    "embedding",
+)
 """Strongest first: a dropped row's reason names the first that hit."""
 
 
@@ -120,6 +130,7 @@ class Decontaminate:
             verified=verified,
             on_progress=ctx.on_progress,
             index=self._index,
+            embed=ctx.embed,
         )
         self.hits = separation.hits
         return StepResult(separation.kept, separation.dropped, {"suites": separation.summary()})
@@ -135,9 +146,11 @@ def decontaminate(
     verified: Iterable[str] = (),
     on_progress: Progress = lambda done, total: None,
     index: TaskIndex | None = None,
+    embed: Embed | None = None,
 ) -> Separation:
     """Separate rows from test tasks; `index` is what `task_index` made of them, for callers with many batches.
 
+    `embed`, where an encoder is at hand, adds the method `embedding`.
     `verified` names rows that passed tests of their own: where such a row's function fails a
     task's tests, words alone do not make it a leak. Raises `InputError` if a suite that the
     settings name is missing or empty, `MissingPrerequisite` without a sandbox unless
@@ -148,6 +161,8 @@ def decontaminate(
     check_suites(tasks, settings)
     index = index or task_index(tasks, settings, sandbox)
     evidence = [gather(row, index, settings) for row in rows]
+    if embed:
+        add_neighbours(evidence, index, settings, embed)
     matches: dict[str, dict[int, Match]] = {}
     asked: Callable[[Evidence, int], bool] | None = None
     if settings.execution_match != "off" and index.targets:
@@ -214,7 +229,7 @@ class _Decider:
                 found[i][method] = (score, *self._worded(evidence, i, method))
         for i, methods in evidence.weak.items():
             for method, score in methods.items():
-                if method == "fuzzy_prompt" or method == "code":
+                if method in ("fuzzy_prompt", "code", "embedding"):
                     found[i][method] = (score, "listed", "too little to go by alone")
         mine = self.matches.get(row_id, {})
         others = rivals(mine, self.index)
@@ -248,6 +263,6 @@ class _Decider:
             and self.asked(evidence, i)
         )
         proven = evidence.row.id in self.verified and different
-        if proven and method in ("fuzzy_prompt", "ngram", "entry_point"):
+        if proven and method in ("fuzzy_prompt", "ngram", "entry_point", "embedding"):
             return "listed", "passes tests of its own and behaves differently"
         return "removed", ""

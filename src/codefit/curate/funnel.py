@@ -25,7 +25,7 @@ from codefit.curate.normalise import Normalise
 from codefit.curate.quality import Quality
 from codefit.curate.rows_io import write_dropped, write_rows
 from codefit.curate.select import Select
-from codefit.curate.step import Context, ModelView, Step, StepResult, estimate_tokens
+from codefit.curate.step import Context, Embed, ModelView, Step, StepResult, estimate_tokens
 from codefit.curate.syntax import Syntax
 from codefit.curate.verify import Verify
 from codefit.sandbox import Sandbox
@@ -87,6 +87,7 @@ def curate(
     count_tokens: Callable[[str], int] = estimate_tokens,
     sources: Sequence[Mapping[str, Any]] = (),
     model_view: ModelView | None = None,
+    embed: Embed | None = None,
 ) -> FunnelResult:
     """Run the funnel over the rows and write `out/data/`.
 
@@ -98,9 +99,18 @@ def curate(
     ids and missing suites, `MissingPrerequisite` where a step needs a sandbox and there is none.
     """
     read = list(rows)
-    _check(read, tasks, settings, model_view)
+    _check(read, tasks, settings, model_view, embed)
     data = out / "data"
-    ctx = Context(settings, tasks, sandbox, seed, data / "cache", cache(count_tokens), model_view=model_view)
+    ctx = Context(
+        settings,
+        tasks,
+        sandbox,
+        seed,
+        data / "cache",
+        cache(count_tokens),
+        model_view=model_view,
+        embed=embed,
+    )
     kept, dropped, hits = read, list[Dropped](), list[Hit]()
     counts: list[dict[str, Any]] = []
     for name in settings.steps:
@@ -123,6 +133,7 @@ def _check(
     tasks: Mapping[str, Sequence[Task]],
     settings: CurateSettings,
     model_view: ModelView | None,
+    embed: Embed | None,
 ) -> None:
     if not rows:
         raise InputError("there are no rows to curate", where="sources", todo="check the sources' paths")
@@ -131,15 +142,24 @@ def _check(
         raise InputError(
             f"two rows have the id '{repeated[0]}'", where="sources", todo="give each source its own name"
         )
-    check_settings(tasks, settings, model_view)
+    check_settings(tasks, settings, model_view, embed)
 
 
 def check_settings(
-    tasks: Mapping[str, Sequence[Task]], settings: CurateSettings, model_view: ModelView | None
+    tasks: Mapping[str, Sequence[Task]],
+    settings: CurateSettings,
+    model_view: ModelView | None,
+    embed: Embed | None = None,
 ) -> None:
     """Raise `InputError` where a step lacks what it needs: a suite's tasks, or a model to ask."""
     if settings.model_view != "off" and "quality" in settings.steps and model_view is None:
         raise InputError("there is no model to ask", where="curate.model_view", todo="set it to off")
+    if settings.decontaminate.embedding and "decontaminate" in settings.steps and embed is None:
+        raise InputError(
+            "there is no encoder to ask",
+            where="curate.decontaminate.embedding",
+            todo="leave it empty over shards",
+        )
     if "decontaminate" in settings.steps:
         check_suites(tasks, settings.decontaminate)
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from codefit.core.curation import CurateSettings
 from codefit.core.types import Dropped, Row, Task
 from codefit.sandbox import Sandbox
@@ -26,6 +29,10 @@ def estimate_tokens(text: str) -> int:
     return len(_TOKEN.findall(text))
 
 
+Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+"""Texts -> one unit vector per text."""
+
+
 @dataclass
 class Context:
     """What steps share. `facts` holds, per row id, what steps found out (verdict, quality, …)."""
@@ -38,6 +45,7 @@ class Context:
     count_tokens: Callable[[str], int] = estimate_tokens
     on_progress: Progress = lambda done, total: None
     model_view: ModelView | None = None
+    embed: Embed | None = None
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def note(self, row_id: str, **facts: Any) -> None:

@@ -116,6 +116,16 @@ def load_model(path: Path, *, dtype: str, device: str, adapter: Path | None = No
     return model.to(device)
 
 
+def load_encoder(path: Path, *, device: str) -> Any:
+    """Return a model without its head, for its hidden states, in float32."""
+    quiet_libraries()
+    import torch
+    from transformers import AutoModel
+
+    with _one_line("encoder", path):
+        return AutoModel.from_pretrained(str(path), dtype=torch.float32).to(device)
+
+
 def resolve_device(device: str) -> str:
     """Return `cuda` or `cpu` for `auto`; raises `MissingPrerequisite` for a GPU that isn't there."""
     import torch

@@ -77,6 +77,7 @@ def curate_stage(context: Context) -> None:
         count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
         sources=reading.described,
         model_view=_model_view(context),
+        embed=_encoder(context),
         on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
     )
 
@@ -104,6 +105,16 @@ def _model_view(context: Context) -> Callable[[Sequence[Row]], Mapping[str, Mapp
         )
 
     return view
+
+
+def _encoder(context: Context) -> Callable[[Sequence[str]], Any] | None:
+    """Return the encoder that the recipe names, None where it names none."""
+    folder = context.recipe.curate.decontaminate.embedding
+    if not folder or "decontaminate" not in context.recipe.curate.steps:
+        return None
+    from codefit.models.embed import Encoder
+
+    return Encoder(Path(folder))
 
 
 def _tasks(context: Context) -> dict[str, Sequence[Task]]:
