@@ -19,8 +19,9 @@ class Encoder:
     """Embeds texts with the model of a folder in transformers' layout, on the CPU or the device given.
 
     A text's vector is the mean of its last hidden states (mean pooling, as sentence encoders such as
-    MiniLM are trained for), cut at 256 tokens and scaled to length 1; 0 for a text without tokens. Raises `MissingPrerequisite`
-    without the train extra and `InputError` for a folder that holds no such model.
+    MiniLM are trained for), cut at 256 tokens and scaled to length 1; 0 for an empty text.
+    Raises `MissingPrerequisite` without the train extra and `InputError` for a folder that holds no
+    such model.
     """
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
@@ -33,7 +34,7 @@ class Encoder:
         """Return vectors_ND: one row per text; the same text has the same row whatever stands beside it."""
         import torch
 
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        order = sorted((i for i, text in enumerate(texts) if text.strip()), key=lambda i: len(texts[i]))
         vectors = np.zeros((len(texts), int(self._model.config.hidden_size)), np.float32)
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
