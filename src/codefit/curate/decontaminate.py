@@ -234,7 +234,7 @@ class _Decider:
         mine = self.matches.get(row_id, {})
         others = rivals(mine, self.index)
         for i, match in mine.items():
-            why = doubt(match, evidence.near(i), others, self.settings)
+            why = doubt(match, evidence.near(i), others, self.settings, tested=row_id in self.verified)
             action = "listed" if why else "removed"
             found[i]["execution"] = (round(match.share, 3), action, why or "")
         for i in self._suspected(evidence, found):

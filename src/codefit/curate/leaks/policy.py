@@ -26,13 +26,17 @@ def rivals(matches: Mapping[int, Match], index: TaskIndex) -> int:
     return len({index.targets[i].request.key for i in same})
 
 
-def doubt(match: Match, near: float, others: int, settings: DecontaminateSettings) -> str | None:
+def doubt(
+    match: Match, near: float, others: int, settings: DecontaminateSettings, *, tested: bool = False
+) -> str | None:
     """Return why a match is no proof of a leak, or None where it is one.
 
     `near` is the similarity of the two requests, `others` the number of tasks that the row's program does
     (`rivals`). A sort passes the tests of every sorting algorithm, and a small function that says yes or no
     passes three asserts by accident: such rows are leaks only where the requests are alike too. A program that
     gives many different values may disagree on more of the other inputs, of which some are no valid ones.
+    `tested` rows passed tests of their own: what they ask for is settled by a long statement, so behaviour alone
+    must agree nearly everywhere, on the task's own arguments and on many values.
     """
     if others >= settings.generic_tasks:
         support = _GENERIC_SUPPORT if others < _EVERYWHERE else _EVERYWHERE_SUPPORT
@@ -50,6 +54,8 @@ def doubt(match: Match, near: float, others: int, settings: DecontaminateSetting
         return "by accident, perhaps: the task's reference takes too few other inputs to tell"
     if near >= _near_support(settings) and match.share >= _SAME and match.natural and match.distinct > 1:
         return None
+    if tested and not (match.natural and match.share >= _SAME and match.distinct >= _FEW_VALUES):
+        return "by accident: it passes tests of its own for another request"
     if tiny:
         return f"generic primitive: {match.callable.nodes} syntax nodes"
     if not match.natural and match.callable.nodes < _CHANGED_NODES:
