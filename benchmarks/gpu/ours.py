@@ -16,7 +16,7 @@ from codefit.plan.setting import Setting
 from codefit.train.checkpoint import Cursor
 from codefit.train.model import Trainee
 from codefit.train.schedule import Step
-from codefit.train.steps import make_steps
+from codefit.train.steps import FullSteps, make_steps
 
 _OPTIMIZERS = {32: "adamw", 8: "adamw8", 4: "adamw4"}
 
@@ -43,9 +43,11 @@ def main() -> None:
     outer = common.with_adapters(model) if want["method"] == "lora" else model
     trainable = {n: p for n, p in outer.named_parameters() if p.requires_grad}
     head = model.get_output_embeddings().weight
-    steps = make_steps(
-        Trainee(outer, model, model.get_decoder(), head, trainable), settings, rows, common.PAD, 0
-    )
+    trainee = Trainee(outer, model, model.get_decoder(), head, trainable)
+    if want.get("compiled", True):
+        steps = make_steps(trainee, settings, rows, common.PAD, 0)
+    else:
+        steps = FullSteps(trainee, settings, rows, 0, compiled=False)
     built = time.perf_counter() - began
     warm, count = want.get("warm", common.WARM_STEPS), want.get("count", common.TIMED_STEPS)
     plan = [

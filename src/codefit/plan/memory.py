@@ -6,7 +6,7 @@ element (2 in bfloat16, 4 in float32). What runs on a GPU is the lean decoder (`
 terms of transformers' own layers, read off traces of the exact 1.5B step.
 
 Seen on a GPU: allocated bytes of the lean step on an H100 whose allocator was capped to an 8 GB card,
-within 0.4 % (LoRA, 8 bits) and 4.4 % (4 bits); `SLACK` is from there. Not seen: a card of 8 GB, whose
+within 0.8 % (LoRA, 8 bits) and 1.4 % (4 bits); `SLACK` is from there. Not seen: a card of 8 GB, whose
 context is taken to be smaller than an H100's 750 MiB.
 """
 
