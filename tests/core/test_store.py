@@ -228,6 +228,38 @@ def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
+_HALF = """
+import sys, time
+from pathlib import Path
+from codefit.core.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temp:
+    temp.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_one_keeps_its_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a[1].pt"
+    killed, living = (
+        subprocess.Popen([sys.executable, "-c", _HALF, str(path)], stdout=subprocess.PIPE) for _ in range(2)
+    )
+    for child in (killed, living):
+        assert child.stdout is not None
+        assert child.stdout.readline()
+    killed.kill()
+    killed.wait()
+    assert len(list(tmp_path.iterdir())) == 2
+    write_json(path, {"v": 1})
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".part", ".pt"]
+    living.kill()
+    living.wait()
+    write_json(path, {"v": 2})
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
 def test_malformed_lines_are_named_and_skipped_or_raised(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"a": 1}\n{broken\n\n[1]\n\xff\xfe\n{"a": 2}')

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
+import glob
 import gzip
 import hashlib
 import json
@@ -10,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +22,7 @@ from typing import IO, Any
 from codefit.core.errors import InputError
 
 _FULL_BYTES = 1 << 18
+_YOUNG_S = 60.0
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -50,17 +55,48 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it into place."""
+    """Yield a temporary path beside `path`; on success fsync it and rename it into place.
+
+    What a killed writer of the same path left behind is removed first: a checkpoint is gigabytes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left(path)
     temp = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part"
-    os.close(os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    held = os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield temp
         _fsync(temp)
         os.replace(temp, path)
         _fsync(path.parent)
     finally:
+        os.close(held)
         temp.unlink(missing_ok=True)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove temporary files of a path that no living process holds."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError):  # held by its writer, or gone meanwhile
+            held = os.open(left, os.O_WRONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A writer that has made its file and not yet locked it is young.
+                if time.time() - os.fstat(held).st_mtime > _YOUNG_S or not _alive(left):
+                    left.unlink()
+            finally:
+                os.close(held)
+
+
+def _alive(left: Path) -> bool:
+    """Return True if the process that a temporary file's name holds may be running."""
+    try:
+        os.kill(int(left.name.rsplit(".", 3)[1]), 0)
+    except (ProcessLookupError, ValueError, IndexError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextmanager
