@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from codefit.core.types import Tests
 from codefit.curate.code import docstrings, functions, parse
+from codefit.suites.literals import is_literal
 
 _MAX_EXAMPLES = 20
 _MAX_CHARS = 2_000
@@ -149,7 +150,7 @@ def _call(text: str, names: set[str]) -> str | None:
     call = node.value
     if not (isinstance(call.func, ast.Name) and call.func.id in names):
         return None
-    if all(_literal(a) for a in [*call.args, *(k.value for k in call.keywords)]):
+    if all(is_literal(a) for a in [*call.args, *(k.value for k in call.keywords)]):
         return ast.unparse(call)
     return None
 
@@ -162,12 +163,4 @@ def _value(text: str) -> str | None:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return ast.unparse(node) if _literal(node) else None
-
-
-def _literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
+    return ast.unparse(node) if is_literal(node) else None

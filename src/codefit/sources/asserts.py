@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable
 
 from codefit.core.types import Tests
+from codefit.suites.literals import is_literal
 
 _MAX_ASSERT_CHARS = 20_000
 
@@ -46,25 +47,17 @@ def asserted_call(statement: str) -> str | None:
         if (
             len(test.ops) != 1
             or not isinstance(test.ops[0], ast.Eq | ast.Is)
-            or not _literal(test.comparators[0])
+            or not is_literal(test.comparators[0])
         ):
             return None
         test = test.left
     if not isinstance(test, ast.Call) or not isinstance(test.func, ast.Name):
         return None
-    return test.func.id if all(map(_literal, _arguments(test))) else None
+    return test.func.id if all(map(is_literal, _arguments(test))) else None
 
 
 def _arguments(call: ast.Call) -> Iterable[ast.expr]:
     return [*call.args, *(k.value for k in call.keywords)]
-
-
-def _literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
 
 
 def parse(text: str) -> ast.Module | None:

@@ -36,6 +36,15 @@ _CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
+def is_literal(node: ast.expr) -> bool:
+    """Return True if an expression is a plain value as it stands."""
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
 def constant(node: ast.expr) -> Any:
     """Return the value of an expression of literals, arithmetic on them and set/list/tuple calls.
 
