@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codefit.core.types import Task, Tests
-from codefit.curate.leaks.adapt import adapted, shapes, text_shapes
+from codefit.curate.calls import Call, telling
+from codefit.curate.leaks.adapt import adapted, restored, shapes, text_shapes
 from codefit.curate.leaks.answers import CHANGED, PRINTED, Agreement, agreement
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, callables
@@ -139,6 +140,19 @@ def test_a_length_argument_stays_the_length_and_can_be_left_out() -> None:
     assert "order 0" in shapes(seen, 1, 1)
 
 
+@given(
+    arguments=st.tuples(st.lists(st.integers(), min_size=1, max_size=4), st.integers(), st.text(max_size=3)),
+    shape=st.sampled_from(["as is", "order 0 2 3", "order 3 2 0", "length first", "as is, length"]),
+)
+def test_arguments_in_another_shape_can_be_put_back(arguments: tuple[Any, ...], shape: str) -> None:
+    items, number, text = arguments
+    whole = (items, len(items), number, text)
+    seen = [whole, ([1, 2], 2, 5, "x")]
+    given_ones = adapted(whole, shape, seen)
+    assert given_ones is not None
+    assert restored(given_ones, shape, seen) == whole
+
+
 def test_the_reference_says_what_variations_give(sandbox: Sandbox) -> None:
     tests = Tests("asserts", "top", ("assert top([1, 2]) == 2", "assert top([7, 5]) == 7"))
     task = Task("1", "Find the largest.", "top", tests, reference=LARGEST)
@@ -148,3 +162,8 @@ def test_the_reference_says_what_variations_give(sandbox: Sandbox) -> None:
     assert list(found.base) == [(([1, 2],), 2), (([7, 5],), 7)]
     assert len(found.varied) >= 10
     assert all(value == max(items) for (items,), value in found.varied)
+
+
+def test_the_longest_arguments_tell_most_whatever_their_size() -> None:
+    calls: list[Call] = [((1,), 1), ((10**5_000,), 2), (([1, 2],), 3)]
+    assert telling(calls, 1) == [((10**5_000,), 2)]

@@ -158,6 +158,26 @@ def test_generic_primitive_needs_similar_words(sandbox: Sandbox) -> None:
     }
 
 
+def test_the_reference_is_asked_for_the_row_s_own_tests_where_a_function_agrees_by_chance(
+    sandbox: Sandbox,
+) -> None:
+    count = Task(
+        "9", "Write a function to count true values.", "trues",
+        asserts("assert trues([True, False]) == 1", "assert trues([False]) == 0", name="trues"),
+        reference="def trues(v):\n    return sum(v)",
+    )  # fmt: skip
+    code = "def g(xs):\n    total = 0\n    for x in xs:\n        total += x == 1\n    return total"
+    other = row("other", "Read the meter of the house", code,
+                tests=asserts("assert g([1, 1, 5]) == 2", "assert g([7]) == 0", name="g"))  # fmt: skip
+    same = row("same", "Homework nine", code, tests=asserts("assert g([1, 1, 0]) == 2", name="g"))
+    found = decontaminate([other, same], {"b": [count]}, sandbox=sandbox, verified=["other", "same"],
+                          settings=DecontaminateSettings(execution_match="all", generic_nodes=0))  # fmt: skip
+    assert [r.id for r in found.kept] == ["other"]
+    (hit,) = [h for h in found.hits if h.row_id == "other"]
+    assert (hit.method, hit.action) == ("execution", "listed")
+    assert "does not pass the row's own tests" in hit.reason
+
+
 def test_a_suspected_paraphrase_without_a_program_is_listed_with_both_texts() -> None:
     asked = "Report the length of the longest streak of equal neighbours in a list of beads"
     suspect = row("r", asked, "function streak(beads) { return 0 }", language="javascript")

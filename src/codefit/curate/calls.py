@@ -105,4 +105,12 @@ def contradict(a: Mapping[str, str], b: Mapping[str, str]) -> bool:
 
 def telling(calls: Sequence[Call], count: int) -> list[Call]:
     """Return the `count` calls with the longest arguments: empty and small ones fit many functions."""
-    return sorted(calls, key=lambda call: -min(len(repr(call[0])), _LONG_CHARS))[:count]
+    return sorted(calls, key=lambda call: -min(_chars(call[0]), _LONG_CHARS))[:count]
+
+
+def _chars(arguments: tuple[Any, ...]) -> int:
+    """Return how long plain arguments are as text; numbers of any size have one."""
+    try:
+        return len(dump(arguments))
+    except (TypeError, ValueError, RecursionError):
+        return 0

@@ -168,7 +168,7 @@ def decontaminate(
     if settings.execution_match != "off" and index.targets:
         engine = ExecutionMatch(index, settings, need(sandbox, "execution match"), cache, on_progress)
         try:
-            matches = engine.matches(evidence)
+            matches = engine.matches(evidence, proven)
         finally:
             engine.close()
         asked = engine.asks

@@ -82,6 +82,30 @@ def adapted(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Argu
     return arguments
 
 
+def restored(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Arguments | None:
+    """Return the task's arguments of which the given ones are the shape: the way back of `adapted`, or None."""
+    if shape in TEXTS or not arguments:
+        return None
+    if shape == LENGTH_FIRST:
+        return arguments[1:]
+    if shape.endswith(_LENGTH):
+        return restored(arguments[:-1], shape.removesuffix(_LENGTH), seen)
+    if shape == AS_LIST:
+        same = isinstance(arguments[0], list | tuple) and len(arguments[0]) == len(seen[0])
+        return tuple(arguments[0]) if same else None
+    if shape == AS_ARGUMENTS:
+        return (list(arguments),)
+    if not shape.startswith(_ORDER):
+        return arguments
+    places = [int(i) for i in shape.split()[1:]]
+    if len(places) != len(arguments):
+        return None
+    back: dict[int, Any] = dict(zip(places, arguments, strict=True))
+    for i, of in length_arguments(seen).items():
+        back.setdefault(i, len(back[of]) if isinstance(back.get(of), list | tuple | str) else None)
+    return tuple(back[i] for i in range(len(seen[0]))) if len(back) == len(seen[0]) else None
+
+
 def _length(arguments: Arguments) -> int:
     return next((len(a) for a in arguments if isinstance(a, list | tuple | str)), 0)
 

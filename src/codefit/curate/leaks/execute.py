@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from codefit.core.curation import DecontaminateSettings
-from codefit.curate.calls import Call, contradict, telling
-from codefit.curate.leaks.adapt import AS_IS, adapted, is_order, shapes, text_shapes
+from codefit.curate.calls import Call, contradict, stated_calls, telling
+from codefit.curate.leaks.adapt import AS_IS, adapted, is_order, restored, shapes, text_shapes
 from codefit.curate.leaks.answers import Agreement, dumped
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, Callee, callables
@@ -34,6 +34,7 @@ from codefit.sandbox import Limits, Sandbox
 _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _CHUNK_ROWS = 256
 _PER_KIND = 3
+_OWN_CALLS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Match:
     varied: int
     distinct: int
     trivial: bool
+    agrees: bool | None = None
 
     @property
     def natural(self) -> bool:
@@ -94,15 +96,17 @@ class ExecutionMatch:
         self._verdicts.close()
         self._prober.close()
 
-    def matches(self, evidence: Sequence[Evidence]) -> dict[str, dict[int, Match]]:
-        """Return row id -> target -> the best match.
+    def matches(
+        self, evidence: Sequence[Evidence], verified: frozenset[str] = frozenset()
+    ) -> dict[str, dict[int, Match]]:
+        """Return row id -> target -> the best match; `verified` rows passed their own tests.
 
         Raises `CodefitError` if the sandbox itself failed on any program.
         """
         found: dict[str, dict[int, Match]] = {}
         for start in range(0, len(evidence), _CHUNK_ROWS):
             chunk = evidence[start : start + _CHUNK_ROWS]
-            for row, match in self._chunk(chunk):
+            for row, match in self._answered(chunk, list(self._chunk(chunk)), verified):
                 mine = found.setdefault(chunk[row].row.id, {})
                 for twin in self._leaders[match.target]:
                     if twin not in mine or _rank(match) > _rank(mine[twin]):
@@ -139,6 +143,34 @@ class ExecutionMatch:
             if match
         ]
         yield from self._judged(chunk, matches)
+
+    def _answered(
+        self, chunk: Sequence[Evidence], matches: list[tuple[int, Match]], verified: frozenset[str]
+    ) -> list[tuple[int, Match]]:
+        """Ask the references of matched tasks for the values of the rows' own tests, where the rows pass them."""
+        asked: dict[int, list[Call]] = {}
+        for n, (row, match) in enumerate(matches):
+            if chunk[row].row.id in verified and self._index.targets[match.target].function:
+                calls = self._own_calls(chunk[row], match)
+                if calls:
+                    asked[n] = calls
+        targets = [self._index.targets[matches[n][1].target] for n in asked]
+        probes = [
+            Probe(target.reference, target.task.entry_point or "", calls)
+            for target, calls in zip(targets, asked.values(), strict=True)
+        ]
+        for n, ways in zip(asked, self._prober.run(probes), strict=True):
+            row, match = matches[n]
+            matches[n] = (row, replace(match, agrees=min(ways) >= Agreement.LOOSE))
+        return matches
+
+    def _own_calls(self, evidence: Evidence, match: Match) -> list[Call]:
+        """Return the row's own tests as calls of the task's function; none where they do not have its shape."""
+        tests = evidence.row.tests
+        own = telling(stated_calls(tests), _OWN_CALLS) if tests and tests.kind != "stdin" else []
+        seen = self._behaviours[match.target].seen
+        back = [(restored(arguments, match.shape, seen), value) for arguments, value in own]
+        return [(arguments, value) for arguments, value in back if arguments is not None]
 
     def _fits(self, row: int, evidence: Evidence) -> list[_Fit]:
         """Return what is worth running, most similar requests first."""

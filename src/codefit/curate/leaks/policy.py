@@ -35,8 +35,9 @@ def doubt(
     (`rivals`). A sort passes the tests of every sorting algorithm, and a small function that says yes or no
     passes three asserts by accident: such rows are leaks only where the requests are alike too. A program that
     gives many different values may disagree on more of the other inputs, of which some are no valid ones.
-    `tested` rows passed tests of their own: what they ask for is settled by a long statement, so behaviour alone
-    must agree nearly everywhere, on the task's own arguments and on many values.
+    `tested` rows passed tests of their own, which say what they ask for: the task's reference must pass them in turn.
+    Where it cannot be asked, behaviour alone must agree nearly everywhere, on the task's own arguments and on many
+    values.
     """
     if others >= settings.generic_tasks:
         support = _GENERIC_SUPPORT if others < _EVERYWHERE else _EVERYWHERE_SUPPORT
@@ -54,8 +55,13 @@ def doubt(
         return "by accident, perhaps: the task's reference takes too few other inputs to tell"
     if near >= _near_support(settings) and match.share >= _SAME and match.natural and match.distinct > 1:
         return None
-    if tested and not (match.natural and match.share >= _SAME and match.distinct >= _FEW_VALUES):
-        return "by accident: it passes tests of its own for another request"
+    if tested and match.agrees is False:
+        return "by accident: the task's reference does not pass the row's own tests"
+    certain = match.natural and match.share >= _SAME and match.distinct >= _FEW_VALUES
+    if tested and match.agrees is None and not certain:
+        return (
+            "by accident, perhaps: the row has tests of its own, which the task's reference cannot be asked"
+        )
     if tiny:
         return f"generic primitive: {match.callable.nodes} syntax nodes"
     if not match.natural and match.callable.nodes < _CHANGED_NODES:
