@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import glob
 import gzip
 import hashlib
@@ -59,6 +58,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     What a killed writer of the same path left behind is removed first: a checkpoint is gigabytes.
     """
+    import fcntl  # not on Windows, where this module has to load
+
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left(path)
     temp = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part"
@@ -76,6 +77,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def _remove_left(path: Path) -> None:
     """Remove temporary files of a path that no living process holds."""
+    import fcntl
+
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         with contextlib.suppress(OSError):  # held by its writer, or gone meanwhile
             held = os.open(left, os.O_WRONLY)
