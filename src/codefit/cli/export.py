@@ -19,8 +19,11 @@ def export() -> None:
 @click.option("--model", required=True, type=click.Path(path_type=Path), help="Folder of the start model.")
 @click.option("--adapter", required=True, type=click.Path(path_type=Path), help="Folder of the LoRA adapter.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option(
+    "--nf4", is_flag=True, help="The adapter was trained over 4-bit weights (qlora): merge into those."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def merge(model: Path, adapter: Path, out: Path, as_json: bool) -> None:
+def merge(model: Path, adapter: Path, out: Path, nf4: bool, as_json: bool) -> None:
     """Merge a LoRA adapter into its model: a folder that plain transformers loads."""
     from codefit.models.load import load_tokenizer, require_torch
 
@@ -33,7 +36,7 @@ def merge(model: Path, adapter: Path, out: Path, as_json: bool) -> None:
     require_torch()
     from codefit.publish.merge import export_merged
 
-    export_merged(model, adapter, load_tokenizer(model), out)
+    export_merged(model, adapter, load_tokenizer(model), out, nf4=nf4)
     if as_json:
         show.print_json({"out": str(out)})
     else:

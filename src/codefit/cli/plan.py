@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,11 +12,14 @@ from rich.table import Table
 from codefit.cli import show
 from codefit.cli.recipe import resolve_recipe
 from codefit.core.errors import InputError
-from codefit.core.recipe import TrainSettings, load_recipe
-from codefit.core.units import parse_bytes
+from codefit.core.files import read_json
+from codefit.core.recipe import Recipe, TrainSettings, load_recipe
+from codefit.core.units import mib, parse_bytes
 from codefit.models.load import resolve_dtype
-from codefit.models.start import shape_file
-from codefit.plan.search import RTX_4060_TFLOPS, Wish, refuse
+from codefit.models.start import known_shapes, shape_file
+from codefit.plan.lean import estimate
+from codefit.plan.overview import overview
+from codefit.plan.search import RTX_4060_TFLOPS, Plan, Wish, refuse
 from codefit.plan.search import plan as make_plan
 from codefit.plan.shape import read_shape
 
@@ -34,7 +38,7 @@ class _Tflops(click.FloatRange):
 @click.argument("recipe", required=False)
 @click.option("--model", help="Model shape: a folder with config.json, or a name such as qwen2.5-coder-1.5b.")
 @click.option("--memory", help="Budget with its unit, such as 7000MiB or 8GB.")
-@click.option("--method", type=click.Choice(["lora", "full"]), help="Default lora.")
+@click.option("--method", type=click.Choice(["lora", "qlora", "full"]), help="Default lora.")
 @click.option(
     "--optimizer",
     type=click.Choice(["adamw", "adamw8", "adamw4"]),
@@ -52,58 +56,112 @@ class _Tflops(click.FloatRange):
     help="bf16 peak of the card.",
 )
 @click.option("--tokens", type=click.IntRange(1, 10**15), help="Tokens of the whole run, for the hours.")
+@click.option(
+    "--verify", is_flag=True, help="Trace the chosen step on fake tensors and compare. Needs torch."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def plan(
-    recipe: str | None, model: str | None, memory: str | None, method: str | None,
-    optimizer: str | None, offload: bool, max_length: int | None,
-    batch_size: int | None, rank: int | None, tflops: float, tokens: int | None, as_json: bool,
-) -> None:  # fmt: skip
+def plan(recipe: str | None, as_json: bool, verify: bool, tokens: int | None, **options: Any) -> None:
     """Predict the peak memory of RECIPE, or of --model, on a GPU.
 
-    Weights are bfloat16, or float32 for full tuning with the classic optimizer. Prints the components, the phase
-    that sets the peak, and why other settings were not chosen. Checked against an H100 whose allocator was
-    capped to an 8 GB card; not yet seen on such a card. Exit 2 where nothing fits.
+    With --memory alone: every way to tune every known model inside it, side by side.
+
+    Weights are bfloat16, float32 for full tuning with the classic optimizer, 4-bit for qlora. Prints the
+    components, the phase that sets the peak, and why other settings were not chosen. Checked against an H100 whose
+    allocator was capped to an 8 GB card; not yet seen on such a card. Exit 2 where nothing fits.
     """
     base = load_recipe(resolve_recipe(recipe)) if recipe else None
-    name = model or (base.model.name.removeprefix("random:") if base else None)
-    if name is None:
-        raise InputError("nothing to plan", where="plan", todo="give a recipe or --model")
-    if name == "micro":
-        from codefit.micro import model_path
-
-        name = str(model_path())
-    t = base.train if base else None
-    chosen = method or (t.method if t else "lora")
-    chosen_optimizer = optimizer or (t.optimizer if t and t.method == chosen else "adamw")
-    if chosen == "lora" and chosen_optimizer != "adamw":
-        raise InputError(
-            f"{chosen_optimizer} is for full tuning", where="--optimizer", todo="add --method full"
-        )
-    bits = TrainSettings(method=chosen, optimizer=chosen_optimizer).bits
-    wish = Wish(
-        method=chosen,
-        max_length=max_length or (base.format.max_length if base else 1024),
-        batch_size=batch_size or (t.batch_size if t else 16),
-        rank=rank or (t.lora_rank if t else 16),
-        element=2 if resolve_dtype("auto", "cuda", chosen, bits) == "bfloat16" else 4,
-        device="cuda",
-        micro_batch=t.micro_batch if t else None,
-        recompute=t.recompute if t else None,
-        bits=bits,
-        offload=offload or bool(t and t.offload),
-    )
+    memory = options["memory"]
+    name = options["model"] or (base.model.name.removeprefix("random:") if base else None)
+    if name is None and memory is None:
+        raise InputError("nothing to plan", where="plan", todo="give a recipe, --model or --memory")
     try:
         budget = parse_bytes(memory or (base.memory if base else "7000MiB"))
     except ValueError as e:
         raise InputError(str(e), where="--memory") from e
-    found = make_plan(read_shape(shape_file(name)), wish, budget, tflops)
+    if name is None:
+        _show_overview(options["max_length"] or 2048, budget, options["tflops"], as_json)
+        return
+    if name == "micro":
+        from codefit.micro import model_path
+
+        name = str(model_path())
+    config = shape_file(name)
+    found = make_plan(read_shape(config), _wish(base, options), budget, options["tflops"])
     result = found.to_json(tokens)
+    if verify:
+        result["traced"] = _traced(found, config)
     if as_json:
         show.print_json(result)
     else:
         _print(result)
     if not found.fits:
         raise refuse(found, f"--memory {memory}" if memory else "memory")
+
+
+def _wish(base: Recipe | None, options: dict[str, Any]) -> Wish:
+    """Return what to plan: the recipe's settings, the options over them."""
+    t = base.train if base else None
+    method = options["method"] or (t.method if t else "lora")
+    optimizer = options["optimizer"] or (t.optimizer if t and t.method == method else "adamw")
+    if method != "full" and optimizer != "adamw":
+        raise InputError(f"{optimizer} is for full tuning", where="--optimizer", todo="add --method full")
+    bits = TrainSettings(method=method, optimizer=optimizer).bits
+    return Wish(
+        method=method,
+        max_length=options["max_length"] or (base.format.max_length if base else 1024),
+        batch_size=options["batch_size"] or (t.batch_size if t else 16),
+        rank=options["rank"] or (t.lora_rank if t else 16),
+        element=2 if resolve_dtype("auto", "cuda", method, bits) == "bfloat16" else 4,
+        device="cuda",
+        micro_batch=t.micro_batch if t else None,
+        recompute=t.recompute if t else None,
+        bits=bits,
+        offload=options["offload"] or (t.offload if t else None),
+        host_embedding=t.host_embedding if t else None,
+    )
+
+
+def _traced(found: Plan, config: Path) -> dict[str, Any]:
+    """Trace the chosen step; return its bytes beside those of the closed form, both without slack and context."""
+    from codefit.models.load import quiet_libraries, require_torch
+
+    require_torch()
+    setting = found.chosen.setting
+    if not setting.lean:
+        raise InputError(
+            "classic full tuning is not traced", where="--verify", todo="add --optimizer adamw8 or adamw4"
+        )
+    quiet_libraries()
+    from codefit.train.trace import trace
+
+    closed = estimate(read_shape(config), setting).peak
+    peak = trace(read_json(config), setting).peak
+    return {"traced_mb": mib(peak), "closed_form_mb": mib(closed),
+            "difference_percent": round(100 * (closed / peak - 1), 2)}  # fmt: skip
+
+
+def _show_overview(max_length: int, budget: int, tflops: float, as_json: bool) -> None:
+    shapes = [(name, read_shape(path)) for name, path in known_shapes().items() if "tiny" not in name]
+    shapes.sort(key=lambda item: item[1].parameters)
+    ways = overview(shapes, max_length, budget, tflops)
+    if as_json:
+        show.print_json({"budget_mb": mib(budget), "max_length": max_length, "units": "MiB", "ways": [
+            {"model": w.model, "method": w.method, "bits": w.bits, "fits": w.fits, "peak_mb": mib(w.peak),
+             "tokens_per_s": w.tokens_per_s and round(w.tokens_per_s), "longest": w.longest} for w in ways
+        ]})  # fmt: skip
+        return
+    table = Table(title=f"Inside {mib(budget):,.0f} MiB, packed to {max_length:,} tokens; predicted")
+    for column in ("model", "method", "moments, bits", "peak MiB", "tokens/s", "longest that fits"):
+        table.add_column(column, justify="left" if column in ("model", "method") else "right")
+    for w in ways:
+        speed = f"{w.tokens_per_s:,.0f}" if w.tokens_per_s else "does not fit"
+        longest = f"{w.longest:,}" if w.longest else "-"
+        cells = (w.model, w.method, str(w.bits), f"{mib(w.peak):,.0f}", speed, longest)
+        table.add_row(*cells, style=None if w.fits else "dim")
+    show.console().print(table)
+    show.console().print(
+        "tokens/s: arithmetic at an assumed 45 % MFU of the card's --tflops.", soft_wrap=True
+    )
 
 
 def _seen(p: dict[str, Any]) -> str:
@@ -124,6 +182,11 @@ def _print(p: dict[str, Any]) -> None:
     table.add_row("peak", f"{p['peak_mb']:,.1f}")
     table.add_row("budget", f"{p['budget_mb']:,.1f}")
     console.print(table)
+    if found := p.get("traced"):
+        console.print(
+            f"traced on fake tensors: {found['traced_mb']:,.1f} MiB without slack and context, closed form "
+            f"{found['closed_form_mb']:,.1f} ({found['difference_percent']:+.2f} %)", soft_wrap=True,
+        )  # fmt: skip
     s = p["settings"]
     chosen = ", ".join(f"{k} {v}" for k, v in s.items() if v not in (None, False))
     console.print(f"{'fits' if p['fits'] else 'DOES NOT FIT'}: {chosen}", soft_wrap=True)
@@ -132,8 +195,15 @@ def _print(p: dict[str, Any]) -> None:
         console.print(f"about {p['tokens_per_s']:,} tokens/s at an assumed 45 % MFU{hours}", soft_wrap=True)
     console.print("Not chosen:")
     others = Table()
-    for column in ("micro-batch", "recompute", "peak MiB", "why"):
+    for column in ("micro-batch", "recompute", "on the host", "peak MiB", "why"):
         others.add_column(column)
     for r in p["rejected"]:
-        others.add_row(str(r["micro_batch"]), str(r["recompute"]), f"{r['peak_mb']:,.0f}", r["why"])
+        host = [what for what, on in (("inputs", r["offload"]), ("embedding", r["host_embedding"])) if on]
+        others.add_row(
+            str(r["micro_batch"]),
+            str(r["recompute"]),
+            ", ".join(host) or "-",
+            f"{r['peak_mb']:,.0f}",
+            r["why"],
+        )
     console.print(others)

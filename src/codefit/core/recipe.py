@@ -51,7 +51,7 @@ class FormatSettings(Settings):
 class TrainSettings(Settings):
     """Training of one arm. `None` means: derived, shown in the plan and stored in the run."""
 
-    method: Literal["lora", "full"] = "lora"
+    method: Literal["lora", "qlora", "full"] = "lora"
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     epochs: Annotated[float, Field(gt=0, le=100)] = 1.0
     batch_size: Positive = Field(16, description="packed sequences in one optimizer step")
@@ -71,7 +71,13 @@ class TrainSettings(Settings):
     recompute: bool | Annotated[int, Field(ge=0)] | None = Field(
         None, description="layers whose activations are computed again in the backward pass; true: all"
     )
-    offload: bool = Field(False, description="inputs of recomputed layers wait in the host's memory")
+    offload: bool | None = Field(
+        None,
+        description="inputs of recomputed layers wait in the host's memory; null: where that is needed to fit",
+    )
+    host_embedding: bool | None = Field(
+        None, description="a frozen embedding apart from the head lies in the host's memory; null: as offload"
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threads: Positive | None = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -36,10 +37,12 @@ def quiet_libraries() -> None:
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     # peft asks for a property that transformers renamed; a user can do nothing about it.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.modeling_utils")
-    from transformers.utils import logging
+    # bitsandbytes tells everyone with a CPU of a kernel that it would like to download.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    from transformers.utils import logging as verbosity
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    verbosity.set_verbosity_error()
+    verbosity.disable_progress_bar()
 
 
 @contextmanager
@@ -97,23 +100,52 @@ def _bare_tokenizer(path: Path) -> Any:
     return tokenizer
 
 
-def load_model(path: Path, *, dtype: str, device: str, adapter: Path | None = None) -> Any:
-    """Return a causal language model, loaded straight in `dtype` (float32 or bfloat16)."""
+def require_bitsandbytes() -> None:
+    """Raise `MissingPrerequisite` where 4-bit weights cannot be had."""
+    import importlib.util
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingPrerequisite(
+            "4-bit weights need bitsandbytes", where="train.method qlora", todo="pip install 'codefit[gpu]'"
+        )
+
+
+def load_model(
+    path: Path, *, dtype: str, device: str, adapter: Path | None = None, nf4: bool = False
+) -> Any:  # fmt: skip
+    """Return a causal language model, loaded straight in `dtype` (float32, bfloat16 or float16).
+
+    With `nf4` every matrix but the head is quantised as it is read: 4-bit NormalFloat with double
+    quantisation (Dettmers et al. 2023), computed with in `dtype`.
+    """
     quiet_libraries()
+    if nf4:
+        require_bitsandbytes()
     import torch
     from transformers import AutoModelForCausalLM
 
-    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    kind = getattr(torch, dtype)
+    options = _quantised(kind, device) if nf4 else {}
     with _one_line("model", path):
         model = AutoModelForCausalLM.from_pretrained(
-            str(path), dtype=kinds[dtype], attn_implementation="sdpa"
+            str(path), dtype=kind, attn_implementation="sdpa", **options
         )
     if adapter is not None:
         from peft import PeftModel
 
         with _one_line("adapter", adapter):
             model = PeftModel.from_pretrained(model, str(adapter))
-    return model.to(device)
+    return model if nf4 else model.to(device)
+
+
+def _quantised(dtype: Any, device: str) -> dict[str, Any]:
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )  # fmt: skip
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def load_encoder(path: Path, *, device: str) -> Any:

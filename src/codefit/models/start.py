@@ -15,9 +15,14 @@ from codefit.models.load import load_tokenizer, require_torch
 _RANDOM = "random:"
 
 
+def known_shapes() -> dict[str, Path]:
+    """Return the config.json of each shape that codefit knows by name."""
+    return {p.stem: p for p in sorted(Path(__file__).with_name("shapes").glob("*.json"))}
+
+
 def shape_file(name: str) -> Path:
     """Return the config.json of a folder or of a shape that codefit knows by name."""
-    known = {p.stem: p for p in sorted(Path(__file__).with_name("shapes").glob("*.json"))}
+    known = known_shapes()
     bare = name.lower().split("/")[-1].removesuffix("-instruct")
     if bare in known:
         return known[bare]

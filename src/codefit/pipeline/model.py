@@ -48,6 +48,7 @@ def plan_stage(context: Context) -> None:
             recompute=t.recompute,
             bits=t.bits,
             offload=t.offload,
+            host_embedding=t.host_embedding,
         )
         found = plan(shape, wish, parse_bytes(context.recipe.memory))
         if not found.fits:
@@ -76,7 +77,7 @@ def _planned(context: Context, arm: ArmSettings) -> TrainSettings:
     chosen = read_json(context.out / "plan.json")["arms"][arm.name]["settings"]
     settings = context.recipe.train_of(arm)
     return settings.model_copy(
-        update={"micro_batch": chosen["micro_batch"], "recompute": chosen["recompute"]}
+        update={k: chosen[k] for k in ("micro_batch", "recompute", "offload", "host_embedding")}
     )
 
 
@@ -106,7 +107,7 @@ def train_stage(context: Context, arm: ArmSettings) -> None:
 
 def trained_weights(context: Context, arm: ArmSettings) -> Path:
     """Return the folder of an arm's trained weights."""
-    name = "adapter" if context.recipe.train_of(arm).method == "lora" else "model"
+    name = "model" if context.recipe.train_of(arm).method == "full" else "adapter"
     return context.arm_folder(arm.name) / name
 
 
@@ -122,7 +123,8 @@ def publish_stage(context: Context) -> None:
     arm = context.main_arm
     weights = trained_weights(context, arm)
     if weights.name == "adapter":
-        export_merged(context.start_model, weights, context.tokenizer, weights.with_name("model"))
+        nf4 = context.recipe.train_of(arm).method == "qlora"
+        export_merged(context.start_model, weights, context.tokenizer, weights.with_name("model"), nf4=nf4)
     else:
         complete_model(weights, context.tokenizer)
 
@@ -162,14 +164,16 @@ def generate_stage(context: Context, index: int) -> None:
         model_path, adapter = _model_of(context, arm)
         t = context.recipe.train_of(arm or context.main_arm)
         device = resolve_device(t.device)
-        dtype = resolve_dtype(t.dtype, device, t.method if arm else "lora")
+        # the start model answers in the numbers that the main arm's adapters were trained on
+        dtype = resolve_dtype(t.dtype, device, t.method if arm or t.method == "qlora" else "lora")
+        nf4 = t.method == "qlora"
 
         def load(model_path: Path = model_path, adapter: Path | None = adapter, device: str = device,
-                 dtype: str = dtype) -> Any:  # fmt: skip
+                 dtype: str = dtype, nf4: bool = nf4) -> Any:  # fmt: skip
             from codefit.generate.engine import TransformersEngine
             from codefit.models.load import load_model
 
-            model = load_model(model_path, dtype=dtype, device=device, adapter=adapter)
+            model = load_model(model_path, dtype=dtype, device=device, adapter=adapter, nf4=nf4)
             return TransformersEngine(
                 model,
                 context.tokenizer,
@@ -181,7 +185,7 @@ def generate_stage(context: Context, index: int) -> None:
         setting = digest(
             file_digest(model_path),
             file_digest(adapter) if adapter else "",
-            dtype,
+            f"nf4, {dtype}" if nf4 else dtype,
             str(g.max_new_tokens),
             str(context.chat.end_id),
         )

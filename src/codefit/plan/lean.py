@@ -11,27 +11,38 @@ from codefit.plan.shape import Shape
 
 CHUNKS = {True: 256, False: 128}  # rows of logits at a time, with fused kernels and without
 BLOCK = {8: 256, 4: 128}  # values with one scale, by bits of the optimizer's moments
+NF4 = 1 / 2 + 1 / 64 + 1 / 4096  # bytes of a value with its share of two levels of scales
 STEP_4_BITS = 1 << 22  # values stepped at a time
+STEP_4_BYTES = (
+    44  # a value, that the compiled step of 4 bits writes out meanwhile; fitted to two peaks on a GPU
+)
 
 
 def kept_per_token(shape: Shape, s: Setting) -> float:
     """Return the bytes that one layer keeps for its backward pass, per token."""
     h, kv, f, q = shape.hidden, shape.kv, shape.ffn, shape.heads * shape.head_dim
     rows = 4 * shape.heads + 8  # log-sum-exp of the attention, two norms' scales
-    if s.method == "lora":
+    if s.adapters:
         return s.element * (2 * h + 2 * q + 2 * kv + 2 * f + 7 * s.rank) + rows
     return s.element * (4 * h + 2 * q + 2 * kv + 3 * f) + rows
 
 
 def static(shape: Shape, s: Setting) -> dict[str, float]:
     """Return what is there from the first step to the last."""
-    weights = float(shape.parameters * s.element)
-    if s.method == "lora":
+    weights = _weights(shape, s)
+    if s.adapters:
         adapters = shape.lora_parameters(s.rank)
         copy = s.element if s.element < 4 else 0
         return {"weights": weights, "adapters": adapters * (4.0 + copy), "gradients": adapters * 4.0,
                 "optimizer": adapters * 8.0}  # fmt: skip
     return {"weights": weights, "adapters": 0.0, "optimizer": shape.parameters * _bytes_of_moments(s.bits)}
+
+
+def _weights(shape: Shape, s: Setting) -> float:
+    """Return the bytes of all weights on the device; NF4 with double quantisation where they are quantised."""
+    outside = shape.embedding if s.host_embedding else 0
+    quantised = shape.layers * shape.matrices if s.method == "qlora" else 0
+    return quantised * NF4 + (shape.parameters - quantised - outside) * float(s.element)
 
 
 def _bytes_of_moments(bits: int) -> float:
@@ -43,28 +54,32 @@ def phases(shape: Shape, s: Setting) -> dict[str, dict[str, float]]:
     """Return what each phase of a step adds, by component."""
     e, tokens, h, f = s.element, s.tokens, shape.hidden, shape.ffn
     kept_layers = shape.layers - s.recompute
-    boundary = e * h * tokens
+    boundary = float(e * h * tokens)
     inputs = boundary * (min(2, s.recompute) if s.offload else s.recompute)
     kept = kept_per_token(shape, s) * tokens
-    lora = s.method == "lora"
     rows = boundary  # of hidden states that were scored, kept for the head
     fused = s.device.startswith("cuda")
     copies = float(e) if fused else 4.0 + e  # fused kernels overwrite the logits, others make a float32 copy
-    inner = 1.0 * tokens * e * ((1 if fused else 2) * f + 3 * h) + (0 if lora else e * f * h)
-    if s.bits == 4:  # a compiled step of 4 bits writes some of its values out
-        inner += 16.0 * min(f * h, STEP_4_BITS)
-    return {
+    matrix = e * f * h  # a whole gradient, or a quantised matrix made dense
+    inner = 1.0 * tokens * e * (1 if fused else 2) * f + (3 if s.adapters else 2) * boundary
+    in_layer = inputs + max(1, kept_layers) * kept + rows
+    found = {
         "loss": {
             "activations": inputs + kept_layers * kept + rows,
             "loss": CHUNKS[fused] * shape.vocab * copies,
             "temporaries": 3.0 * boundary,
         },
         "layer backward": {
-            "activations": inputs + max(1, kept_layers) * kept + rows,
+            "activations": in_layer,
             "loss": 0.0,
-            "temporaries": inner,
+            "temporaries": inner + (matrix if s.method != "lora" else 0),
         },
     }
+    if s.bits < 32:  # inside the backward pass
+        written = STEP_4_BYTES * min(f * h, STEP_4_BITS) if s.bits == 4 else 0
+        temporaries = 2 * boundary + matrix + written
+        found["optimizer"] = {"activations": in_layer, "loss": 0.0, "temporaries": temporaries}
+    return found
 
 
 def estimate(shape: Shape, s: Setting) -> Estimate:

@@ -19,7 +19,11 @@ from codefit.plan.shape import Shape
 
 CONTEXT = 450 * MIB  # CUDA context and libraries, outside the allocator; assumed
 WORKSPACES = 2 * 8_519_680  # cuBLAS, one for each of two threads
-SLACK = {"lora": 220 * MIB, "full": 70 * MIB}  # reserved over allocated, with expandable segments
+SLACK = {
+    "lora": 220 * MIB,
+    "qlora": 220 * MIB,
+    "full": 70 * MIB,
+}  # reserved over allocated, with expandable segments
 CHUNK = 256  # rows of logits at a time
 
 

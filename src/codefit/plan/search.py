@@ -7,14 +7,18 @@ from typing import Any
 
 from codefit.core.errors import InputError
 from codefit.core.units import mib
+from codefit.plan.lean import NF4
 from codefit.plan.memory import estimate
-from codefit.plan.setting import Estimate, Setting
+from codefit.plan.setting import Estimate, Setting, runs_lean
 from codefit.plan.shape import Shape
 
 RTX_4060_TFLOPS = 30.23  # bf16 dense, fp32 accumulate
 _BEST_MFU = 0.45  # assumed; reached by well-fed peers on similar cards
 _MOST = 2**31  # of tokens, sequences or ranks that a plan takes
 _WIDEST = 1024  # packed sequences in a forward pass; more feed no card better
+_PCIE = 12e9  # bytes a second between host and card (assumed, PCIe 4.0 x8)
+_BANDWIDTH = 272e9  # bytes a second of the card's own memory
+_WEIGHTS = {2: "bfloat16", 4: "float32"}
 _HALF_FED_TOKENS = 512  # tokens in a forward pass at which half of it is reached (assumed)
 
 
@@ -34,7 +38,8 @@ class Wish:
     micro_batch: int | None = None
     recompute: bool | int | None = None
     bits: int = 32
-    offload: bool = False
+    offload: bool | None = None
+    host_embedding: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,10 @@ class Plan:
 
 def _setting(s: Setting) -> dict[str, Any]:
     return {"method": s.method, "micro_batch": s.micro_batch, "max_length": s.max_length,
-            "recompute": s.recompute, "lora_rank": s.rank if s.method == "lora" else None,
-            "weights": "bfloat16" if s.element == 2 else "float32",
-            "optimizer": "adamw" if s.bits == 32 else f"adamw{s.bits}", "offload": s.offload}  # fmt: skip
+            "recompute": s.recompute, "lora_rank": s.rank if s.adapters else None,
+            "weights": _WEIGHTS[s.element] if s.method != "qlora" else f"nf4, {_WEIGHTS[s.element]}",
+            "optimizer": "adamw" if s.bits == 32 else f"adamw{s.bits}", "offload": s.offload,
+            "host_embedding": s.host_embedding}  # fmt: skip
 
 
 def flops_per_token(shape: Shape, s: Setting) -> float:
@@ -83,13 +89,23 @@ def flops_per_token(shape: Shape, s: Setting) -> float:
     """
     matrices = shape.layers * shape.layer + shape.embedding
     forward = 2 * matrices + 2 * shape.layers * shape.hidden * s.max_length
-    passes = 2 if s.method == "lora" else 3
+    passes = 2 if s.adapters else 3
     return forward * (passes + s.recompute / shape.layers)
 
 
 def _speed(shape: Shape, s: Setting, tflops: float) -> float:
+    """Return tokens a second: arithmetic, then what is copied to the host and back, and what is made dense."""
     mfu = _BEST_MFU * s.tokens / (s.tokens + _HALF_FED_TOKENS)
-    return mfu * tflops * 1e12 / flops_per_token(shape, s)
+    seconds = s.tokens * flops_per_token(shape, s) / (mfu * tflops * 1e12)
+    rows = s.element * shape.hidden * s.tokens
+    if s.offload:
+        seconds += 2 * rows * s.recompute / _PCIE
+    if s.host_embedding:
+        seconds += rows / _PCIE
+    if s.method == "qlora":
+        passes = 2 + s.recompute / shape.layers
+        seconds += passes * shape.layers * shape.matrices * (s.element + NF4) / _BANDWIDTH
+    return s.tokens / seconds
 
 
 def plan(shape: Shape, wish: Wish, budget: int, tflops: float = RTX_4060_TFLOPS) -> Plan:
@@ -128,21 +144,42 @@ def _micro_batches(wish: Wish) -> list[int]:
 
 
 def _recomputing(shape: Shape, wish: Wish, micro_batch: int, budget: int) -> list[Estimate]:
-    """Return the ways to recompute worth a look: no layer, every one, and as few as fit the budget."""
+    """Return the ways to recompute worth a look: no layer, every one, and as few as fit the budget.
 
-    def of(recompute: int) -> Estimate:
-        return estimate(shape, Setting(
-            wish.method, micro_batch, wish.max_length, recompute, wish.rank, wish.element, wish.device,
-            wish.bits, wish.offload and recompute > 0,
-        ))  # fmt: skip
+    What the host's memory can take over is looked at where the same without it is over the budget.
+    """
+    found: list[Estimate] = []
+    for offload, host in _savers(shape, wish):
+        if found and min(o.peak for o in found) <= budget:
+            break
 
-    if wish.recompute is not None:
-        every = shape.layers if wish.recompute is True else int(wish.recompute)
-        return [of(min(every, shape.layers))]
-    if not of(1).setting.lean:
-        return [of(0), of(shape.layers)]
-    fitting = next((r for r in range(shape.layers + 1) if of(r).peak <= budget), shape.layers)
-    return [of(r) for r in sorted({0, fitting, shape.layers})]
+        def of(recompute: int, offload: bool = offload, host: bool = host) -> Estimate:
+            return estimate(shape, Setting(
+                wish.method, micro_batch, wish.max_length, recompute, wish.rank, wish.element, wish.device,
+                wish.bits, offload and recompute > 0, host,
+            ))  # fmt: skip
+
+        if wish.recompute is not None:
+            every = shape.layers if wish.recompute is True else int(wish.recompute)
+            found.append(of(min(every, shape.layers)))
+        elif not of(1).setting.lean:
+            found += [of(0), of(shape.layers)]
+        else:
+            fitting = next((r for r in range(shape.layers + 1) if of(r).peak <= budget), shape.layers)
+            found += [of(r) for r in sorted({0, fitting, shape.layers})]
+    return list({o.setting: o for o in found}.values())
+
+
+def _savers(shape: Shape, wish: Wish) -> list[tuple[bool, bool]]:
+    """Return what may lie in the host's memory, (inputs of recomputed layers, embedding), cheapest first."""
+    lean = runs_lean(wish.method, wish.bits, wish.device)
+    movable = lean and wish.method != "full" and not shape.tied  # a tied embedding is the head
+    inputs = [lean and wish.offload] if wish.offload is not None else [False, True] if lean else [False]
+    hosts = (
+        [movable and wish.host_embedding] if wish.host_embedding is not None
+        else [False, True] if movable else [False]
+    )  # fmt: skip
+    return [(bool(i), bool(h)) for i in inputs for h in hosts]
 
 
 def _why(shape: Shape, option: Estimate, chosen: Estimate, budget: int, tflops: float, enforced: bool) -> str:
@@ -169,7 +206,8 @@ def refuse(p: Plan, where: str) -> InputError:
         todo += (
             f", or lower train.batch_size from {s.micro_batch}" if s.bits < 32 and s.micro_batch > 1 else ""
         )
-    todo += ", or use train.method lora" if s.method == "full" else ", or lower format.max_length"
+    other = {"full": ", or use train.method lora", "lora": ", or use train.method qlora"}
+    todo += other.get(s.method, "") + ("" if s.method == "full" else ", or lower format.max_length")
     return InputError(
         f"{s.method} at {s.max_length} tokens is {over:,.0f} MiB over the budget", where=where, todo=todo
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 def runs_lean(method: str, bits: int, device: str) -> bool:
-    """Return whether the lean decoder runs a step: LoRA on a GPU, and full tuning with few bits."""
-    return bits < 32 or (method == "lora" and device.startswith("cuda"))
+    """Return whether the lean decoder runs a step: few bits anywhere, and LoRA on a GPU."""
+    return bits < 32 or method == "qlora" or (method == "lora" and device.startswith("cuda"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Setting:
     """One way to run the step.
 
     `bits` of the optimizer's moments (32 for classic AdamW), `recompute` the layers whose activations are
-    computed again, `offload` whether their inputs wait in the host's memory, `element` bytes of a weight.
+    computed again, `offload` whether their inputs wait in the host's memory, `host_embedding` whether the
+    embedding lies there, `element` bytes of a weight that is not quantised.
     """
 
     method: str
@@ -27,6 +28,12 @@ class Setting:
     device: str
     bits: int = 32
     offload: bool = False
+    host_embedding: bool = False
+
+    @property
+    def adapters(self) -> bool:
+        """Whether adapters are trained, and the weights frozen."""
+        return self.method != "full"
 
     @property
     def tokens(self) -> int:

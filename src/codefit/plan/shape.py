@@ -37,11 +37,15 @@ class Shape:
         return self.vocab * self.hidden
 
     @property
+    def matrices(self) -> int:
+        """Parameters in one layer's matrices."""
+        return 2 * self.hidden * (self.heads * self.head_dim + self.kv) + 3 * self.hidden * self.ffn
+
+    @property
     def layer(self) -> int:
         """Parameters of one layer."""
-        q = self.heads * self.head_dim
-        bias = q + 2 * self.kv if self.attention_bias else 0
-        return 2 * self.hidden * (q + self.kv) + bias + 3 * self.hidden * self.ffn + 2 * self.hidden
+        bias = self.heads * self.head_dim + 2 * self.kv if self.attention_bias else 0
+        return self.matrices + bias + 2 * self.hidden
 
     @property
     def parameters(self) -> int:

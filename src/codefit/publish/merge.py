@@ -11,22 +11,28 @@ import torch
 
 from codefit.core.files import read_json, telling_full_disk, write_json
 from codefit.format.chat import ChatFormat
-from codefit.models.load import load_model, model_dtype
+from codefit.models.load import load_model, model_dtype, require_bitsandbytes
 
 
-def export_merged(model_path: Path, adapter: Path, tokenizer: Any, out: Path) -> None:
+def export_merged(model_path: Path, adapter: Path, tokenizer: Any, out: Path, *, nf4: bool = False) -> None:
     """Write `out` whole or not at all, in place of a former one: weights, configs, tokenizer, template.
 
-    The merge is done in float32 and saved in the start model's own dtype, so the merged model
-    rounds once.
+    Each matrix is merged in float32 and saved in the start model's own dtype, so it rounds once. Adapters that
+    were trained over 4-bit weights (`nf4`) go on what those weights are when made dense, which is what they
+    learned to correct; on the start model's own weights they would correct errors that are not there.
     """
-    saved_dtype = getattr(torch, model_dtype(model_path))
-    model = load_model(model_path, dtype="float32", device="cpu", adapter=adapter).merge_and_unload()
+    if nf4:
+        require_bitsandbytes()
+    model = load_model(model_path, dtype=model_dtype(model_path), device="cpu", adapter=adapter)
+    for module in model.modules():
+        if hasattr(module, "get_delta_weight"):
+            _merge(module, nf4)
+    model = model.unload()
     out.parent.mkdir(parents=True, exist_ok=True)
     temp = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         with telling_full_disk(temp):
-            model.to(saved_dtype).save_pretrained(str(temp))
+            model.save_pretrained(str(temp))
             complete_model(temp, tokenizer)
         temp.chmod(0o755)
         if out.exists():
@@ -34,6 +40,17 @@ def export_merged(model_path: Path, adapter: Path, tokenizer: Any, out: Path) ->
         temp.rename(out)
     finally:
         shutil.rmtree(temp, ignore_errors=True)
+
+
+def _merge(module: Any, nf4: bool) -> None:
+    """Add the adapter's product to the matrix under it."""
+    weight = module.base_layer.weight.data
+    dense = weight.to(torch.float32)
+    if nf4:
+        from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+        dense = dequantize_4bit(*quantize_4bit(dense, quant_type="nf4", compress_statistics=True))
+    weight.copy_(dense + module.get_delta_weight("default").detach().to(torch.float32))
 
 
 def complete_model(folder: Path, tokenizer: Any) -> None:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from codefit.train import simulate
+
 
 @dataclass(frozen=True, slots=True)
 class Documents:
@@ -53,6 +55,9 @@ def _has_kernel(q_THD: Tensor) -> bool:
 
 def attend(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, documents: Documents) -> Tensor:
     """Return the attention's output (T, H, D) for H query heads and G key heads, G a divisor of H."""
+    if simulate.as_gpu():
+        simulated: Tensor = _Simulated.apply(q_THD, k_TGD, v_TGD)
+        return simulated
     found = _varlen() if _has_kernel(q_THD) else None
     if found is not None:
         kernel, options = found
@@ -68,3 +73,19 @@ def _attend_one(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
     grouped = q.shape[1] != k.shape[1]
     out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
     return out[0].transpose(0, 1)
+
+
+class _Simulated(torch.autograd.Function):
+    """What the variable-length kernel returns and keeps, without its values."""
+
+    @staticmethod
+    def forward(ctx: Any, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        out_THD = torch.empty_like(q_THD)
+        lse_HT = torch.empty(q_THD.shape[1], len(q_THD), device=q_THD.device)
+        ctx.save_for_backward(q_THD, k_TGD, v_TGD, out_THD, lse_HT)
+        return out_THD
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v, *_ = ctx.saved_tensors
+        return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)

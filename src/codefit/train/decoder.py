@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from codefit.train import simulate
 from codefit.train.attention import Documents
 
 
@@ -83,7 +84,7 @@ class Pass:
             start, end = self._kept.pop()
             layer = self._layers[len(self._kept)]
             if end is None:
-                start = start.to(device, non_blocking=True).detach().requires_grad_()
+                start = self._back(start, device).detach().requires_grad_()
                 with torch.enable_grad():
                     end = layer.forward(start, *self._given)
             torch.autograd.backward(end, grad_TD)
@@ -94,7 +95,16 @@ class Pass:
         return grad_TD
 
     def _away(self, x_TD: Tensor) -> Tensor:
+        counter = simulate.current()
+        if self._offload and counter and counter.gpu:
+            with counter.uncounted():
+                return x_TD.clone()
         if not (self._offload and x_TD.is_cuda):
             return x_TD
         host = torch.empty(x_TD.shape, dtype=x_TD.dtype, pin_memory=True)
         return host.copy_(x_TD, non_blocking=True)
+
+    def _back(self, x_TD: Tensor, device: torch.device) -> Tensor:
+        if self._offload and simulate.as_gpu():
+            return x_TD.clone()
+        return x_TD.to(device, non_blocking=True)

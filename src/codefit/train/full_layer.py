@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from codefit.train.attention import Documents, attend
 from codefit.train.kernels import swiglu, swiglu_backward_
+from codefit.train.norm import normalise
 from codefit.train.rotary import rotate_
 
 
@@ -59,15 +59,11 @@ class FullLayer:
         """Return the layer's output (T, D)."""
         attention, mlp = self.module.self_attn, self.module.mlp
         head = (len(x_TD), -1, attention.head_dim)
-        n_TD = _norm(x_TD, self.module.input_layernorm)
+        n_TD = normalise(x_TD, self.module.input_layernorm)
         q = _Rotate.apply(attention.q_proj(n_TD), cos_T1C, sin_T1C).view(head)
         k = _Rotate.apply(attention.k_proj(n_TD), cos_T1C, sin_T1C).view(head)
         v = attention.v_proj(n_TD).view(head)
         x_TD = x_TD + attention.o_proj(attend(q, k, v, documents).flatten(1))
-        n_TD = _norm(x_TD, self.module.post_attention_layernorm)
+        n_TD = normalise(x_TD, self.module.post_attention_layernorm)
         out: Tensor = x_TD + mlp.down_proj(_SwiGlu.apply(mlp.gate_proj(n_TD), mlp.up_proj(n_TD)))
         return out
-
-
-def _norm(x_TD: Tensor, module: Any) -> Tensor:
-    return F.rms_norm(x_TD, module.weight.shape, module.weight, module.variance_epsilon)

@@ -18,11 +18,13 @@ from codefit.core.errors import InputError
 from codefit.plan.lean import CHUNKS
 from codefit.train.batch import Packed
 from codefit.train.decoder import Layer, Pass, rotation
+from codefit.train.frozen import frozen, stack
 from codefit.train.full_layer import FullLayer
 from codefit.train.fused import HeadInput, LookupInput
 from codefit.train.kernels import can_compile
 from codefit.train.lora_layer import Adapter, LoraLayer
 from codefit.train.loss import loss_and_gradient
+from codefit.train.norm import normalise
 
 FAMILIES = ("qwen2", "llama")
 
@@ -60,14 +62,14 @@ class LeanModel:
         self._chunk = chunk or CHUNKS[can_compile(self._head.device)]
 
     def _hidden(self, batch: Packed) -> tuple[Pass, Tensor]:
-        x_TD = F.embedding(batch.ids_T, self._decoder.embed_tokens.weight.detach())
+        table_VD = self._decoder.embed_tokens.weight.detach()  # may lie in the host's memory
+        x_TD = F.embedding(batch.ids_T.to(table_VD.device), table_VD).to(batch.ids_T.device)
         where = rotation(self._decoder.rotary_emb, x_TD, batch.positions_T)
         run = Pass(self._layers, where, batch.documents, recompute=self._recompute, offload=self._offload)
         return run, run.forward(x_TD)
 
     def _last(self, x_TD: Tensor, batch: Packed) -> Tensor:
-        norm = self._decoder.norm
-        return F.rms_norm(x_TD[batch.scored_N], norm.weight.shape, norm.weight, norm.variance_epsilon)
+        return normalise(x_TD[batch.scored_N], self._decoder.norm)
 
     def forward_backward(self, batch: Packed, scale: float) -> Result:
         """Return the summed loss after gradients of `scale` times it went where they belong."""
@@ -121,14 +123,14 @@ class FlatAdapters:
         modules = [m for group in groups for m in group]
         # All A before all B: a slice of the vector can be scaled as one.
         parameters = [m.lora_A[name].weight for m in modules] + [m.lora_B[name].weight for m in modules]
-        base = modules[0].base_layer.weight
-        master = torch.promote_types(base.dtype, torch.float32)
+        dtype = model.get_input_embeddings().weight.dtype  # a quantised matrix has another
+        master = torch.promote_types(dtype, torch.float32)
         flat = torch.cat([p.detach().to(master).reshape(-1) for p in parameters])
         self.values = nn.Parameter(flat)
         self.values.grad = torch.zeros_like(flat)
         self._down = sum(p.numel() for p in parameters[: len(parameters) // 2])
         self._scale = float(groups[0][0].scaling[name])
-        self._used = torch.empty_like(flat, dtype=base.dtype)
+        self._used = torch.empty_like(flat, dtype=dtype)
         self.refresh()
         offset = 0
         for p in parameters:
@@ -181,30 +183,16 @@ def _groups(layer: Any) -> list[list[Any]]:
     return [[a.q_proj, a.k_proj, a.v_proj], [a.o_proj], [m.gate_proj, m.up_proj], [m.down_proj]]
 
 
-def _stack(group: list[Any], kind: str) -> Tensor | None:
-    """Put the frozen weights or biases of a group into one tensor, of which the modules' own become views."""
-    parts = [getattr(m.base_layer, kind) for m in group]
-    if parts[0] is None:
-        return None
-    whole = torch.cat([p.detach() for p in parts])
-    for part, view in zip(parts, whole.split([len(p) for p in parts]), strict=True):
-        part.data = view
-    return whole
-
-
 def _lora_layer(module: Any, adapters: Iterator[Adapter]) -> LoraLayer:
-    qkv, out, gate_up, down = _groups(module)
-    attention = module.self_attn
-    qkv_w, qkv_b = _stack(qkv, "weight"), _stack(qkv, "bias")
-    if qkv_w is None:
-        raise RuntimeError("a linear layer has no weight")
-    out_w, gate_w, up_w, down_w = (m.base_layer.weight.detach() for m in (*out, *gate_up, *down))
-    kv = qkv[1].base_layer.weight.shape[0] // attention.head_dim
+    qkv, out, gate_up, down = ([m.base_layer for m in group] for group in _groups(module))
+    head_dim = module.self_attn.head_dim
+    gate, up = ([m] for m in gate_up)
     return LoraLayer(
-        heads=out_w.shape[1] // attention.head_dim, kv_heads=kv, head_dim=attention.head_dim,
+        heads=out[0].in_features // head_dim, kv_heads=qkv[1].out_features // head_dim, head_dim=head_dim,
         eps=module.input_layernorm.variance_epsilon,
-        input_norm_D=module.input_layernorm.weight.detach(), qkv=qkv_w, qkv_bias=qkv_b, out=out_w,
-        post_norm_D=module.post_attention_layernorm.weight.detach(), gate=gate_w, up=up_w, down=down_w,
+        input_norm_D=module.input_layernorm.weight.detach(), qkv=frozen(qkv), qkv_bias=stack([m.bias for m in qkv]),
+        out=frozen(out), post_norm_D=module.post_attention_layernorm.weight.detach(),
+        gate=frozen(gate), up=frozen(up), down=frozen(down),
         qkv_adapter=next(adapters), out_adapter=next(adapters), gate_up_adapter=next(adapters),
         down_adapter=next(adapters),
     )  # fmt: skip

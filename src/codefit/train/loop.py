@@ -155,7 +155,7 @@ def _diverged(folder: Path, job: Job, step: schedule.Step) -> LossDiverged:
 def _finish(
     steps: Steps, job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor
 ) -> dict[str, Any]:
-    name = "adapter" if job.settings.method == "lora" else "model"
+    name = "model" if job.settings.method == "full" else "adapter"
     with telling_full_disk(folder):
         steps.outer.save_pretrained(str(folder / name))
     parameters = sum(p.numel() for p in steps.outer.parameters())

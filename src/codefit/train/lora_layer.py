@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codefit.train.attention import Documents, attend
+from codefit.train.frozen import Matrix, dense
 from codefit.train.kernels import swiglu, swiglu_backward_
 from codefit.train.norm import rms_norm, rms_norm_backward
 from codefit.train.rotary import rotate_
@@ -67,13 +68,13 @@ class LoraLayer:
     head_dim: int
     eps: float
     input_norm_D: Tensor
-    qkv: Tensor
+    qkv: Matrix
     qkv_bias: Tensor | None
-    out: Tensor
+    out: Matrix
     post_norm_D: Tensor
-    gate: Tensor
-    up: Tensor
-    down: Tensor
+    gate: Matrix
+    up: Matrix
+    down: Matrix
     qkv_adapter: Adapter
     out_adapter: Adapter
     gate_up_adapter: Adapter
@@ -100,7 +101,7 @@ class _Qkv(torch.autograd.Function):
         ctx: Any, x_TD: Tensor, layer: LoraLayer, cos_T1C: Tensor, sin_T1C: Tensor
     ) -> tuple[Tensor, ...]:
         n_TD, scale_T1 = rms_norm(x_TD, layer.input_norm_D, layer.eps)
-        y = F.linear(n_TD, layer.qkv, layer.qkv_bias)
+        y = F.linear(n_TD, dense(layer.qkv), layer.qkv_bias)
         t_TR = layer.qkv_adapter.add(n_TD, y.split(layer.widths, dim=-1))
         heads = y.view(len(y), -1, layer.head_dim)
         rotate_(heads[:, : layer.heads + layer.kv_heads], cos_T1C, sin_T1C)
@@ -118,7 +119,7 @@ class _Qkv(torch.autograd.Function):
         grad = heads.flatten(1)
         n_TD, _ = rms_norm(x_TD, layer.input_norm_D, layer.eps)
         grad_t_TR = layer.qkv_adapter.backward(grad.split(layer.widths, dim=-1), n_TD, t_TR)
-        grad_n = grad @ layer.qkv
+        grad_n = grad @ dense(layer.qkv)
         grad_n.addmm_(grad_t_TR, layer.qkv_adapter.down_RD)
         return rms_norm_backward(grad_n, x_TD, scale_T1, layer.input_norm_D), None, None, None
 
@@ -128,7 +129,7 @@ class _Out(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, attended: Tensor, x_TD: Tensor, layer: LoraLayer) -> Tensor:
-        y_TD = torch.addmm(x_TD, attended, layer.out.T)
+        y_TD = torch.addmm(x_TD, attended, dense(layer.out).T)
         t_TR = layer.out_adapter.add(attended, (y_TD,))
         ctx.layer = layer
         ctx.save_for_backward(attended, t_TR)
@@ -140,7 +141,7 @@ class _Out(torch.autograd.Function):
         attended, t_TR = ctx.saved_tensors
         grad_TD = grads[0]
         grad_t_TR = layer.out_adapter.backward((grad_TD,), attended, t_TR)
-        grad = grad_TD @ layer.out
+        grad = grad_TD @ dense(layer.out)
         grad.addmm_(grad_t_TR, layer.out_adapter.down_RD)
         return grad, grad_TD, None
 
@@ -151,10 +152,10 @@ class _Mlp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_TD: Tensor, layer: LoraLayer) -> Tensor:
         n_TD, scale_T1 = rms_norm(x_TD, layer.post_norm_D, layer.eps)
-        gate_TF, up_TF = n_TD @ layer.gate.T, n_TD @ layer.up.T
+        gate_TF, up_TF = n_TD @ dense(layer.gate).T, n_TD @ dense(layer.up).T
         t_TR = layer.gate_up_adapter.add(n_TD, (gate_TF, up_TF))
         active_TF = swiglu(gate_TF, up_TF)
-        y_TD = torch.addmm(x_TD, active_TF, layer.down.T)
+        y_TD = torch.addmm(x_TD, active_TF, dense(layer.down).T)
         s_TR = layer.down_adapter.add(active_TF, (y_TD,))
         ctx.layer = layer
         ctx.save_for_backward(x_TD, scale_T1, gate_TF, up_TF, t_TR, s_TR)
@@ -167,13 +168,14 @@ class _Mlp(torch.autograd.Function):
         grad_TD = grads[0]
         active_TF = swiglu(gate_TF, up_TF)
         grad_s_TR = layer.down_adapter.backward((grad_TD,), active_TF, s_TR)
-        grad_TF = torch.mm(grad_TD, layer.down, out=active_TF)
+        grad_TF = torch.mm(grad_TD, dense(layer.down), out=active_TF)
         grad_TF.addmm_(grad_s_TR, layer.down_adapter.down_RD)
         # Over the saved tensors: they are not needed again, and copies of them would set the peak.
         swiglu_backward_(grad_TF, gate_TF, up_TF)
         del active_TF, grad_TF
         n_TD, _ = rms_norm(x_TD, layer.post_norm_D, layer.eps)
         grad_t_TR = layer.gate_up_adapter.backward((gate_TF, up_TF), n_TD, t_TR)
-        grad_n = torch.addmm(gate_TF @ layer.gate, up_TF, layer.up)
+        grad_n = gate_TF @ dense(layer.gate)
+        grad_n.addmm_(up_TF, dense(layer.up))
         grad_n.addmm_(grad_t_TR, layer.gate_up_adapter.down_RD)
         return rms_norm_backward(grad_n, x_TD, scale_T1, layer.post_norm_D).add_(grad_TD), None

@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codefit.core.files import digest
-from codefit.plan.lean import BLOCK, STEP_4_BITS
+from codefit.plan.lean import BLOCK, STEP_4_BITS, STEP_4_BYTES
+from codefit.train import simulate
 from codefit.train.kernels import can_compile, fused
 
 _LOW_32 = 0xFFFFFFFF
@@ -221,6 +222,9 @@ class LowBitAdam:
         state, shape = self.moments[name], (-1, self.block)
         first = start // self.block
         rows = slice(first, first + len(weights) // self.block)
+        if self.bits == 4 and simulate.as_gpu():  # what the compiled step was seen to write out
+            written = torch.empty(STEP_4_BYTES * len(weights), dtype=torch.uint8)
+            del written
         fused(_adam, self._compiled)(
             weights.view(shape), grads.view(shape), state.first[rows], state.second[rows],
             state.first_scale[rows], state.second_scale[rows], self._keys[self._number[name]],

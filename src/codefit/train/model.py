@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from codefit.core.errors import InputError
 from codefit.core.recipe import TrainSettings
 from codefit.models.load import load_model, resolve_device, resolve_dtype
 from codefit.plan.setting import runs_lean
@@ -41,26 +42,44 @@ def prepare(path: Path, settings: TrainSettings, seed: int) -> Trainee:
     """
     device = resolve_device(settings.device)
     dtype = resolve_dtype(settings.dtype, device, settings.method, settings.bits)
-    model = load_model(path, dtype=dtype, device=device)
+    model = load_model(path, dtype=dtype, device=device, nf4=settings.method == "qlora")
+    if settings.host_embedding:
+        _to_host(model, path)
     # the lean decoder recomputes by itself
     if settings.recompute and not runs_lean(settings.method, settings.bits, device):
         model.activation_checkpointing_enable({"use_reentrant": False})
     torch.manual_seed(seed)
-    if settings.method == "lora":
-        from peft import LoraConfig, get_peft_model
+    outer = model if settings.method == "full" else with_adapters(model, settings)
+    return trainee(outer, model)
 
-        config = LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=settings.lora_alpha,
-            use_rslora=settings.rslora,
-            lora_dropout=0.0,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
-        outer = get_peft_model(model, config)
-        model = outer.get_base_model()
-    else:
-        outer = model
+
+def _to_host(model: Any, path: Path) -> None:
+    embedding = model.get_input_embeddings()
+    if embedding.weight is model.get_output_embeddings().weight:
+        raise InputError(
+            "the embedding is also the head and has to stay on the device", where=str(path),
+            todo="remove train.host_embedding",
+        )  # fmt: skip
+    embedding.to("cpu")
+
+
+def with_adapters(model: Any, settings: TrainSettings) -> Any:
+    """Return the model with adapters on every linear layer but the head."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        use_rslora=settings.rslora,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def trainee(outer: Any, model: Any) -> Trainee:
+    """Return the parts of a causal model, `outer` being it or what wraps it."""
     outer.train()
     trainable = {n: p for n, p in outer.named_parameters() if p.requires_grad}
     return Trainee(outer, model, model.get_decoder(), model.get_output_embeddings().weight, trainable)

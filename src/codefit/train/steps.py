@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -49,8 +49,8 @@ def make_steps(
     device = trainee.head_VD.device
     if not runs_lean(settings.method, settings.bits, device.type):
         return PlainSteps(trainee, settings, examples, pad_id)
-    lora = settings.method == "lora"
-    found = LoraSteps(trainee, settings, examples) if lora else FullSteps(trainee, settings, examples, seed)
+    full = settings.method == "full"
+    found = FullSteps(trainee, settings, examples, seed) if full else LoraSteps(trainee, settings, examples)
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what building left
     return found
@@ -66,16 +66,23 @@ class _LeanSteps:
         self.device = str(trainee.head_VD.device)
         wanted = settings.recompute
         recompute = len(layers) if wanted is True else min(int(wanted or 0), len(layers))
-        self._model = LeanModel(trainee.model, layers, recompute=recompute, offload=settings.offload)
+        self._model = LeanModel(trainee.model, layers, recompute=recompute, offload=bool(settings.offload))
         self._examples = examples
         self._size = settings.micro_batch or settings.batch_size
 
-    def _batches(self, step: Step) -> list[Packed]:
-        bins = step.bins
-        return [
+    def run(self, batches: Iterable[Packed], scale: float, rate: float) -> tuple[Tensor, Tensor]:
+        """Do one step; return the summed loss and the gradient norm."""
+        raise NotImplementedError
+
+    def step(self, step: Step, rate: float) -> tuple[float, float]:
+        """Do one step; return the mean loss per trained token and the gradient norm."""
+        bins, scale = step.bins, 1 / step.trained_tokens
+        batches = [
             concatenate(self._examples, bins[at : at + self._size], self.device)
             for at in range(0, len(bins), self._size)
         ]
+        loss, norm = self.run(batches, scale, rate)
+        return float(loss) * scale, float(norm)
 
     def loss(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> Tensor:
         """Return the summed loss of bins of examples."""
@@ -94,16 +101,15 @@ class LoraSteps(_LeanSteps):
         )
         self._max_norm = settings.max_grad_norm or 1.0
 
-    def step(self, step: Step, rate: float) -> tuple[float, float]:
-        """Do one step; return the mean loss per trained token and the gradient norm."""
-        scale = 1 / step.trained_tokens
-        losses = [self._model.forward_backward(b, scale).loss for b in self._batches(step)]
+    def run(self, batches: Iterable[Packed], scale: float, rate: float) -> tuple[Tensor, Tensor]:
+        """Do one step over micro-batches; return the summed loss and the gradient norm."""
+        losses = [self._model.forward_backward(b, scale).loss for b in batches]
         self.adapters.complete()
         norm = self.adapters.clip(self._max_norm)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
         self.adapters.refresh()
-        return float(torch.stack(losses).sum()) * scale, float(norm)
+        return torch.stack(losses).sum(), norm
 
     def refresh(self) -> None:
         """Let the computation see loaded adapters."""
@@ -132,17 +138,17 @@ class FullSteps(_LeanSteps):
         self._fused = FusedSteps(trainee.trainable, self.optimizer, {self._embedding, self._head})
         self.trainable: dict[str, Tensor] = dict(trainee.trainable)
 
-    def step(self, step: Step, rate: float) -> tuple[float, float]:
-        """Do one step; return the mean loss per trained token and the gradient norm."""
-        (batch,) = self._batches(step)
+    def run(self, batches: Iterable[Packed], scale: float, rate: float) -> tuple[Tensor, Tensor]:
+        """Do one step over the one micro-batch; return the summed loss and the gradient norm."""
+        (batch,) = batches
         self._fused.begin(rate)
-        result = self._model.forward_backward(batch, 1 / step.trained_tokens)
+        result = self._model.forward_backward(batch, scale)
         if self._head == self._embedding:
             self._fused.step_table(self._head, result.head, result.lookup)
         else:
             self._fused.step_table(self._head, result.head, None)
             self._fused.step_table(self._embedding, None, result.lookup)
-        return float(result.loss) / step.trained_tokens, self._fused.norm()
+        return result.loss, self._fused.norm()
 
     def refresh(self) -> None:
         """Take note that weights were loaded: the layers use them where they lie."""
