@@ -53,6 +53,11 @@ def of_step(folder: Path, step: int) -> Path:
     return folder / f"step-{step:07d}.pt"
 
 
+def step_of(path: Path) -> int:
+    """Return the step of a checkpoint's file."""
+    return int(path.stem.removeprefix("step-"))
+
+
 def save(
     folder: Path, cursor: Cursor, job: str, weights: Mapping[str, Tensor], optimizer: Optimizer,
     watched: Mapping[str, Any], *, keep: int = 2, best: int | None = None,
