@@ -43,7 +43,7 @@ def verdict(validations: Sequence[Mapping[str, Any]], train_loss: float | None =
         return found | {"why": "fewer than two validations"}
     best = min(validations, key=lambda v: (v["val_loss"], v["step"]))
     last = validations[-1]
-    noise = last["val_rise_se"]
+    noise = None if best is last else last["val_rise_se"]
     found |= {
         "best_step": best["step"],
         "best": best["val_loss"],
@@ -75,9 +75,10 @@ def line(found: Mapping[str, Any]) -> str:
     """Return the verdict as one line for people, with its rule."""
     if "best" not in found:
         return f"over-fit: not measured ({found['why']})"
-    noise = "no noise known" if found["rise_se"] is None else f"standard error {found['rise_se']:.4f}"
-    numbers = (
-        f"validation loss {found['last']:.4f} at step {found['last_step']}, best {found['best']:.4f} at step "
-        f"{found['best_step']}, rise {found['rise']:.4f} ({noise})"
-    )
+    numbers = f"validation loss {found['last']:.4f} at step {found['last_step']}, "
+    if found["best_step"] == found["last_step"]:
+        numbers += "the best"
+    else:
+        noise = "unknown" if found["rise_se"] is None else f"{found['rise_se']:.4f}"
+        numbers += f"{found['rise']:.4f} above the best at step {found['best_step']}, standard error {noise}"
     return f"{found['verdict']}: {numbers}; rule: {found['rule']}"
