@@ -51,7 +51,9 @@ def test_a_scaled_adapter_is_that_share_of_the_change(trained: Path, tmp_path: P
         torch.testing.assert_close(found[name], wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_scale_0_is_the_start_model_and_a_write_replaces_what_was_there(trained: Path, tmp_path: Path) -> None:
+def test_scale_0_is_the_start_model_and_a_write_replaces_what_was_there(
+    trained: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "left").write_text("x")
@@ -63,7 +65,9 @@ def test_scale_0_is_the_start_model_and_a_write_replaces_what_was_there(trained:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("ways", [{"method": "lora"}, {"method": "full"}, {"optimizer": "adamw8"}, {"lean": True}])
+@pytest.mark.parametrize(
+    "ways", [{"method": "lora"}, {"method": "full"}, {"optimizer": "adamw8"}, {"lean": True}]
+)
 def test_the_average_is_the_mean_of_the_last_checkpoints(
     tmp_path: Path, ways: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,9 @@ def test_a_lora_run_logs_the_loss_per_source_and_the_divergence_from_its_start(
 ) -> None:
     if lean:
         monkeypatch.setattr(loop, "make_steps", lambda t, s, examples, *rest: LoraSteps(t, s, examples))
-    job = make_job(model, method="lora", validation=HELD, validation_rows=8, validate_every=4, learning_rate=0.02)
+    job = make_job(
+        model, method="lora", validation=HELD, validation_rows=8, validate_every=4, learning_rate=0.02
+    )
     summary = train(job, tmp_path / "a", "x", silent)
     tuned = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(str(model), dtype=torch.float32), str(tmp_path / "a" / "adapter")

@@ -16,7 +16,9 @@ from codefit.train.speed import Meter, model_flops, summary
 from tests.train.test_trajectory import make_job
 from tests.train.tiny import tiny_model
 
-SHAPE = Shape(hidden=8, layers=3, heads=2, kv_heads=1, head_dim=4, ffn=16, vocab=50, tied=True, attention_bias=True)
+SHAPE = Shape(
+    hidden=8, layers=3, heads=2, kv_heads=1, head_dim=4, ffn=16, vocab=50, tied=True, attention_bias=True
+)
 
 
 @pytest.mark.parametrize(("method", "passes"), [("full", 3), ("lora", 2)])
@@ -61,7 +63,11 @@ def test_the_measured_peak_stands_beside_the_planned_one() -> None:
     found = summary(log, 100.0)
     assert found["memory"] == {"measured_mb": 105.0, "planned_mb": 100.0, "difference_percent": 5.0}
     assert found["speed"]["tokens_per_s"] == 3.0
-    assert summary([], None)["memory"] == {"measured_mb": None, "planned_mb": None, "difference_percent": None}
+    assert summary([], None)["memory"] == {
+        "measured_mb": None,
+        "planned_mb": None,
+        "difference_percent": None,
+    }
 
 
 def test_a_cpu_has_no_peak_and_says_so_with_null(tmp_path: Path) -> None:

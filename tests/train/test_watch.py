@@ -47,7 +47,9 @@ def answers(model: Any) -> dict[str, Any]:
     return {"suite": "tiny", "passed": int(out.sum()) % 3, "n": 2, "value": None, "ci95": None}
 
 
-@pytest.mark.parametrize("ways", [{"method": "full"}, {"method": "lora"}, {"optimizer": "adamw8"}, {"lean": True}])
+@pytest.mark.parametrize(
+    "ways", [{"method": "full"}, {"method": "lora"}, {"optimizer": "adamw8"}, {"lean": True}]
+)
 def test_watching_leaves_every_byte_of_the_trajectory(
     model: Path, tmp_path: Path, ways: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +71,9 @@ def test_progress_says_what_was_seen_last(model: Path, tmp_path: Path) -> None:
     watched = {"validation": HELD, "validation_rows": 6, "validate_every": 2, "develop": DEVELOP}
     train(make_job(model, method="lora", **watched), tmp_path / "a", "x", said.append, answers)
     line = next(e.message for e in said if e.message.startswith("step 3,"))
-    assert re.fullmatch(r"step 3, loss [\d.]+, [\d,]+ tokens/s, validation [\d.]+, KL [\d.]+, tiny \d/2", line)
+    assert re.fullmatch(
+        r"step 3, loss [\d.]+, [\d,]+ tokens/s, validation [\d.]+, KL [\d.]+, tiny \d/2", line
+    )
     assert said[-1].finished
     assert "over-fitted" in said[-1].message
 

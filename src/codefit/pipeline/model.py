@@ -24,7 +24,7 @@ def plan_settings(context: Context) -> dict[str, Any]:
     return {
         "memory": context.recipe.memory,
         "model": context.start_digest,
-        "train": [context.recipe.train_of(arm).model_dump(mode="json") for arm in context.recipe.arms],
+        "train": [context.recipe.train_of(arm).decisive() for arm in context.recipe.arms],
         "max_length": context.recipe.format.max_length,
     }
 
