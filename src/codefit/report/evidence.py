@@ -91,7 +91,10 @@ def _arms(files: RunFiles, scores: Sequence[Record]) -> list[Record]:
     formatted: Mapping[str, Any] = (files.format or {}).get("arms") or {}
     named = [str(s.get("arm")) for s in scores]
     order = dict.fromkeys([*named, *formatted, *files.training])
-    return [{"arm": arm, "rows": formatted.get(arm), "training": files.training.get(arm)} for arm in order]
+    return [
+        {"arm": arm, "rows": formatted.get(arm), "training": _without_clock(files.training.get(arm))}
+        for arm in order
+    ]
 
 
 def _trained_arms(files: RunFiles) -> list[str]:
