@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import machine
 
 from codefit.core.recipe import TrainSettings
 from codefit.models.load import quiet_libraries
@@ -34,6 +33,7 @@ from codefit.train.batch import Packed
 from codefit.train.model import trainee, with_adapters
 from codefit.train.steps import FullSteps, LoraSteps
 from codefit.train.trace import trace
+from measure import machine
 
 RESULTS = Path(__file__).with_name("results")
 MIB = 2**20

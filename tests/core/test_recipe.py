@@ -205,3 +205,69 @@ def test_no_text_at_all_breaks_the_loader(text: str) -> None:
         path.write_text(text, encoding="utf-8")
         with pytest.raises(InputError):
             load_recipe(path)
+
+
+HELD = "validation_rows: 5, validate_every: 2"
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ("{validate_every: 5}", "set validation_rows"),
+        ("{validation_rows: 5, early_stop: 2}", "set validate_every"),
+        ("{choose: {}}", "set develop.suite"),
+        ("{choose: {scales: []}, develop: {suite: micro-dev}}", "at least one"),
+        ("{choose: {scales: [1, 1.0]}, develop: {suite: micro-dev}}", "different numbers"),
+        ("{choose: {scales: [-1]}, develop: {suite: micro-dev}}", "greater than or equal to 0"),
+        ("{choose: {average_last: 1}, develop: {suite: micro-dev}}", "greater than or equal to 2"),
+        ("{method: full, choose: {scales: [1]}, develop: {suite: micro-dev}}", "are of an adapter"),
+        ("{method: full, choose: {}, develop: {suite: micro-dev}}", "set choose.average_last"),
+        (
+            f"{{{HELD}, early_stop: 2, choose: {{average_last: 2}}, develop: {{suite: micro-dev}}}}",
+            "keeps the best",
+        ),
+        ("{report_to: [tensorboard, tensorboard]}", "names a tracker twice"),
+        ("{report_to: [excel]}", "'tensorboard', 'wandb', 'mlflow' or 'trackio'"),
+        ("{develop: {suite: micro}}", "'micro' is evaluated"),
+    ],
+)
+def test_watches_that_cannot_be_are_refused_in_one_line(tmp_path: Path, train: str, message: str) -> None:
+    (line,) = lines_of(tmp_path, GOOD + f"train: {train}\n")
+    assert message in line
+
+
+def test_an_arm_cannot_be_developed_on_a_test_set_either(tmp_path: Path) -> None:
+    (line,) = lines_of(tmp_path, GOOD + "arms: [{name: a}, {name: b, train: {develop: {suite: micro}}}]\n")
+    assert "'micro' is evaluated" in line
+
+
+def test_what_chooses_weights_is_in_the_identity_and_what_watches_is_not(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, GOOD + f"train: {{{HELD}, develop: {{suite: micro-dev, every: 3}}, choose: {{}}}}\n"
+    )
+    base = load_recipe(path).identity()
+    for same in (
+        "train.report_to=[tensorboard]",
+        "train.validate_every=9",
+        "train.develop.every=7",
+        "train.save_every=3",
+    ):
+        assert load_recipe(path, (same,)).identity() == base
+    for other in (
+        "train.develop.limit=5",
+        "train.choose.scales=[0.5]",
+        "train.early_stop=3",
+        "train.choose.average_last=3",
+    ):
+        assert load_recipe(path, (other,)).identity() != base
+    stopping = load_recipe(path, ("train.early_stop=3",))
+    assert (
+        load_recipe(path, ("train.early_stop=3", "train.validate_every=9")).identity() != stopping.identity()
+    )
+
+
+def test_as_trained_is_always_among_the_scales(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "train: {develop: {suite: micro-dev}, choose: {}}\n")
+    assert load_recipe(path).train.scales == (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert load_recipe(path, ("train.choose.scales=[0.5]",)).train.scales == (0.5, 1.0)
+    assert load_recipe(path, ("train.method=full", "train.choose.average_last=3")).train.scales == (1.0,)

@@ -235,6 +235,13 @@ def _summary(arm: str, n: int) -> dict[str, Any]:
         "first_loss": 2.2,
         "last_loss": 0.41 + n / 10,
         "val_loss": 0.51,
+        "overfit": {
+            "verdict": "not over-fitted",
+            "best": 0.51,
+            "best_step": 40,
+            "last": 0.51,
+            "last_step": 40,
+        },
         "seed": 0,
         "peak_mb": 58.0,
         "model_path": "model",

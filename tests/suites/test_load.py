@@ -181,3 +181,12 @@ def test_published_files_are_read_whole(name: str, file: str, tasks: int) -> Non
     assert len(suite.tasks) == suite.info.tasks == tasks
     assert all(t.entry_point for t in suite.tasks)
     assert not suite.problems
+
+
+def test_mbpp_dev_is_the_validation_split_and_needs_mbpps_own_layout() -> None:
+    suite = load_suite("mbpp-dev", shared_data("mbpp.jsonl.gz"))
+    assert [t.task_id for t in suite.tasks] == [f"Mbpp/{n}" for n in range(511, 601)]
+    assert len(suite.all_tasks) == 974
+    assert suite.info.family == "mbpp"
+    with pytest.raises(InputError, match="alone has the validation split"):
+        load_suite("mbpp-dev", shared_data("mbpp_plus_v0.2.0.jsonl.gz"))

@@ -8,22 +8,34 @@ from pathlib import Path
 
 from codefit.core.errors import InputError, InputErrors, did_you_mean
 from codefit.core.paths import expanded
-from codefit.core.recipe import Recipe, SourceSettings, SuiteSettings
-from codefit.core.settings import parse_yaml
+from codefit.core.recipe import Recipe, SourceSettings
+from codefit.core.settings import Location, parse_yaml
+from codefit.core.watches import DevelopSettings
 
 
 def recipe_faults(recipe: Recipe, path: Path) -> list[InputError]:
     """Return the faults of kinds of sources and names of suites, by line; no data file is needed."""
     _, lines = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    faults = [("sources", i, _source_fault(source)) for i, source in enumerate(recipe.sources)]
-    faults += [("evaluate", i, _suite_fault(suite)) for i, suite in enumerate(recipe.evaluate)]
+    faults: list[tuple[Location, tuple[str, str] | None]] = []
+    faults += [(("sources", i), _source_fault(source)) for i, source in enumerate(recipe.sources)]
+    faults += [(("evaluate", i), _suite_fault(s.name, s.data)) for i, s in enumerate(recipe.evaluate)]
+    faults += [(at, _suite_fault(d.suite, d.data)) for at, d in _developments(recipe)]
     found: list[InputError] = []
-    for section, i, fault in faults:
+    for at, fault in faults:
         if fault:
-            line = lines.get((section, i))
+            line = lines.get(at)
             place = f"{path}:{line}" if line else str(path)
-            found.append(InputError(f"{section}.{i}: {fault[0]}", where=place, todo=fault[1]))
+            found.append(InputError(f"{'.'.join(map(str, at))}: {fault[0]}", where=place, todo=fault[1]))
     return found
+
+
+def _developments(recipe: Recipe) -> Iterator[tuple[Location, DevelopSettings]]:
+    """Yield the development sets that a recipe names, each with its place."""
+    if recipe.train.develop:
+        yield ("train", "develop"), recipe.train.develop
+    for i, arm in enumerate(recipe.arms):
+        if "develop" in arm.train and (found := recipe.train_of(arm).develop):
+            yield ("arms", i, "train", "develop"), found
 
 
 def _source_fault(source: SourceSettings) -> tuple[str, str] | None:
@@ -39,12 +51,12 @@ def _source_fault(source: SourceSettings) -> tuple[str, str] | None:
     return None
 
 
-def _suite_fault(suite: SuiteSettings) -> tuple[str, str] | None:
+def _suite_fault(name: str, data: Path | None) -> tuple[str, str] | None:
     from codefit.suites.load import SUPPORTED
 
-    name, known = suite.name, f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
+    known = f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
     if name in SUPPORTED:
-        lacking = suite.data is None and not name.startswith("micro")
+        lacking = data is None and not name.startswith("micro")
         return (f"suite '{name}' needs its data", "set 'data' to the published JSONL") if lacking else None
     if "/" in name or Path(name).suffix in (".jsonl", ".gz", ".json") or Path(name).is_file():
         return None
@@ -77,6 +89,9 @@ def _checks(recipe: Recipe) -> Iterator[Callable[[], object]]:
         yield partial(open_source, spec)
     for suite in recipe.evaluate:
         data = suite.data and base / expanded(suite.data, "evaluate")
+        yield partial(_check_file, data)
+    for _, develop in _developments(recipe):
+        data = develop.data and base / expanded(develop.data, "develop")
         yield partial(_check_file, data)
     model = recipe.model
     if model.tokenizer:

@@ -149,8 +149,13 @@ def curate(
 @_FRESH
 @_JSON
 def train(recipe: str, out: Path | None, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> None:
-    """Run RECIPE as far as its trained models, or resume at the last checkpoint."""
-    _go(recipe, out, overrides, "train", fresh, as_json)
+    """Run RECIPE as far as its trained models, or resume at the last checkpoint.
+
+    Where the recipe chooses weights on a development set (`train.choose`), that is done too.
+    """
+    loaded = load_recipe(resolve_recipe(recipe), overrides)
+    chooses = any(loaded.train_of(arm).choose for arm in loaded.arms)
+    _go(recipe, out, overrides, "choose" if chooses else "train", fresh, as_json)
 
 
 @click.command()

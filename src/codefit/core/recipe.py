@@ -16,8 +16,8 @@ from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
 from codefit.core.settings import Settings
+from codefit.core.watches import SCALES, Positive, WatchSettings
 
-Positive = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 
 
@@ -48,7 +48,7 @@ class FormatSettings(Settings):
     max_length: Positive = Field(1024, description="tokens in a bin; longer rows are dropped, never cut")
 
 
-class TrainSettings(Settings):
+class TrainSettings(WatchSettings):
     """Training of one arm. `None` means: derived, shown in the plan and stored in the run."""
 
     method: Literal["lora", "qlora", "full"] = "lora"
@@ -86,15 +86,29 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
         None, description="of data order and adapters; null: the recipe's"
     )
-    validation_rows: Annotated[int, Field(ge=0)] = Field(
-        0, description="rows held out of training for the loss"
-    )
-    save_every: Positive = Field(50, description="steps between checkpoints")
 
     @property
     def bits(self) -> int:
         """Bits of each of the optimizer's moments."""
         return {"adamw": 32, "adamw8": 8, "adamw4": 4}[self.optimizer]
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Factors of the adapter's change to choose from; 1, as trained, is always among them."""
+        if self.choose is None or self.method == "full":
+            return (1.0,)
+        wanted = SCALES if self.choose.scales is None else self.choose.scales
+        return tuple(sorted({*wanted, 1.0}))
+
+    @model_validator(mode="after")
+    def _full_averages_only(self) -> TrainSettings:
+        if self.method != "full" or self.choose is None:
+            return self
+        if self.choose.scales is not None:
+            raise ValueError("choose.scales are of an adapter; full tuning can only use choose.average_last")
+        if self.choose.average_last is None:
+            raise ValueError("choose leaves full tuning no choice; set choose.average_last")
+        return self
 
     @model_validator(mode="after")
     def _full_needs_precision(self) -> TrainSettings:
@@ -225,11 +239,24 @@ class Recipe(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _development_is_no_test(self) -> Recipe:
+        tests = {s.name.rstrip("+") for s in self.evaluate}
+        for arm in self.arms:
+            develop = self.train_of(arm).develop
+            if develop and develop.suite.rstrip("+") in tests:
+                raise ValueError(
+                    f"train.develop: '{develop.suite}' is evaluated, and what chose the weights cannot test them; "
+                    "name another suite, such as micro-dev or mbpp-dev"
+                )
+        return self
+
     def identity(self) -> str:
         """Return a text of everything that a result may depend on; how fast or where is not in it."""
         data = self.model_dump(mode="json", exclude={"data_dir", "sandbox"})
-        for train in (data["train"], *(arm["train"] for arm in data["arms"])):
-            train.pop("save_every", None)
+        data["train"] = self.train.lasting()
+        for arm, written in zip(self.arms, data["arms"], strict=True):
+            written["train"] = self.train_of(arm).lasting()
         data["generate"].pop("batch_size")
         return canonical_json(data)
 

@@ -91,6 +91,7 @@ class Example:
     token_ids: tuple[int, ...]
     labels: tuple[int, ...]
     row_id: str
+    source: str = ""
 
     @property
     def trained_tokens(self) -> int:

@@ -107,7 +107,9 @@ class ChatFormat:
         """Return a row as tokens and labels; only the response and its end of turn are trained."""
         prefix = self.prefix(row.instruction)
         response = [*self._encode(self.answer(row.response)), self.end_id]
-        return Example(tuple(prefix + response), tuple([IGNORED] * len(prefix) + response), row.id)
+        return Example(
+            tuple(prefix + response), tuple([IGNORED] * len(prefix) + response), row.id, row.source
+        )
 
     def examples(self, rows: Iterable[Row], max_length: int) -> Iterator[Example | Dropped]:
         """Yield an example per row, or a `Dropped` for one that cannot be trained on.

@@ -7,11 +7,12 @@ costly thing here is lazy.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from codefit.core.errors import InputError
 from codefit.core.files import file_digest
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from codefit.suites.base import Suite, SuiteInfo
 
 START = "start"
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,19 @@ class Context:
         self.sharding = sharding
         self._closing = ExitStack()
         self._boxes: dict[Runtime, Sandbox] = {}
+        self._made: dict[object, Any] = {}
         self._examples: dict[str, tuple[list[Example], list[Dropped]]] = {}
 
     def close(self) -> None:
         """Stop what was started."""
         self._closing.close()
+
+    def once(self, name: object, make: Callable[[], Made]) -> Made:
+        """Return what `make` returned when something of this name was first asked for."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: Made = self._made[name]
+        return made
 
     @cached_property
     def sources(self) -> list[Source]:

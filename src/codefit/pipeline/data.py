@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import codefit
 from codefit.core.errors import InputError
@@ -12,8 +12,12 @@ from codefit.core.files import canonical_json, digest, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.seeds import rng
 from codefit.core.types import Row, Task
-from codefit.pipeline.context import Context, Sharding, source_settings
+from codefit.pipeline.context import Context, Sharding, source_settings, suite_settings
+from codefit.pipeline.develop import development
 from codefit.pipeline.preview import check_parity
+
+if TYPE_CHECKING:
+    from codefit.suites.base import Suite
 
 CURATED = (
     "kept.parquet",
@@ -39,6 +43,7 @@ def curate_settings(context: Context) -> dict[str, Any]:
         "view": _view_settings(context),
         "sources": source_settings(context),
         "suites": [[suite.info.name, suite.info.revision] for _, suite in context.suites],
+        "development": [suite_settings(suite.info) for suite in _developments(context)],
         "tokens": context.start_digest,
         "seed": context.recipe.seed,
         "strict": context.recipe.strict,
@@ -118,7 +123,15 @@ def _encoder(context: Context) -> Callable[[Sequence[str]], Any] | None:
 
 
 def _tasks(context: Context) -> dict[str, Sequence[Task]]:
-    return {suite.info.name: suite.all_tasks for _, suite in context.suites}
+    """Return the tasks that no row may give away: a leak would flatter a choice as it flatters a score."""
+    developed = {suite.info.name: suite.tasks for suite in _developments(context)}
+    return {**developed, **{suite.info.name: suite.all_tasks for _, suite in context.suites}}
+
+
+def _developments(context: Context) -> list[Suite]:
+    """Return the suites of the arms' development sets, each once and whole."""
+    found = [d.suite for arm in context.recipe.arms if (d := development(context, arm))]
+    return list({suite.info.name: suite for suite in found}.values())
 
 
 class _Reading:

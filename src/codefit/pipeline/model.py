@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from codefit.core.files import digest, file_digest, read_json, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings, TrainSettings
-from codefit.core.types import Task
+from codefit.core.types import Completion, Task
 from codefit.core.units import parse_bytes
 from codefit.pipeline.context import START, Context, suite_settings
+from codefit.pipeline.develop import developer
 
 if TYPE_CHECKING:
+    from codefit.generate.cache import Request
     from codefit.suites.base import SuiteInfo
+    from codefit.train.loop import Job
 
 
 def plan_settings(context: Context) -> dict[str, Any]:
@@ -21,7 +24,7 @@ def plan_settings(context: Context) -> dict[str, Any]:
     return {
         "memory": context.recipe.memory,
         "model": context.start_digest,
-        "train": [context.recipe.train_of(arm).model_dump(mode="json") for arm in context.recipe.arms],
+        "train": [context.recipe.train_of(arm).decisive() for arm in context.recipe.arms],
         "max_length": context.recipe.format.max_length,
     }
 
@@ -62,9 +65,8 @@ def plan_stage(context: Context) -> None:
 
 def train_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:
     """Return what decides an arm's weights, beside its rows and the plan."""
-    kept = context.recipe.train_of(arm).model_dump(mode="json", exclude={"save_every"})
     return {
-        "train": kept,
+        "train": context.recipe.train_of(arm).decisive(),
         "model": context.start_digest,
         "format": context.recipe.format.model_dump(mode="json"),
         "budget": arm.budget,
@@ -81,15 +83,14 @@ def _planned(context: Context, arm: ArmSettings) -> TrainSettings:
     )
 
 
-def train_stage(context: Context, arm: ArmSettings) -> None:
-    """Train one arm, or go on from its last checkpoint."""
-    from codefit.train.checkpoint import discard_foreign
-    from codefit.train.loop import Job, train
+def job_of(context: Context, arm: ArmSettings) -> Job:
+    """Return the training job of an arm."""
+    from codefit.train.loop import Job
 
-    folder = context.arm_folder(arm.name)
     training, validation = context.split(arm)
     settings = _planned(context, arm)
-    job = Job(
+    planned = read_json(context.out / "plan.json")["arms"][arm.name]
+    return Job(
         model=context.start_model,
         examples=training,
         validation=validation,
@@ -99,16 +100,37 @@ def train_stage(context: Context, arm: ArmSettings) -> None:
         seed=context.recipe.seed if settings.seed is None else settings.seed,
         pad_id=context.tokenizer.pad_token_id,
         memory=parse_bytes(context.recipe.memory),
+        # The CUDA context is not the allocator's.
+        planned_mb=planned["peak_mb"] - planned["components_mb"].get("context", 0.0),
     )
+
+
+def train_stage(context: Context, arm: ArmSettings) -> None:
+    """Train one arm, or go on from its last checkpoint."""
+    from codefit.train.checkpoint import discard_foreign
+    from codefit.train.loop import train
+
+    folder, job = context.arm_folder(arm.name), job_of(context, arm)
     if discard_foreign(folder / "checkpoints", job.key()):
         context.listen(Event(f"train {arm.name}", "rows or settings changed: starting over"))
-    train(job, folder, arm.name, context.listen)
+    train(job, folder, arm.name, context.listen, developer(context, arm))
+
+
+def raw_weights(context: Context, arm: ArmSettings) -> Path:
+    """Return the folder of an arm's weights as training left them."""
+    return context.arm_folder(arm.name) / ("adapter" if is_adapter(context, arm) else "model")
 
 
 def trained_weights(context: Context, arm: ArmSettings) -> Path:
-    """Return the folder of an arm's trained weights."""
-    name = "model" if context.recipe.train_of(arm).method == "full" else "adapter"
-    return context.arm_folder(arm.name) / name
+    """Return the folder of an arm's weights: the chosen ones where the recipe chooses."""
+    if context.recipe.train_of(arm).choose:
+        return context.arm_folder(arm.name) / "chosen"
+    return raw_weights(context, arm)
+
+
+def is_adapter(context: Context, arm: ArmSettings) -> bool:
+    """Return whether an arm's weights are an adapter on the start model."""
+    return context.recipe.train_of(arm).method != "full"
 
 
 def publish_settings(context: Context) -> dict[str, Any]:
@@ -122,21 +144,53 @@ def publish_stage(context: Context) -> None:
 
     arm = context.main_arm
     weights = trained_weights(context, arm)
-    if weights.name == "adapter":
+    if is_adapter(context, arm):
         nf4 = context.recipe.train_of(arm).method == "qlora"
         export_merged(context.start_model, weights, context.tokenizer, weights.with_name("model"), nf4=nf4)
     else:
         complete_model(weights, context.tokenizer)
 
 
-def _model_of(context: Context, arm: ArmSettings | None) -> tuple[Path, Path | None]:
-    """Return (model folder, adapter folder) of an arm; `None` is the start model."""
-    if arm is None:
-        return context.start_model, None
-    weights = trained_weights(context, arm)
-    if weights.name == "adapter":
-        return context.start_model, weights
-    return weights, None
+def answers(
+    context: Context, arm: ArmSettings | None, weights: Path | None, requests: list[Request], stage: str
+) -> list[Completion]:
+    """Let weights of an arm answer requests, greedily; those answered before are read from the cache.
+
+    `weights` are an adapter or a model, by the arm's method; without an arm it is the start model that answers.
+    """
+    from codefit.generate.cache import complete
+    from codefit.models.load import resolve_device, resolve_dtype
+
+    model_path, adapter = context.start_model, None
+    if arm and weights:
+        model_path, adapter = (context.start_model, weights) if is_adapter(context, arm) else (weights, None)
+    g, t = context.recipe.generate, context.recipe.train_of(arm or context.main_arm)
+    device = resolve_device(t.device)
+    # the start model answers in the numbers that the main arm's adapters were trained on
+    nf4 = t.method == "qlora"
+    dtype = resolve_dtype(t.dtype, device, t.method if arm or nf4 else "lora")
+
+    def load() -> Any:
+        from codefit.generate.engine import TransformersEngine
+        from codefit.models.load import load_model
+
+        return TransformersEngine(
+            load_model(model_path, dtype=dtype, device=device, adapter=adapter, nf4=nf4),
+            context.tokenizer,
+            end_id=context.chat.end_id,
+            max_new_tokens=g.max_new_tokens,
+            batch_size=g.batch_size,
+        )
+
+    setting = digest(
+        file_digest(model_path),
+        file_digest(adapter) if adapter else "",
+        f"nf4, {dtype}" if nf4 else dtype,
+        str(g.max_new_tokens),
+        str(context.chat.end_id),
+    )
+    ledger = context.out / "cache" / "completions.jsonl"
+    return complete(requests, load, ledger, setting=setting, stage=stage, listen=context.listen)
 
 
 def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
@@ -151,48 +205,16 @@ def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
 
 def generate_stage(context: Context, index: int) -> None:
     """Let the start model and every arm answer one suite."""
-    from codefit.generate.cache import Request, complete
-    from codefit.models.load import resolve_device, resolve_dtype
+    from codefit.generate.cache import Request
     from codefit.suites.extract import extract
 
     _, suite = context.suites[index]
-    g = context.recipe.generate
     requests = [Request(t.task_id, tuple(context.chat.prefix(t.prompt))) for t in suite.tasks]
     lines: list[dict[str, Any]] = []
     for arm in (None, *context.recipe.arms):
         name = arm.name if arm else START
-        model_path, adapter = _model_of(context, arm)
-        t = context.recipe.train_of(arm or context.main_arm)
-        device = resolve_device(t.device)
-        # the start model answers in the numbers that the main arm's adapters were trained on
-        dtype = resolve_dtype(t.dtype, device, t.method if arm or t.method == "qlora" else "lora")
-        nf4 = t.method == "qlora"
-
-        def load(model_path: Path = model_path, adapter: Path | None = adapter, device: str = device,
-                 dtype: str = dtype, nf4: bool = nf4) -> Any:  # fmt: skip
-            from codefit.generate.engine import TransformersEngine
-            from codefit.models.load import load_model
-
-            model = load_model(model_path, dtype=dtype, device=device, adapter=adapter, nf4=nf4)
-            return TransformersEngine(
-                model,
-                context.tokenizer,
-                end_id=context.chat.end_id,
-                max_new_tokens=g.max_new_tokens,
-                batch_size=g.batch_size,
-            )
-
-        setting = digest(
-            file_digest(model_path),
-            file_digest(adapter) if adapter else "",
-            f"nf4, {dtype}" if nf4 else dtype,
-            str(g.max_new_tokens),
-            str(context.chat.end_id),
-        )
-        found = complete(
-            requests, load, context.out / "cache" / "completions.jsonl", setting=setting,
-            stage=f"generate {suite.info.name}, {name}", listen=context.listen,
-        )  # fmt: skip
+        weights = trained_weights(context, arm) if arm else None
+        found = answers(context, arm, weights, requests, f"generate {suite.info.name}, {name}")
         for task, c in zip(suite.tasks, found, strict=True):
             part = extract(c.text, task.entry_point)
             lines.append(

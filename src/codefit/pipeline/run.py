@@ -12,12 +12,25 @@ import codefit
 from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
-from codefit.core.recipe import Recipe, to_yaml
+from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import data, judge, model
+from codefit.pipeline import choose, data, judge, model
 from codefit.pipeline.context import Context, Sharding
+from codefit.pipeline.develop import check_watches
 
-STAGES = ("curate", "format", "plan", "train", "publish", "generate", "execute", "score", "analyse", "report")
+STAGES = (
+    "curate",
+    "format",
+    "plan",
+    "train",
+    "choose",
+    "publish",
+    "generate",
+    "execute",
+    "score",
+    "analyse",
+    "report",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +80,14 @@ def run_recipe(
         raise InputError(
             f"no stage '{until}'", where="--until", todo=did_you_mean(until, STAGES) or ", ".join(STAGES)
         )
+    if until == "choose" and not _choosing(recipe):
+        raise InputError("no arm has train.choose", where="--until choose", todo="stop at another stage")
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.adopt_recipe(recipe.name, to_yaml(recipe), recipe.identity())
         context = Context(recipe, out, cache, listen, verbs, sharding)
         ran: list[str] = []
         try:
+            check_watches(context)
             for stage in _stages(context):
                 if store.stage(stage.name, stage.settings(), stage.inputs, stage.outputs, stage.work):
                     ran.append(stage.name)
@@ -91,6 +107,7 @@ def run_recipe(
 def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tuple[str, list[str]]]:
     """Return the stages of a recipe with their outputs, running nothing."""
     context = Context(recipe, out, cache, listen, frozenset())
+    check_watches(context)
     return [(stage.name, stage.outputs) for stage in _stages(context)]
 
 
@@ -98,9 +115,16 @@ def _last_of(stage: _Stage, context: Context) -> bool:
     """Return whether a stage is the last of its group."""
     if stage.group == "train":
         return stage.name == f"train:{context.recipe.arms[-1].name}"
+    if stage.group == "choose":
+        return stage.name == f"choose:{_choosing(context.recipe)[-1].name}"
     if stage.group in ("generate", "execute"):
         return stage.name.startswith(f"{stage.group}:{len(context.recipe.evaluate) - 1}:")
     return True
+
+
+def _choosing(recipe: Recipe) -> list[ArmSettings]:
+    """Return the arms whose weights are chosen."""
+    return [arm for arm in recipe.arms if recipe.train_of(arm).choose]
 
 
 def _stages(context: Context) -> Iterator[_Stage]:
@@ -125,38 +149,50 @@ def _stages(context: Context) -> Iterator[_Stage]:
     )
     for arm in arms:
         folder = context.arm_folder(arm.name).relative_to(context.out).as_posix()
-        weights = model.trained_weights(context, arm).relative_to(context.out).as_posix()
+        weights = model.raw_weights(context, arm).relative_to(context.out).as_posix()
         yield _Stage(
             f"train:{arm.name}",
             partial(model.train_settings, context, arm),
             sorted({context.rows_file(arm), context.rows_file(arms[0]), "plan.json"}),
-            [f"{folder}/summary.json", f"{folder}/log.jsonl", *_weights_files(weights)],
+            [f"{folder}/summary.json", f"{folder}/log.jsonl", *_weights_files(context, arm, weights)],
             partial(model.train_stage, context, arm),
+        )
+    for arm in _choosing(context.recipe):
+        folder = context.arm_folder(arm.name).relative_to(context.out).as_posix()
+        raw = model.raw_weights(context, arm).relative_to(context.out).as_posix()
+        yield _Stage(
+            f"choose:{arm.name}",
+            partial(choose.choose_settings, context, arm),
+            _weights_files(context, arm, raw),
+            [f"{folder}/choice.json", *_weights_files(context, arm, f"{folder}/chosen")],
+            partial(choose.choose_stage, context, arm),
         )
     yield from _after_training(context)
 
 
-def _weights_files(weights: str) -> list[str]:
-    """Return what a training must leave behind: the adapter's folder, or the model without its tokenizer."""
-    return (
-        [weights]
-        if weights.endswith("adapter")
-        else [f"{weights}/config.json", f"{weights}/model.safetensors"]
-    )
+def _weights_files(context: Context, arm: ArmSettings, weights: str) -> list[str]:
+    """Return what a folder of weights must hold: the whole adapter, or the model without its tokenizer."""
+    if model.is_adapter(context, arm):
+        return [weights]
+    return [f"{weights}/config.json", f"{weights}/model.safetensors"]
 
 
 def _after_training(context: Context) -> Iterator[_Stage]:
     weights = [
         model.trained_weights(context, arm).relative_to(context.out).as_posix() for arm in context.recipe.arms
     ]
-    trained = [file for w in weights for file in _weights_files(w)]
+    trained = [
+        file
+        for arm, w in zip(context.recipe.arms, weights, strict=True)
+        for file in _weights_files(context, arm, w)
+    ]
     added = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
-    is_adapter = weights[0].endswith("adapter")
+    main = context.main_arm
     yield _Stage(
         "publish",
         partial(model.publish_settings, context),
-        _weights_files(weights[0]),
-        ["train/model"] if is_adapter else [f"train/model/{name}" for name in added],
+        _weights_files(context, main, weights[0]),
+        ["train/model"] if model.is_adapter(context, main) else [f"{weights[0]}/{name}" for name in added],
         partial(model.publish_stage, context),
     )
     for index, (_, suite) in enumerate(context.suites):

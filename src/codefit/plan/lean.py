@@ -13,6 +13,7 @@ CHUNKS = {True: 256, False: 128}  # rows of logits at a time, with fused kernels
 BLOCK = {8: 256, 4: 128}  # values with one scale, by bits of the optimizer's moments
 NF4 = 1 / 2 + 1 / 64 + 1 / 4096  # bytes of a value with its share of two levels of scales
 STEP_4_BITS = 1 << 22  # values stepped at a time
+TABLE_LOGITS = 1 << 23  # of a block of vocabulary rows that is stepped after the backward pass
 STEP_4_BYTES = (
     44  # a value, that the compiled step of 4 bits writes out meanwhile; fitted to two peaks on a GPU
 )
@@ -55,14 +56,16 @@ def phases(shape: Shape, s: Setting) -> dict[str, dict[str, float]]:
     e, tokens, h, f = s.element, s.tokens, shape.hidden, shape.ffn
     kept_layers = shape.layers - s.recompute
     boundary = float(e * h * tokens)
-    inputs = boundary * (min(2, s.recompute) if s.offload else s.recompute)
+    inputs = 0.0 if s.offload else boundary * s.recompute  # of recomputed layers, on the device
     kept = kept_per_token(shape, s) * tokens
     rows = boundary  # of hidden states that were scored, kept for the head
     fused = s.device.startswith("cuda")
     copies = float(e) if fused else 4.0 + e  # fused kernels overwrite the logits, others make a float32 copy
     matrix = e * f * h  # a whole gradient, or a quantised matrix made dense
     inner = 1.0 * tokens * e * (1 if fused else 2) * f + (3 if s.adapters else 2) * boundary
-    in_layer = inputs + max(1, kept_layers) * kept + rows
+    last = inputs + kept_layers * kept
+    recomputed = kept + (min(2, s.recompute) * boundary if s.offload else inputs)
+    in_layer = rows + (max(last, recomputed) if s.recompute else last)
     found = {
         "loss": {
             "activations": inputs + kept_layers * kept + rows,
@@ -75,11 +78,30 @@ def phases(shape: Shape, s: Setting) -> dict[str, dict[str, float]]:
             "temporaries": inner + (matrix if s.method != "lora" else 0),
         },
     }
-    if s.bits < 32:  # inside the backward pass
-        written = STEP_4_BYTES * min(f * h, STEP_4_BITS) if s.bits == 4 else 0
-        temporaries = 2 * boundary + matrix + written
-        found["optimizer"] = {"activations": in_layer, "loss": 0.0, "temporaries": temporaries}
+    if s.bits < 32:
+        found |= _steps(shape, s, boundary, in_layer)
     return found
+
+
+def _steps(shape: Shape, s: Setting, boundary: float, in_layer: float) -> dict[str, dict[str, float]]:
+    """Return the phases of full tuning's steps: a matrix inside the backward pass, a block of a table after it."""
+    h, f, e = shape.hidden, shape.ffn, s.element
+
+    def written(values: float) -> float:
+        return STEP_4_BYTES * min(values, STEP_4_BITS) if s.bits == 4 else 0.0
+
+    block = float(h * (TABLE_LOGITS // max(s.tokens, h)))  # values of a block of vocabulary rows
+    scoring = (4.0 + e) * (TABLE_LOGITS + block)
+    largest = block if shape.tied else float(TABLE_LOGITS)  # an embedding apart from the head has no logits
+    stepping = 4.0 * largest + written(largest)
+    return {
+        "optimizer": {
+            "activations": in_layer,
+            "loss": 0.0,
+            "temporaries": 2 * boundary + e * f * h + written(f * h),
+        },
+        "vocabulary": {"activations": 2 * boundary, "loss": 0.0, "temporaries": max(scoring, stepping)},
+    }
 
 
 def estimate(shape: Shape, s: Setting) -> Estimate:

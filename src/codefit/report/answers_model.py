@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from codefit.report.answers_data import Answer
 from codefit.report.limits import limits
 from codefit.report.lookup import (
     Evidence,
     main_comparisons,
-    main_curve,
+    main_looks,
     main_training,
     measured_suites,
     suites,
 )
 from codefit.report.messages import Message, code, msg, term
-from codefit.report.numbers import mib, percent, share_text
+from codefit.report.numbers import mib, percent, score_text, share_text
 from codefit.report.verdict import line_arguments
-
-OVERFIT_FACTOR = 1.02
-"""Validation loss this much above its minimum at the end is called over-fitting."""
 
 
 def _scores_of_main(evidence: Evidence) -> list[Message]:
@@ -118,7 +118,6 @@ def q9(evidence: Evidence) -> Answer:
 
 def q10(evidence: Evidence) -> Answer:
     """Loss curves and over-fitting."""
-    losses = [(p["step"], p["val_loss"]) for p in main_curve(evidence) if p.get("val_loss") is not None]
     summary = main_training(evidence)
     said = []
     if summary.get("first_loss") is not None:
@@ -130,15 +129,30 @@ def q10(evidence: Evidence) -> Answer:
                 steps=summary.get("steps"),
             )
         )
-    if losses:
-        step, best = min(losses, key=lambda p: (p[1], p[0]))
-        rising = losses[-1][1] > best * OVERFIT_FACTOR
-        kind = "answer.overfit" if rising else "answer.no_overfit"
-        said.append(
-            msg(kind, best=f"{best:.3f}", step=step, last=f"{losses[-1][1]:.3f}", rule=f"{OVERFIT_FACTOR:g}")
-        )
     lacks = ["training"] if not said else []
-    return said, [*lacks, "dev_curve", "memorisation"]
+    said += _overfit(summary.get("overfit") or {})
+    developed = _developed(main_looks(evidence))
+    return said + developed, [*lacks, *([] if developed else ["dev_curve"]), "memorisation"]
+
+
+def _overfit(found: Mapping[str, Any]) -> list[Message]:
+    kinds = {"over-fitted": "answer.overfit", "not over-fitted": "answer.no_overfit"}
+    kind = kinds.get(str(found.get("verdict")))
+    if kind is None:
+        return []
+    best, last = f"{found['best']:.3f}", f"{found['last']:.3f}"
+    return [msg(kind, best=best, step=found["best_step"], last=last, last_step=found["last_step"])]
+
+
+def _developed(looks: list[Mapping[str, Any]]) -> list[Message]:
+    """Return the first and the last figure of a development set that was answered more than once."""
+    seen = [p for p in looks if (p.get("develop") or {}).get("value") is not None]
+    if len(seen) < 2:
+        return []
+    first, last = seen[0], seen[-1]
+    figures = {"first": score_text(first["develop"]), "last": score_text(last["develop"])}
+    steps = {"from_step": first["step"], "to_step": last["step"]}
+    return [msg("answer.developed", suite=code(last["develop"]["suite"]), **figures, **steps)]
 
 
 def q12(evidence: Evidence) -> Answer:

@@ -19,6 +19,7 @@ from codefit.report.runfolder import Record, RunFiles, read
 LAYOUT = 1
 _CURVE_POINTS = 300
 _CURVE_KEYS = ("step", "trained_tokens", "loss", "val_loss", "lr", "grad_norm")
+_LOOK_KEYS = ("step", "val_loss", "kl_to_start", "develop")
 _ENVIRONMENT = ("python", "platform", "cpus", "torch", "transformers")
 
 
@@ -90,7 +91,10 @@ def _arms(files: RunFiles, scores: Sequence[Record]) -> list[Record]:
     formatted: Mapping[str, Any] = (files.format or {}).get("arms") or {}
     named = [str(s.get("arm")) for s in scores]
     order = dict.fromkeys([*named, *formatted, *files.training])
-    return [{"arm": arm, "rows": formatted.get(arm), "training": files.training.get(arm)} for arm in order]
+    return [
+        {"arm": arm, "rows": formatted.get(arm), "training": _without_clock(files.training.get(arm))}
+        for arm in order
+    ]
 
 
 def _trained_arms(files: RunFiles) -> list[str]:
@@ -104,7 +108,18 @@ def _training(files: RunFiles, arm: str) -> Record:
         p for i, p in enumerate(log) if i % stride == 0 or i == len(log) - 1 or p.get("val_loss") is not None
     ]
     curve = [{k: p[k] for k in _CURVE_KEYS if p.get(k) is not None} for p in chosen]
-    return {"summary": files.training.get(arm), "steps_logged": len(log), "curve": curve}
+    return {
+        "summary": _without_clock(files.training.get(arm)),
+        "steps_logged": len(log),
+        "curve": curve,
+        "looks": [{k: p.get(k) for k in _LOOK_KEYS} for p in log if "val_loss" in p or "develop" in p],
+        "choice": files.choices.get(arm),
+    }
+
+
+def _without_clock(summary: Record | None) -> Record | None:
+    """Return a training's summary without its speed."""
+    return None if summary is None else {k: v for k, v in summary.items() if k != "speed"}
 
 
 def _plan(files: RunFiles) -> Record | None:

@@ -43,11 +43,11 @@ def main_training(evidence: Evidence) -> Mapping[str, Any]:
     return found.get("summary") or {}
 
 
-def main_curve(evidence: Evidence) -> list[Mapping[str, Any]]:
-    """Return the main arm's training curve, empty where there is none."""
+def main_looks(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return what the main arm's training saw of held-out rows and development set, by step."""
     found = evidence["training"].get(evidence["main"][1]) or {}
-    curve: list[Mapping[str, Any]] = found.get("curve") or []
-    return curve
+    looks: list[Mapping[str, Any]] = found.get("looks") or []
+    return looks
 
 
 def measured_suites(evidence: Evidence) -> list[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codefit.report.blocks import Chart, Paragraph, Section, Table
 from codefit.report.lookup import Evidence
 from codefit.report.messages import code, msg, term
-from codefit.report.numbers import mib
+from codefit.report.numbers import mib, score_text
 from codefit.report.page_data import absent
 
 _REJECTED_SHOWN = 12
+_LOOKS_SHOWN = 20
 
 
 def memory_section(evidence: Evidence) -> Section:
@@ -111,7 +112,47 @@ def training_section(evidence: Evidence) -> Section:
     )
     columns = [msg(f"column.{n}") for n in names]
     blocks.append(Table(msg("table.training"), columns, rows, frozenset(range(2, 10))))
-    return Section("training", blocks, ["train/log.jsonl", "train/summary.json"])
+    for arm, t in found.items():
+        blocks += [*_looks(arm, t["looks"]), *_choice(arm, t["choice"])]
+    files = ["train/log.jsonl", "train/summary.json"]
+    chosen = any(t["choice"] for t in found.values())
+    return Section("training", blocks, [*files, *(["train/choice.json"] if chosen else [])])
+
+
+def _looks(arm: str, looks: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return a table of what was seen while an arm trained, where that was more than its end."""
+    if len(looks) < 2:
+        return []
+    stride = -(-len(looks) // _LOOKS_SHOWN)
+    shown = [p for i, p in enumerate(looks) if i % stride == 0 or i == len(looks) - 1]
+    rows = [
+        [
+            p["step"],
+            *(None if p[k] is None else f"{p[k]:.4f}" for k in ("val_loss", "kl_to_start")),
+            score_text(p["develop"]) if p["develop"] else None,
+        ]
+        for p in shown
+    ]
+    columns = [msg(f"column.{n}") for n in ("step", "val_loss", "kl_to_start", "development")]
+    return [Table(msg("table.looks", arm=code(arm)), columns, rows, frozenset({0, 1, 2}))]
+
+
+def _choice(arm: str, choice: Mapping[str, Any] | None) -> list[Any]:
+    """Return a table of the weights that an arm's were chosen from."""
+    if choice is None:
+        return []
+    rows = [
+        [
+            code(c["name"]),
+            score_text(c),
+            f"{c['against_trained']['fixed']} / {c['against_trained']['broken']}",
+            f"{c['against_trained']['p_value']:.2g}",
+        ]
+        for c in choice["candidates"]
+    ]
+    columns = [msg(f"column.{n}") for n in ("candidate", "development", "fixed_broken", "p")]
+    caption = msg("table.choice", arm=code(arm), suite=code(choice["suite"]), chosen=code(choice["chosen"]))
+    return [Table(caption, columns, rows), Paragraph(msg("training.choice"), "note")]
 
 
 def _summary_row(arm: str, s: Mapping[str, Any]) -> list[Any]:

@@ -49,7 +49,7 @@ class _Scores(BaseModel):
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What a run folder holds; `training` and `curves` are by arm name."""
+    """What a run folder holds; `training`, `curves` and `choices` are by arm name."""
 
     recipe: Record | None
     manifest: Record | None
@@ -61,6 +61,7 @@ class RunFiles:
     plan: Record | None
     training: Mapping[str, Record]
     curves: Mapping[str, list[Record]]
+    choices: Mapping[str, Record]
     scores: Record | None
     findings: Record | None
 
@@ -81,6 +82,7 @@ def read(run: Path) -> RunFiles:
         plan=_object(run / "plan.json"),
         training={a: s for a, f in folders.items() if (s := _object(f / "summary.json")) is not None},
         curves={a: log for a, f in folders.items() if (log := _lines(f / "log.jsonl")) is not None},
+        choices={a: c for a, f in folders.items() if (c := _object(f / "choice.json")) is not None},
         scores=_scores(run / "scores.json"),
         findings=_object(run / "findings.json"),
     )

@@ -11,6 +11,7 @@ from codefit.suites.prefix import parse
 from codefit.suites.rebuild import mbpp_arguments
 
 MBPP_TEST_SPLIT = range(11, 511)
+MBPP_VALIDATION_SPLIT = range(511, 601)
 
 
 def evalplus_task(row: dict[str, Any], family: str, *, plus: bool) -> Task:
@@ -45,8 +46,8 @@ def _call_tests(task_id: str, entry_point: str, inputs: list[Any], family: str) 
     return Tests("calls", entry_point, inputs=tuple(tuple(i) for i in inputs))
 
 
-def mbpp_task(row: dict[str, Any]) -> Task:
-    """Return a task of MBPP's own layout, of any split; `judged` marks the published test split (11 to 510)."""
+def mbpp_task(row: dict[str, Any], split: range = MBPP_TEST_SPLIT) -> Task:
+    """Return a task of MBPP's own layout, of any split; `judged` is False for those outside `split`."""
     number = int(row["task_id"])
     request = row["text"] if "text" in row else row["prompt"]
     asserts = _strings(row, "test_list")
@@ -60,7 +61,7 @@ def mbpp_task(row: dict[str, Any]) -> Task:
         entry_point=entry_point,
         tests=Tests("asserts", entry_point, asserts, setup=setup.strip()),
         reference=code,
-        extra={} if number in MBPP_TEST_SPLIT else {"judged": False},
+        extra={} if number in split else {"judged": False},
     )
 
 

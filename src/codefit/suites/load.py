@@ -14,11 +14,14 @@ from codefit.core.files import digest, open_bytes
 from codefit.core.types import Task, Tests
 from codefit.suites import bigcodebench
 from codefit.suites.base import Suite, SuiteInfo, TaskSuite, harness
-from codefit.suites.layouts import evalplus_task, humaneval_task, mbpp_task, own_task
+from codefit.suites.layouts import MBPP_VALIDATION_SPLIT, evalplus_task, humaneval_task, mbpp_task, own_task
 from codefit.suites.lines import parsed_lines
 from codefit.suites.oracles import ORACLES
 
-SUPPORTED = ("micro", "micro-dev", "mbpp", "mbpp+", "humaneval", "humaneval+", *bigcodebench.SUITES)
+SUPPORTED = (
+    *("micro", "micro-dev", "mbpp", "mbpp-dev", "mbpp+", "humaneval", "humaneval+"),
+    *bigcodebench.SUITES,
+)
 
 
 @dataclass
@@ -71,7 +74,8 @@ def load_suite(
         found, shown, family = _read_micro(name), name, "micro"
     else:
         path = _data_path(name, data)
-        found, shown, family = _read_benchmark(name, path, oracle, strict), name, name.rstrip("+")
+        found, shown = _read_benchmark(name, path, oracle, strict), name
+        family = name.rstrip("+").removesuffix("-dev")
     source = own or (data if family in ("mbpp", "humaneval") else None)
     return _suite(shown, family, found, source, limit)
 
@@ -105,6 +109,7 @@ def _read_benchmark(name: str, path: Path, oracle: str, strict: bool) -> _Found:
     found = _Found()
     readers: dict[str, Callable[[dict[str, Any]], Task]] = {
         "mbpp": lambda row: _mbpp_any(row, plus=False),
+        "mbpp-dev": _mbpp_validation,
         "mbpp+": lambda row: _mbpp_any(row, plus=True),
         "humaneval": lambda row: _humaneval_any(row, plus=False),
         "humaneval+": lambda row: _humaneval_any(row, plus=True),
@@ -123,6 +128,13 @@ def _mbpp_any(row: dict[str, Any], *, plus: bool) -> Task:
     if plus:
         raise ValueError("MBPP's own layout has no plus tests; mbpp+ needs evalplus' file")
     return mbpp_task(row)
+
+
+def _mbpp_validation(row: dict[str, Any]) -> Task:
+    """Return a task of MBPP's validation split (511 to 600), for development; its own layout alone has it."""
+    if "test_list" not in row:
+        raise ValueError("not MBPP's own layout (test_list), which alone has the validation split")
+    return mbpp_task(row, MBPP_VALIDATION_SPLIT)
 
 
 def _humaneval_any(row: dict[str, Any], *, plus: bool) -> Task:

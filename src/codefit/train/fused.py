@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from codefit.plan.lean import TABLE_LOGITS
 from codefit.train import simulate
 from codefit.train.lowbit import LowBitAdam
-
-_LOGITS = 1 << 23  # of a block, in float32 32 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class _Sorted:
 def _rows_of_block(width: int, positions: int, block: int) -> int:
     """Return rows whose logits take little memory and whose values are whole blocks of the optimizer."""
     unit = block // math.gcd(width, block)
-    wanted = _LOGITS // max(positions, width)
+    wanted = TABLE_LOGITS // max(positions, width)
     return max(unit, wanted // unit * unit)
 
 

@@ -7,6 +7,7 @@ room's own layers. One call of `forward_backward` is one micro-batch, forward an
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,12 +91,9 @@ class LeanModel:
         return Result(loss, head, LookupInput(batch.ids_T, grad_TD))
 
     @torch.no_grad()
-    def loss(self, batch: Packed) -> Tensor:
-        """Return the summed loss of a batch."""
-        _, x_TD = self._hidden(batch)
-        return loss_and_gradient(
-            self._last(x_TD, batch), self._head.detach(), batch.targets_N, 1.0, self._chunk
-        )[0]
+    def scored(self, batch: Packed) -> Tensor:
+        """Return the last hidden states (N, D) that predict the batch's `targets_N`."""
+        return self._last(self._hidden(batch)[1], batch)
 
 
 def full_layers(model: Any) -> list[Layer]:
@@ -169,6 +167,15 @@ class FlatAdapters:
         norm = torch.linalg.vector_norm(self._grad)
         self._grad.mul_((most / (norm + 1e-6)).clamp_max(1.0))
         return norm
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Let the computation see adapters of zero, which is the start model; not within a step."""
+        self._used.zero_()
+        try:
+            yield
+        finally:
+            self.refresh()
 
     def refresh(self) -> None:
         """Let the computation see the values as they are after a step, and forget the gradients."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -23,12 +24,14 @@ class PlainSteps:
         self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], pad_id: int
     ) -> None:
         self.outer = trainee.outer
-        self.device = str(trainee.head_VD.device)
+        self.head_VD = trainee.head_VD.detach()
+        self.device = str(self.head_VD.device)
         self.trainable: dict[str, Tensor] = dict(trainee.trainable)
         self.optimizer = torch.optim.AdamW(
             trainee.trainable.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self._trainee, self._examples, self._pad_id = trainee, examples, pad_id
+        self._lora = settings.method == "lora"
         self._size = settings.micro_batch or settings.batch_size
         self._max_norm = settings.max_grad_norm or 1.0
 
@@ -52,6 +55,11 @@ class PlainSteps:
 
     def loss(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> Tensor:
         """Return the summed loss of bins of examples."""
+        hidden_ND, targets_N = self.scored(examples, bins)
+        return chunked_cross_entropy(hidden_ND, self._trainee.head_VD, targets_N, CHUNK)
+
+    def scored(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return the last hidden states (N, D) that predict a trained token, and those tokens (N)."""
         trainee = self._trainee
         batch = collate(examples, bins, self._pad_id, self.device)
         half = trainee.head_VD.dtype == torch.bfloat16
@@ -59,7 +67,12 @@ class PlainSteps:
             hidden_BTD = trainee.hidden_BTD(batch.ids_BT, batch.positions_BT, batch.mask_B1TT).to(
                 trainee.head_VD.dtype
             )
-        return chunked_cross_entropy(hidden_BTD[batch.scored_BT], trainee.head_VD, batch.targets_N, CHUNK)
+        return hidden_BTD[batch.scored_BT], batch.targets_N
+
+    def start_model(self) -> AbstractContextManager[None] | None:
+        """Return a context without adapters; None in full tuning, where the start model is gone."""
+        found: AbstractContextManager[None] | None = self.outer.disable_adapter() if self._lora else None
+        return found
 
     def refresh(self) -> None:
         """Take note that weights were loaded; nothing depends on them here."""

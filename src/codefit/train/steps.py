@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
@@ -26,6 +27,7 @@ class Steps(Protocol):
 
     outer: Any
     device: str
+    head_VD: Tensor
     trainable: dict[str, Tensor]
 
     @property
@@ -35,8 +37,11 @@ class Steps(Protocol):
     def step(self, step: Step, rate: float) -> tuple[float, float]:
         """Do one step; return the mean loss per trained token and the gradient norm."""
 
-    def loss(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> Tensor:
-        """Return the summed loss of bins of examples."""
+    def scored(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return the last hidden states (N, D) that predict a trained token, bin by bin, and those tokens (N)."""
+
+    def start_model(self) -> AbstractContextManager[None] | None:
+        """Return a context in which the start model computes: adapters off. None in full tuning, as it is gone."""
 
     def refresh(self) -> None:
         """Take note that weights were loaded into `trainable`."""
@@ -63,7 +68,8 @@ class _LeanSteps:
         self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], layers: Sequence[Any]
     ) -> None:
         self.outer = trainee.outer
-        self.device = str(trainee.head_VD.device)
+        self.head_VD = trainee.head_VD.detach()
+        self.device = str(self.head_VD.device)
         wanted = settings.recompute
         recompute = len(layers) if wanted is True else min(int(wanted or 0), len(layers))
         self._model = LeanModel(trainee.model, layers, recompute=recompute, offload=bool(settings.offload))
@@ -84,9 +90,10 @@ class _LeanSteps:
         loss, norm = self.run(batches, scale, rate)
         return float(loss) * scale, float(norm)
 
-    def loss(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> Tensor:
-        """Return the summed loss of bins of examples."""
-        return self._model.loss(concatenate(examples, bins, self.device))
+    def scored(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return the last hidden states (N, D) that predict a trained token, and those tokens (N)."""
+        batch = concatenate(examples, bins, self.device)
+        return self._model.scored(batch), batch.targets_N
 
 
 class LoraSteps(_LeanSteps):
@@ -110,6 +117,10 @@ class LoraSteps(_LeanSteps):
         self.optimizer.step()
         self.adapters.refresh()
         return torch.stack(losses).sum(), norm
+
+    def start_model(self) -> AbstractContextManager[None]:
+        """Return a context in which the adapters add nothing."""
+        return self.adapters.off()
 
     def refresh(self) -> None:
         """Let the computation see loaded adapters."""
@@ -149,6 +160,9 @@ class FullSteps(_LeanSteps):
             self._fused.step_table(self._head, result.head, None)
             self._fused.step_table(self._embedding, None, result.lookup)
         return result.loss, self._fused.norm()
+
+    def start_model(self) -> None:
+        """Return None: the start model's weights were stepped over."""
 
     def refresh(self) -> None:
         """Take note that weights were loaded: the layers use them where they lie."""
