@@ -83,7 +83,7 @@ def plan(
     wish = Wish(
         method=chosen,
         max_length=max_length or (base.format.max_length if base else 1024),
-        batch_size=batch_size or (t.batch_size if t else 16),
+        batch_size=batch_size or (t.share_of_batch if t else 16),
         rank=rank or (t.lora_rank if t else 16),
         element=2 if resolve_dtype("auto", "cuda", chosen, bits) == "bfloat16" else 4,
         device="cuda",
@@ -91,6 +91,7 @@ def plan(
         recompute=t.recompute if t else None,
         bits=bits,
         offload=offload or bool(t and t.offload),
+        engine=t.engine if t else "codefit",
     )
     try:
         budget = parse_bytes(memory or (base.memory if base else "7000MiB"))

@@ -35,6 +35,7 @@ class Wish:
     recompute: bool | int | None = None
     bits: int = 32
     offload: bool = False
+    engine: str = "codefit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def _recomputing(shape: Shape, wish: Wish, micro_batch: int, budget: int) -> lis
     def of(recompute: int) -> Estimate:
         return estimate(shape, Setting(
             wish.method, micro_batch, wish.max_length, recompute, wish.rank, wish.element, wish.device,
-            wish.bits, wish.offload and recompute > 0,
+            wish.bits, wish.offload and recompute > 0, wish.engine,
         ))  # fmt: skip
 
     if wish.recompute is not None:

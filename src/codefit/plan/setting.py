@@ -27,6 +27,7 @@ class Setting:
     device: str
     bits: int = 32
     offload: bool = False
+    engine: str = "codefit"
 
     @property
     def tokens(self) -> int:
@@ -36,7 +37,7 @@ class Setting:
     @property
     def lean(self) -> bool:
         """Whether the lean decoder runs it."""
-        return runs_lean(self.method, self.bits, self.device)
+        return self.engine == "codefit" and runs_lean(self.method, self.bits, self.device)
 
 
 @dataclass(frozen=True, slots=True)

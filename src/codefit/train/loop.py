@@ -86,7 +86,7 @@ def _train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]
     newest = checkpoint.latest(saved)
     cursor = checkpoint.restore(newest, key, steps.trainable, steps.optimizer) if newest else Cursor()
     steps.refresh()
-    log = _reopen_log(folder / "log.jsonl", cursor.step)
+    log = reopen_log(folder / "log.jsonl", cursor.step)
     plan = schedule.steps(
         job.examples, capacity=job.capacity, per_step=job.settings.batch_size, budget=job.budget,
         seed=job.seed, start=cursor,
@@ -101,7 +101,7 @@ def _train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]
             loss, norm = steps.step(step, rate)
             cursor = step.after
             if not math.isfinite(loss) or not math.isfinite(norm):
-                raise _diverged(folder, job, step)
+                raise diverged(folder, job, step)
             tokens = sum(len(job.examples[i].token_ids) for b in step.bins for i in b)
             speed = tokens / (time.perf_counter() - began)
             entry = {"step": cursor.step, "trained_tokens": cursor.trained_tokens, "loss": loss, "lr": rate,
@@ -133,7 +133,7 @@ def evaluate_loss(steps: Steps, job: Job) -> float:
     return total / tokens
 
 
-def _reopen_log(path: Path, step: int) -> Ledger:
+def reopen_log(path: Path, step: int) -> Ledger:
     """Open the log, cut back to the checkpoint that training goes on from."""
     if path.exists():
         with Ledger(path) as old:
@@ -142,7 +142,8 @@ def _reopen_log(path: Path, step: int) -> Ledger:
     return Ledger(path)
 
 
-def _diverged(folder: Path, job: Job, step: schedule.Step) -> LossDiverged:
+def diverged(folder: Path, job: Job, step: schedule.Step) -> LossDiverged:
+    """Return the error for a step whose loss or gradient is not finite; its rows go to `diverged.json`."""
     rows = [job.examples[i].row_id for b in step.bins for i in b]
     write_json(folder / "diverged.json", {"step": step.after.step, "rows": rows})
     return LossDiverged(
@@ -155,32 +156,47 @@ def _diverged(folder: Path, job: Job, step: schedule.Step) -> LossDiverged:
 def _finish(
     steps: Steps, job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor
 ) -> dict[str, Any]:
-    name = "adapter" if job.settings.method == "lora" else "model"
     with telling_full_disk(folder):
-        steps.outer.save_pretrained(str(folder / name))
-    parameters = sum(p.numel() for p in steps.outer.parameters())
+        steps.outer.save_pretrained(str(folder / weights_name(job.settings)))
+    sizes = {
+        "parameters": sum(p.numel() for p in steps.outer.parameters()),
+        "trainable_parameters": sum(p.numel() for p in steps.trainable.values()),
+        "peak_mb": peak_mb(steps.device),
+    }
+    return write_summary(job, folder, arm, log, cursor, sizes)
+
+
+def weights_name(settings: TrainSettings) -> str:
+    """Return the name of the folder that trained weights are saved in."""
+    return "adapter" if settings.method == "lora" else "model"
+
+
+def write_summary(
+    job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor, sizes: dict[str, Any]
+) -> dict[str, Any]:
+    """Write `summary.json`; `sizes` counts parameters and says what the device took at most."""
     summary = {
         "arm": arm,
+        "engine": job.settings.engine,
+        "processes": job.settings.processes,
         "method": job.settings.method,
         "rows": len(job.examples),
         "validation_rows": len(job.validation),
         "steps": cursor.step,
         "epochs": round(cursor.trained_tokens / max(1, sum(e.trained_tokens for e in job.examples)), 3),
         "trained_tokens": cursor.trained_tokens,
-        "parameters": parameters,
-        "trainable_parameters": sum(p.numel() for p in steps.trainable.values()),
+        **sizes,
         "first_loss": log[0]["loss"] if log else None,
         "last_loss": log[-1]["loss"] if log else None,
         "val_loss": log[-1].get("val_loss") if log else None,
         "seed": job.seed,
-        "peak_mb": _peak_mb(steps.device),
-        "weights": name,
+        "weights": weights_name(job.settings),
     }
     write_json(folder / "summary.json", summary)
     return summary
 
 
-def _peak_mb(device: str) -> float | None:
+def peak_mb(device: str) -> float | None:
     """Return MiB that the GPU's allocator reserved at most; a CPU has no such figure."""
     if device.startswith("cuda"):
         return round(int(torch.cuda.max_memory_reserved()) / 2**20, 1)
