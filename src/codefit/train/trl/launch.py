@@ -6,7 +6,6 @@ they print that is no message goes to `trl.log` in the training's folder.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import TrainSettings
 from codefit.models.load import resolve_device
+from codefit.train.extra import require_trl
 from codefit.train.loop import Job
 from codefit.train.trl import saved
 from codefit.train.trl.job_file import Order, remove_order, write_order
@@ -32,15 +32,6 @@ _PATIENCE_S = 10.0
 
 class EngineFailed(CodefitError):
     """The second engine ended in a way that it did not explain."""
-
-
-def require_trl() -> None:
-    """Raise `MissingPrerequisite` where the trl extra is not installed."""
-    missing = [m for m in ("trl", "accelerate", "datasets") if importlib.util.find_spec(m) is None]
-    if missing:
-        raise MissingPrerequisite(
-            f"train.engine trl needs {', '.join(missing)}", todo="pip install 'codefit[trl]'"
-        )
 
 
 def train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]:

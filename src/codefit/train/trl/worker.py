@@ -88,12 +88,13 @@ def all_steps(job: Job) -> list[schedule.Step]:
 
 def _save(trainer: Any, where: Path) -> None:
     """Save the trained weights as `train.loop` does; shards are gathered first."""
-    whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+    # A tied head is listed once here; gathered from shards it would be a second, equal tensor.
+    own = {n for n, _ in (*model.named_parameters(), *model.named_buffers())}
+    whole = {n: t for n, t in trainer.accelerator.get_state_dict(trainer.model_wrapped).items() if n in own}
     if trainer.accelerator.is_main_process:
         with telling_full_disk(where.parent):
-            trainer.accelerator.unwrap_model(trainer.model_wrapped).save_pretrained(
-                str(where), state_dict=whole
-            )
+            model.save_pretrained(str(where), state_dict=whole)
     trainer.accelerator.wait_for_everyone()
 
 
