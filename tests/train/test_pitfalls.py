@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import subprocess
 import sys
@@ -38,6 +39,20 @@ from codefit.train.steps import make_steps
 from tests.format.words import byte_tokenizer
 from tests.train.test_trajectory import make_job, plain_steps
 from tests.train.tiny import PAD, random_examples, tiny_model
+
+
+def test_every_test_that_the_page_of_pitfalls_names_exists() -> None:
+    root = Path(__file__).parents[2]
+    rows = [x for x in (root / "docs" / "pitfalls.md").read_text().splitlines() if re.match(r"\| \d+ ", x)]
+    assert [int(x.split("|")[1]) for x in rows] == list(range(1, 25))
+    for line in rows:
+        files: list[str] = []
+        for name in re.findall(r"`([a-z_/]+/test_\w+\.py|test_\w+)`", line):
+            if name.endswith(".py"):
+                files.append((root / "tests" / name).read_text())
+            else:
+                assert any(f"def {name}(" in text for text in files) or "Not done" in line, name
+        assert files or "Not done" in line
 
 
 class Largest(TorchDispatchMode):
