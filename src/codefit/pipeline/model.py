@@ -85,7 +85,7 @@ def train_stage(context: Context, arm: ArmSettings) -> None:
     """Train one arm, or go on from its last checkpoint."""
     from codefit.train.checkpoint import discard_foreign
     from codefit.train.loop import Job, train
-    from codefit.train.trl import launch
+    from codefit.train.trl import launch, saved
 
     folder = context.arm_folder(arm.name)
     training, validation = context.split(arm)
@@ -101,7 +101,8 @@ def train_stage(context: Context, arm: ArmSettings) -> None:
         pad_id=context.tokenizer.pad_token_id,
         memory=parse_bytes(context.recipe.memory),
     )
-    if discard_foreign(folder / "checkpoints", job.key()):
+    key, checkpoints = job.key(), folder / "checkpoints"
+    if discard_foreign(checkpoints, key) | saved.discard(checkpoints, key):
         context.listen(Event(f"train {arm.name}", "rows or settings changed: starting over"))
     run = train if settings.engine == "codefit" else launch.train
     run(job, folder, arm.name, context.listen)
