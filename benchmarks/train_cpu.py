@@ -2,7 +2,7 @@
 
     python benchmarks/train_cpu.py --data FOLDER --peers PYTHON --work DIR
 
-The same random Qwen2 (256 wide, 6 layers, 32,000 words, 13 M parameters), the same rows of real lengths, float32,
+The same random Qwen2 (256 wide, 6 layers, 32,000 words, 13.9 M parameters), the same rows of real lengths, float32,
 one epoch in each of two layouts: `padded`, 8 rows a step, and `packed`, 4 bins of 512 tokens a step. Every run is
 a process of its own; all configurations are gone through `--times` times in turn. FOLDER as for `gpu/rows.py`.
 """
