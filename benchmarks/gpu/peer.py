@@ -148,7 +148,7 @@ def trl(want: dict[str, Any], model: Any, rows: list[Any], given: dict[str, Any]
     ])  # fmt: skip
     args = SFTConfig(
         **given, packing=True, max_length=want["tokens"], shuffle_dataset=False,
-        eos_token=None, pad_token=None,
+        eos_token=None, pad_token=None, completion_only_loss=True,
     )  # fmt: skip
     config = LoraConfig(
         r=common.RANK, lora_alpha=common.ALPHA, lora_dropout=0.0, target_modules="all-linear",

@@ -16,7 +16,7 @@ from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, callables
 from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.leaks.lift import lifted
-from codefit.curate.leaks.probe import Probe, Prober
+from codefit.curate.leaks.probe import Probe, Prober, Question
 from codefit.curate.leaks.vary import length_arguments, variations
 from codefit.sandbox import Sandbox
 
@@ -52,7 +52,7 @@ def test_each_form_of_a_program_can_be_asked(form: str, sandbox: Sandbox) -> Non
     assert shape in (text_shapes(seen) if one.reads else shapes(seen, one.least, one.most))
     given_calls = [(adapted(a, shape, seen) or (), value) for a, value in CALLS]
     prober = Prober(sandbox, None)
-    (found,) = prober.run([Probe(one.source, ENTRY, given_calls)])
+    (found,) = prober.run([Probe(one.source, ENTRY, [Question.of(c) for c in given_calls])])
     prober.close()
     assert min(found) >= Agreement.LOOSE
 

@@ -7,7 +7,7 @@ import pytest
 from codefit.core.types import Outcome
 from codefit.curate.calls import Call
 from codefit.curate.leaks.answers import Agreement
-from codefit.curate.leaks.probe import Probe, Prober
+from codefit.curate.leaks.probe import Probe, Prober, Question
 from codefit.sandbox import Frame, Run, Sandbox
 
 SOURCE = "def solve(n):\n    return [x * x for x in range(n)][:2]"
@@ -21,17 +21,17 @@ def ended(outcome: Outcome, *values: object) -> Run:
 
 @pytest.mark.parametrize("end", [Outcome.TIMEOUT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT])
 def test_calls_behind_a_runaway_one_are_made_whichever_limit_it_met(end: Outcome) -> None:
-    probe = Probe(SOURCE, "solve", CALLS)
+    probe = Probe(SOURCE, "solve", [Question.of(c) for c in CALLS])
     assert not probe.take(ended(end))
     assert probe.take(ended(Outcome.PASSED, [0, 1], [0]))
     assert probe.outcome() == FOUND
 
 
 def test_a_program_that_does_not_load_is_not_tried_again() -> None:
-    assert Probe(SOURCE, "solve", CALLS).take(ended(Outcome.RUNTIME_ERROR))
+    assert Probe(SOURCE, "solve", [Question.of(c) for c in CALLS]).take(ended(Outcome.RUNTIME_ERROR))
 
 
 def test_a_runaway_call_in_the_sandbox_hides_no_other(sandbox: Sandbox) -> None:
     prober = Prober(sandbox, None)
-    assert prober.run([Probe(SOURCE, "solve", CALLS)]) == [FOUND]
+    assert prober.run([Probe(SOURCE, "solve", [Question.of(c) for c in CALLS])]) == [FOUND]
     prober.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,10 +24,11 @@ from codefit.core.progress import silent
 from codefit.core.recipe import TrainSettings
 from codefit.models.load import resolve_dtype
 from codefit.train import loop
-from codefit.train.checkpoint import discard_foreign
+from codefit.train.checkpoint import Cursor, discard_foreign
 from codefit.train.device import OutOfMemory
 from codefit.train.loop import Job, train
 from codefit.train.plain import PlainSteps
+from codefit.train.schedule import Step
 from tests.train.tiny import PAD, random_examples, tiny_model
 
 
@@ -79,6 +81,31 @@ def test_accumulation_equals_one_large_batch(model: Path, tmp_path: Path, method
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
+def test_one_bin_eight_times_is_eight_bins_once_whatever_each_holds(model: Path, method: str) -> None:
+    """Gradients of one step over bins of unequal label counts, one of them without any."""
+    prompt = replace(
+        random_examples(1, seed=3)[0], labels=(-100,) * len(random_examples(1, seed=3)[0].labels)
+    )
+    examples = [*random_examples(13, seed=4), prompt]
+    bins = [[0], [1, 2, 3], [4], [5, 6], [7], [8, 9, 10, 11], [13], [12]]
+    tokens = sum(examples[i].trained_tokens for b in bins for i in b)
+    found = []
+    for micro in (8, 1, 3):
+        job = make_job(model, method=method, batch_size=8, micro_batch=micro, examples=examples)
+        steps = plain_steps(job)
+        loss, norm = steps.step(Step(bins, tokens, Cursor()), 0.0)
+        assert math.isfinite(loss)
+        grads = {n: p.grad for n, p in steps.trainable.items()}
+        assert all(g is not None for g in grads.values())
+        found.append((loss, norm, grads))
+    for loss, norm, grads in found[1:]:
+        assert loss == pytest.approx(found[0][0], rel=1e-6)
+        assert norm == pytest.approx(found[0][1], rel=1e-6)
+        for name, grad in grads.items():
+            assert (grad - found[0][2][name]).norm() <= 2e-6 * norm
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
 def test_training_lowers_the_loss(model: Path, tmp_path: Path, method: str) -> None:
     summary = train(make_job(model, method=method, budget=4000), tmp_path / "a", "x", silent)
     assert summary["last_loss"] < 0.96 * summary["first_loss"]
@@ -117,7 +144,26 @@ def test_packed_documents_score_as_if_each_were_alone(model: Path) -> None:
     steps = plain_steps(job)
     packed = steps.loss(examples, [[0, 1, 2], [3, 4, 5]])
     alone = sum(steps.loss(examples, [[i]]) for i in range(6))
-    assert packed.item() == pytest.approx(float(alone), rel=1e-5)
+    assert packed.item() == pytest.approx(float(alone), rel=1e-6)
+    parameters = [p for p in steps.outer.parameters() if p.requires_grad]
+    for a, b in zip(
+        torch.autograd.grad(packed, parameters), torch.autograd.grad(alone, parameters), strict=True
+    ):
+        assert (a - b).norm() <= 1e-5 * b.norm()
+
+
+def test_the_chunked_loss_takes_the_steps_of_the_plain_one(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole(hidden: Any, head: Any, labels: Any, chunk: int) -> torch.Tensor:
+        return F.cross_entropy(hidden @ head.T, labels, reduction="sum")
+
+    monkeypatch.setattr("codefit.train.plain.CHUNK", 7)
+    train(make_job(model), tmp_path / "a", "x", silent)
+    monkeypatch.setattr("codefit.train.plain.chunked_cross_entropy", whole)
+    train(make_job(model), tmp_path / "b", "x", silent)
+    assert losses(tmp_path / "a") == pytest.approx(losses(tmp_path / "b"), rel=2e-6)
+    assert_same(tmp_path / "a", tmp_path / "b", exact=False)
 
 
 def test_the_loss_is_that_of_transformers_itself(model: Path) -> None:

@@ -83,6 +83,7 @@ def findings() -> list[Finding]:
         _extra("torch", "pip install torch"),
         _extra("transformers", "pip install 'codefit[train]'"),
         _extra("peft", "pip install 'codefit[train]'"),
+        _extra("trl", "pip install 'codefit[trl]'", needed=False),
         _extra("matplotlib", "pip install 'codefit[report]'", needed=False),
         _gpu(),
         Finding("hub", None, "not used by this version"),

@@ -109,7 +109,7 @@ def _wish(base: Recipe | None, options: dict[str, Any]) -> Wish:
     return Wish(
         method=method,
         max_length=options["max_length"] or (base.format.max_length if base else 1024),
-        batch_size=options["batch_size"] or (t.batch_size if t else 16),
+        batch_size=options["batch_size"] or (t.share_of_batch if t else 16),
         rank=options["rank"] or (t.lora_rank if t else 16),
         element=2 if resolve_dtype("auto", "cuda", method, bits) == "bfloat16" else 4,
         device="cuda",
@@ -118,6 +118,7 @@ def _wish(base: Recipe | None, options: dict[str, Any]) -> Wish:
         bits=bits,
         offload=options["offload"] or (t.offload if t else None),
         host_embedding=t.host_embedding if t else None,
+        engine=t.engine if t else "codefit",
     )
 
 

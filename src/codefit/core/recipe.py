@@ -51,6 +51,15 @@ class FormatSettings(Settings):
 class TrainSettings(WatchSettings):
     """Training of one arm. `None` means: derived, shown in the plan and stored in the run."""
 
+    engine: Literal["codefit", "trl"] = Field(
+        "codefit", description="`trl`: TRL's SFTTrainer under accelerate, for several GPUs (extra trl)"
+    )
+    processes: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="processes of engine trl, one per GPU; each takes its part of every step"
+    )
+    shard: bool = Field(
+        False, description="engine trl: spread weights, gradients and moments over the GPUs (FSDP)"
+    )
     method: Literal["lora", "qlora", "full"] = "lora"
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     epochs: Annotated[float, Field(gt=0, le=100)] = 1.0
@@ -110,6 +119,11 @@ class TrainSettings(WatchSettings):
             raise ValueError("choose leaves full tuning no choice; set choose.average_last")
         return self
 
+    @property
+    def share_of_batch(self) -> int:
+        """Packed sequences that one process takes of an optimizer step, at most."""
+        return -(-self.batch_size // self.processes)
+
     @model_validator(mode="after")
     def _full_needs_precision(self) -> TrainSettings:
         if self.method == "full" and self.dtype == "bfloat16" and self.bits == 32:
@@ -117,6 +131,37 @@ class TrainSettings(WatchSettings):
                 "full tuning in bfloat16 loses most updates to rounding; use dtype auto or float32, "
                 "or optimizer adamw8 or adamw4, which round stochastically"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _engine_can_do_it(self) -> TrainSettings:
+        if self.engine == "codefit":
+            if self.processes > 1 or self.shard:
+                raise ValueError("engine codefit runs on one device: use engine trl for processes and shard")
+            return self
+        refused = {
+            f"optimizer {self.optimizer}": self.bits < 32,
+            "method qlora": self.method == "qlora",
+            "offload or host_embedding": bool(self.offload or self.host_embedding),
+            "early_stop, develop, choose, validate_every or report_to": any(
+                (
+                    self.early_stop,
+                    self.develop,
+                    self.choose,
+                    self.validate_every,
+                    self.report_to,
+                )
+            ),
+            f"recompute {self.recompute}: it is all layers (true) or none (false)": bool(self.recompute)
+            and self.recompute is not True,
+            f"device {self.device}: each process takes a GPU of its own (cuda)": ":" in self.device,
+            "shard with one process": self.shard and self.processes == 1,
+            "shard on a CPU": self.shard and self.device == "cpu",
+            f"batch_size {self.batch_size} for {self.processes} processes": self.batch_size < self.processes,
+        }
+        faults = [what for what, is_so in refused.items() if is_so]
+        if faults:
+            raise ValueError(f"engine trl does not take {'; '.join(faults)}")
         return self
 
     @model_validator(mode="after")

@@ -24,7 +24,17 @@ MANIFEST = "manifest.json"
 RECIPE = "recipe.resolved.yaml"
 _PARTS = ("events.jsonl", "data", "train", "arms", "tasks", "completions", "verdicts", "report", "cache", "plan.json",
           "format.json", "format_dropped.jsonl", "scores.json", "findings.json")  # fmt: skip
-_RECORDED = ("torch", "transformers", "peft", "tokenizers", "numpy", "pyarrow", "pydantic")
+_RECORDED = (
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+    "pyarrow",
+    "pydantic",
+)
 
 
 def environment() -> dict[str, str]:

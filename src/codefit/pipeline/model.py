@@ -43,7 +43,7 @@ def plan_stage(context: Context) -> None:
         wish = Wish(
             method=t.method,
             max_length=context.recipe.format.max_length,
-            batch_size=t.batch_size,
+            batch_size=t.share_of_batch,
             rank=t.lora_rank,
             element=2 if resolve_dtype(t.dtype, device, t.method, t.bits) == "bfloat16" else 4,
             device=device,
@@ -52,13 +52,14 @@ def plan_stage(context: Context) -> None:
             bits=t.bits,
             offload=t.offload,
             host_embedding=t.host_embedding,
+            engine=t.engine,
         )
         found = plan(shape, wish, parse_bytes(context.recipe.memory))
         if not found.fits:
             raise refuse(found, f"memory: {context.recipe.memory}")
         examples, _ = context.split(arm)
         share = sum(len(e.token_ids) for e in examples) / sum(e.trained_tokens for e in examples)
-        arms[arm.name] = found.to_json(round(share * context.trained_budget(arm)))
+        arms[arm.name] = found.to_json(round(share * context.trained_budget(arm) / t.processes))
     main = context.main_arm.name
     write_json(context.out / "plan.json", {**arms[main], "arms": arms})
 
@@ -109,11 +110,16 @@ def train_stage(context: Context, arm: ArmSettings) -> None:
     """Train one arm, or go on from its last checkpoint."""
     from codefit.train.checkpoint import discard_foreign
     from codefit.train.loop import train
+    from codefit.train.trl import launch, saved
 
     folder, job = context.arm_folder(arm.name), job_of(context, arm)
-    if discard_foreign(folder / "checkpoints", job.key()):
+    key, checkpoints = job.key(), folder / "checkpoints"
+    if discard_foreign(checkpoints, key) | saved.discard(checkpoints, key):
         context.listen(Event(f"train {arm.name}", "rows or settings changed: starting over"))
-    train(job, folder, arm.name, context.listen, developer(context, arm))
+    if job.settings.engine == "trl":
+        launch.train(job, folder, arm.name, context.listen)
+    else:
+        train(job, folder, arm.name, context.listen, developer(context, arm))
 
 
 def raw_weights(context: Context, arm: ArmSettings) -> Path:

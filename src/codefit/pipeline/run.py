@@ -82,6 +82,7 @@ def run_recipe(
         )
     if until == "choose" and not _choosing(recipe):
         raise InputError("no arm has train.choose", where="--until choose", todo="stop at another stage")
+    _check_engine(recipe, until)
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.adopt_recipe(recipe.name, to_yaml(recipe), recipe.identity())
         context = Context(recipe, out, cache, listen, verbs, sharding)
@@ -102,6 +103,15 @@ def run_recipe(
             context.close()
         store.finish()
     return RunResult(out, tuple(ran), True)
+
+
+def _check_engine(recipe: Recipe, until: str | None) -> None:
+    """Raise `MissingPrerequisite` now, not after an hour of curation."""
+    trains = until is None or STAGES.index(until) >= STAGES.index("train")
+    if trains and any(recipe.train_of(arm).engine == "trl" for arm in recipe.arms):
+        from codefit.train.extra import require_trl
+
+        require_trl()
 
 
 def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tuple[str, list[str]]]:

@@ -40,6 +40,7 @@ class Wish:
     bits: int = 32
     offload: bool | None = None
     host_embedding: bool | None = None
+    engine: str = "codefit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def _recomputing(shape: Shape, wish: Wish, micro_batch: int, budget: int) -> lis
         def of(recompute: int, offload: bool = offload, host: bool = host) -> Estimate:
             return estimate(shape, Setting(
                 wish.method, micro_batch, wish.max_length, recompute, wish.rank, wish.element, wish.device,
-                wish.bits, offload and recompute > 0, host,
+                wish.bits, offload and recompute > 0, host, wish.engine,
             ))  # fmt: skip
 
         if wish.recompute is not None:
@@ -172,7 +173,7 @@ def _recomputing(shape: Shape, wish: Wish, micro_batch: int, budget: int) -> lis
 
 def _savers(shape: Shape, wish: Wish) -> list[tuple[bool, bool]]:
     """Return what may lie in the host's memory, (inputs of recomputed layers, embedding), cheapest first."""
-    lean = runs_lean(wish.method, wish.bits, wish.device)
+    lean = wish.engine == "codefit" and runs_lean(wish.method, wish.bits, wish.device)
     movable = lean and wish.method != "full" and not shape.tied  # a tied embedding is the head
     inputs = [lean and wish.offload] if wish.offload is not None else [False, True] if lean else [False]
     hosts = (

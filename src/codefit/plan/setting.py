@@ -29,6 +29,7 @@ class Setting:
     bits: int = 32
     offload: bool = False
     host_embedding: bool = False
+    engine: str = "codefit"
 
     @property
     def adapters(self) -> bool:
@@ -43,7 +44,7 @@ class Setting:
     @property
     def lean(self) -> bool:
         """Whether the lean decoder runs it."""
-        return runs_lean(self.method, self.bits, self.device)
+        return self.engine == "codefit" and runs_lean(self.method, self.bits, self.device)
 
 
 @dataclass(frozen=True, slots=True)

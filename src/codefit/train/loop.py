@@ -98,7 +98,7 @@ def _train(job: Job, folder: Path, arm: str, listen: Listener, develop: Develop 
         watch.restore(watched)
     steps.refresh()
     (folder / diverged.FILE).unlink(missing_ok=True)
-    log = _reopen_log(folder / "log.jsonl", cursor.step)
+    log = reopen_log(folder / "log.jsonl", cursor.step)
     plan = schedule.steps(
         job.examples, capacity=job.capacity, per_step=job.settings.batch_size, budget=job.budget,
         seed=job.seed, start=cursor,
@@ -167,7 +167,7 @@ def _keep(steps: Steps, saved: Path, kept: int | None, last: int) -> None:
         steps.refresh()
 
 
-def _reopen_log(path: Path, step: int) -> Ledger:
+def reopen_log(path: Path, step: int) -> Ledger:
     """Open the log, cut back to the checkpoint that training goes on from."""
     if path.exists():
         with Ledger(path) as old:
@@ -180,29 +180,47 @@ def _finish(
     steps: Steps, job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor, watch: Watch,
     listen: Listener,
 ) -> dict[str, Any]:  # fmt: skip
-    name = "model" if job.settings.method == "full" else "adapter"
     with telling_full_disk(folder):
-        steps.outer.save_pretrained(str(folder / name))
+        steps.outer.save_pretrained(str(folder / weights_name(job.settings)))
     found = overfit.verdict(watch.validations, overfit.training_loss(log, watch.validations))
+    sizes = {
+        "parameters": sum(p.numel() for p in steps.outer.parameters()),
+        "trainable_parameters": sum(p.numel() for p in steps.trainable.values()),
+    }
+    watched = {**watch.summary(cursor.step), "overfit": found}
+    summary = write_summary(job, folder, arm, log, cursor, sizes, watched)
+    if watch.validations:
+        listen(Event(f"train {arm}", overfit.line(found), finished=True))
+    return summary
+
+
+def weights_name(settings: TrainSettings) -> str:
+    """Return the name of the folder that trained weights are saved in."""
+    return "model" if settings.method == "full" else "adapter"
+
+
+def write_summary(
+    job: Job, folder: Path, arm: str, log: list[dict[str, Any]], cursor: Cursor, sizes: dict[str, int],
+    watched: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Write `summary.json`; `sizes` counts parameters, `watched` is what the held-out rows say."""
     summary = {
         "arm": arm,
+        "engine": job.settings.engine,
+        "processes": job.settings.processes,
         "method": job.settings.method,
         "rows": len(job.examples),
         "validation_rows": len(job.validation),
         "steps": cursor.step,
         "epochs": round(cursor.trained_tokens / max(1, sum(e.trained_tokens for e in job.examples)), 3),
         "trained_tokens": cursor.trained_tokens,
-        "parameters": sum(p.numel() for p in steps.outer.parameters()),
-        "trainable_parameters": sum(p.numel() for p in steps.trainable.values()),
+        **sizes,
         "first_loss": log[0]["loss"] if log else None,
         "last_loss": log[-1]["loss"] if log else None,
-        **watch.summary(cursor.step),
-        "overfit": found,
+        **watched,
         "seed": job.seed,
         **speed.summary(log, job.planned_mb),
-        "weights": name,
+        "weights": weights_name(job.settings),
     }
     write_json(folder / "summary.json", summary)
-    if watch.validations:
-        listen(Event(f"train {arm}", overfit.line(found), finished=True))
     return summary

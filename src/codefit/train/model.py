@@ -75,7 +75,10 @@ def with_adapters(model: Any, settings: TrainSettings) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    outer = get_peft_model(model, config)
+    # A set otherwise, so that the same adapter would be saved in other bytes.
+    outer.peft_config["default"].target_modules = sorted(outer.peft_config["default"].target_modules)
+    return outer
 
 
 def trainee(outer: Any, model: Any) -> Trainee:

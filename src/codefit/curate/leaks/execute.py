@@ -15,16 +15,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.curate.calls import Call, contradict, stated_calls, telling
-from codefit.curate.leaks.adapt import AS_IS, adapted, is_order, restored, shapes, text_shapes
+from codefit.curate.leaks.adapt import AS_IS, is_order, restored, shapes, text_shapes
 from codefit.curate.leaks.answers import Agreement, dumped
+from codefit.curate.leaks.asked import Asked, magnitude
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, Callee, callables
 from codefit.curate.leaks.index import TaskIndex
-from codefit.curate.leaks.probe import Probe, Prober
+from codefit.curate.leaks.probe import Probe, Prober, Question
 from codefit.curate.leaks.signals import Evidence
 from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import Trial, Verdicts, run_trials
@@ -87,6 +87,7 @@ class ExecutionMatch:
         self._index, self._settings, self._sandbox = index, settings, sandbox
         self._progress = progress
         self._behaviours = behaviours(index, sandbox, cache)
+        self._asked = Asked(self._behaviours)
         self._leaders = self._twins()
         self._verdicts = Verdicts(cache / "matches.jsonl" if cache else None)
         self._prober = Prober(sandbox, cache / "probes.jsonl" if cache else None)
@@ -132,10 +133,10 @@ class ExecutionMatch:
     def _chunk(self, chunk: Sequence[Evidence]) -> Iterator[tuple[int, Match]]:
         fits = [fit for row, e in enumerate(chunk) for fit in self._fits(row, e)]
         fits = sorted(self._fitting_kinds(fits), key=lambda fit: self._turn(chunk[fit.row], fit))
-        telling_calls = [[call for call in (self._telling(fit),) if call] for fit in fits]
+        telling_calls = [[q for q in (self._asked.telling(f.target, f.shape),) if q] for f in fits]
         found = self._round(fits, telling_calls)
         fits = [fit for fit, ways in zip(fits, found, strict=True) if ways and ways[0] >= Agreement.LOOSE]
-        calls = [self._all_calls(fit) for fit in fits]
+        calls = [self._asked.all(fit.target, fit.shape) for fit in fits]
         matches = [
             (fit, match)
             for fit, ways in zip(fits, self._round(fits, calls), strict=True)
@@ -156,7 +157,7 @@ class ExecutionMatch:
                     asked[n] = calls
         targets = [self._index.targets[matches[n][1].target] for n in asked]
         probes = [
-            Probe(target.reference, target.task.entry_point or "", calls)
+            Probe(target.reference, target.task.entry_point or "", [Question.of(call) for call in calls])
             for target, calls in zip(targets, asked.values(), strict=True)
         ]
         for n, ways in zip(asked, self._prober.run(probes), strict=True):
@@ -174,9 +175,11 @@ class ExecutionMatch:
 
     def _fits(self, row: int, evidence: Evidence) -> list[_Fit]:
         """Return what is worth running, most similar requests first."""
-        found = []
-        for one in callables(evidence.program):
-            for target in self._wanted(evidence):
+        found: list[_Fit] = []
+        ones = callables(evidence.program)
+        wanted = self._wanted(evidence) if ones else []
+        for one in ones:
+            for target in wanted:
                 seen = self._behaviours[target].seen
                 if contradict(evidence.calls, self._index.targets[target].calls):
                     continue
@@ -186,9 +189,10 @@ class ExecutionMatch:
 
     def _wanted(self, evidence: Evidence) -> list[int]:
         everything = self._settings.execution_match == "all"
+        alike = {i: self._near(evidence, i) for i in self._leaders}
         near = sorted(
-            (i for i in self._leaders if everything or self._near(evidence, i) >= self._settings.candidate),
-            key=lambda i: (-self._near(evidence, i), i),
+            (i for i, share in alike.items() if everything or share >= self._settings.candidate),
+            key=lambda i: (-alike[i], i),
         )
         if everything:
             return near
@@ -198,37 +202,23 @@ class ExecutionMatch:
 
     def _turn(self, evidence: Evidence, fit: _Fit) -> tuple[int, bool, float]:
         """Sort key: likely tasks first, and large arguments last, since they may keep a right function busy."""
-        arguments = telling(self._behaviours[fit.target].base, 1)[0][0]
-        return fit.row, self._near(evidence, fit.target) < self._settings.candidate, magnitude(arguments)
+        near = self._near(evidence, fit.target) >= self._settings.candidate
+        return fit.row, not near, self._asked.size(fit.target)
 
     def _near(self, evidence: Evidence, target: int) -> float:
         return max(evidence.near(twin) for twin in self._leaders[target])
 
-    def _telling(self, fit: _Fit) -> Call | None:
-        behaviour = self._behaviours[fit.target]
-        (arguments, expected) = telling(behaviour.base, 1)[0]
-        given = adapted(arguments, fit.shape, behaviour.seen)
-        return None if given is None else (given, expected)
-
-    def _all_calls(self, fit: _Fit) -> list[Call]:
-        behaviour = self._behaviours[fit.target]
-        given = [
-            (adapted(arguments, fit.shape, behaviour.seen), expected)
-            for arguments, expected in behaviour.base + behaviour.varied
-        ]
-        return [(arguments, expected) for arguments, expected in given if arguments is not None]
-
     def _fitting_kinds(self, fits: list[_Fit]) -> list[_Fit]:
         """Return the fits whose kind of arguments the callable takes, by a few calls of that kind."""
         groups: dict[tuple[int, str, str], list[_Fit]] = {}
-        calls: dict[tuple[int, str, str], list[Call]] = {}
+        calls: dict[tuple[int, str, str], list[Question]] = {}
         for fit in fits:
-            call = self._telling(fit)
-            if call:
-                given = telling(self._behaviours[fit.target].base, 1)[0][0] if fit.callable.reads else call[0]
-                place = (fit.row, fit.callable.call, f"{kind_of(given)}{fit.shape * fit.callable.reads}")
+            question = self._asked.telling(fit.target, fit.shape)
+            if question:
+                kind = self._asked.kind(fit.target, None if fit.callable.reads else fit.shape)
+                place = (fit.row, fit.callable.call, f"{kind}{fit.shape * fit.callable.reads}")
                 groups.setdefault(place, []).append(fit)
-                calls.setdefault(place, []).append(call)
+                calls.setdefault(place, []).append(question)
         first = [members[0] for members in groups.values()]
         found = self._round(first, [_spread(group) for group in calls.values()])
         return [
@@ -238,7 +228,7 @@ class ExecutionMatch:
             for fit in members
         ]
 
-    def _round(self, fits: Sequence[_Fit], calls: Sequence[list[Call]]) -> list[list[Agreement]]:
+    def _round(self, fits: Sequence[_Fit], calls: Sequence[list[Question]]) -> list[list[Agreement]]:
         """Return how each fit's calls came out; the calls of one callable run as one program."""
         programs: dict[tuple[int, str], list[int]] = {}
         for n, fit in enumerate(fits):
@@ -298,48 +288,11 @@ class ExecutionMatch:
         return Trial(source, replace(task.tests, entry_point=name), _LIMITS, task.atol)
 
 
-def _spread(calls: list[Call]) -> list[Call]:
+def _spread(calls: list[Question]) -> list[Question]:
     """Return the first call, a small one and a middling one: large numbers keep a right function busy too long."""
-    ordered = sorted(calls, key=lambda call: magnitude(call[0]))
+    ordered = sorted(calls, key=lambda question: magnitude(question.call[0]))
     places = sorted({0, len(ordered) // 4, len(ordered) // 2})
     return [calls[0], *(ordered[i] for i in places)][: _PER_KIND + 1]
-
-
-def magnitude(value: Any) -> float:
-    """Return the largest number or length in a plain value."""
-    if isinstance(value, int | float):
-        return abs(value) if value == value else 0.0
-    if isinstance(value, list | tuple | set | frozenset):
-        return max(map(magnitude, value), default=0.0)
-    if isinstance(value, dict):
-        return max((magnitude(v) for pair in value.items() for v in pair), default=0.0)
-    return float(len(value)) if isinstance(value, str) else 0.0
-
-
-def kind_of(value: Any) -> str:
-    """Return the kind of a plain value as a text: numbers are one kind, lists go by their first item."""
-    if isinstance(value, bool):
-        return "b"
-    if isinstance(value, int | float | complex):
-        return "n"
-    if isinstance(value, str):
-        return "s"
-    if isinstance(value, list | tuple):
-        many = (
-            ",".join(map(kind_of, value[:3]))
-            if isinstance(value, tuple)
-            else kind_of(value[0])
-            if value
-            else ""
-        )
-        return f"[{many}]"
-    if isinstance(value, dict):
-        return (
-            "{"
-            + (f"{kind_of(next(iter(value)))}:{kind_of(next(iter(value.values())))}" if value else "")
-            + "}"
-        )
-    return type(value).__name__
 
 
 def _balanced(expected: list[str], ways: list[Agreement]) -> float:

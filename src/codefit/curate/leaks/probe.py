@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from codefit.core.files import Ledger, digest
@@ -15,19 +16,33 @@ from codefit.sandbox import Limits, Program, Run, Sandbox
 _PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
 _MAX_RESTARTS = 6
 _REVISION = "probe-2"
+_OF_CODE = {str(int(a)): a for a in Agreement}
 # Ends that one call may have brought about. Which of them comes first is a matter of milliseconds,
 # so they must lead to the same answer.
 _ONE_CALL = (Outcome.TIMEOUT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call with its fingerprint, which takes longer to make than to ask what is known of it."""
+
+    call: Call
+    mark: str
+
+    @classmethod
+    def of(cls, call: Call) -> Question:
+        """Return the question that a call puts."""
+        arguments, value = call
+        return cls(call, f"{fingerprint(arguments)}={fingerprint(value)}")
+
+
 class Probe:
     """A program, its function, and calls (arguments it is given, expected value); `found` fills up."""
 
-    def __init__(self, source: str, entry_point: str, calls: Sequence[Call]) -> None:
+    def __init__(self, source: str, entry_point: str, questions: Sequence[Question]) -> None:
         self.source, self.entry_point = source, entry_point
-        self._calls = list(calls)
-        prints = (f"{fingerprint(arguments)}={fingerprint(value)}" for arguments, value in self._calls)
-        self.key = digest(_REVISION, HARNESS, source, entry_point, *prints)
+        self._calls = [q.call for q in questions]
+        self.key = digest(_REVISION, HARNESS, source, entry_point, *(q.mark for q in questions))
         self.found: list[Agreement] = []
 
     def program(self) -> Program:
@@ -103,4 +118,4 @@ class Prober:
 
 
 def _unpacked(text: str) -> list[Agreement]:
-    return [Agreement(int(c)) for c in text]
+    return [_OF_CODE[c] for c in text]

@@ -1,0 +1,100 @@
+"""What tasks ask in each shape of arguments, made once and asked of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from codefit.curate.calls import Call, telling
+from codefit.curate.leaks.adapt import adapted
+from codefit.curate.leaks.behaviour import Behaviour
+from codefit.curate.leaks.probe import Question
+
+
+class Asked:
+    """The questions of each task; `shape` is the way its arguments are given."""
+
+    def __init__(self, behaviours: Sequence[Behaviour]) -> None:
+        self._behaviours = behaviours
+        self._first: dict[int, Call] = {}
+        self._sizes: dict[int, float] = {}
+        self._telling: dict[tuple[int, str], Question | None] = {}
+        self._all: dict[tuple[int, str], list[Question]] = {}
+        self._kinds: dict[tuple[int, str | None], str] = {}
+
+    def telling(self, target: int, shape: str) -> Question | None:
+        """Return the call of a task that tells most; None where its arguments cannot be given so."""
+        place = (target, shape)
+        if place not in self._telling:
+            self._telling[place] = self._given(self._call(target), target, shape)
+        return self._telling[place]
+
+    def all(self, target: int, shape: str) -> list[Question]:
+        """Return the calls of a task's tests and their variations."""
+        place = (target, shape)
+        if place not in self._all:
+            behaviour = self._behaviours[target]
+            given = [self._given(call, target, shape) for call in behaviour.base + behaviour.varied]
+            self._all[place] = [question for question in given if question]
+        return self._all[place]
+
+    def size(self, target: int) -> float:
+        """Return the largest number or length in the arguments that tell most."""
+        if target not in self._sizes:
+            self._sizes[target] = magnitude(self._call(target)[0])
+        return self._sizes[target]
+
+    def kind(self, target: int, shape: str | None) -> str:
+        """Return the kind of the arguments that tell most, given so; of the task's own for None."""
+        place = (target, shape)
+        if place not in self._kinds:
+            question = None if shape is None else self.telling(target, shape)
+            self._kinds[place] = kind_of(question.call[0] if question else self._call(target)[0])
+        return self._kinds[place]
+
+    def _call(self, target: int) -> Call:
+        if target not in self._first:
+            self._first[target] = telling(self._behaviours[target].base, 1)[0]
+        return self._first[target]
+
+    def _given(self, call: Call, target: int, shape: str) -> Question | None:
+        arguments, expected = call
+        given = adapted(arguments, shape, self._behaviours[target].seen)
+        return None if given is None else Question.of((given, expected))
+
+
+def magnitude(value: Any) -> float:
+    """Return the largest number or length in a plain value."""
+    if isinstance(value, int | float):
+        return abs(value) if value == value else 0.0
+    if isinstance(value, list | tuple | set | frozenset):
+        return max(map(magnitude, value), default=0.0)
+    if isinstance(value, dict):
+        return max((magnitude(v) for pair in value.items() for v in pair), default=0.0)
+    return float(len(value)) if isinstance(value, str) else 0.0
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of a plain value as a text: numbers are one kind, lists go by their first item."""
+    if isinstance(value, bool):
+        return "b"
+    if isinstance(value, int | float | complex):
+        return "n"
+    if isinstance(value, str):
+        return "s"
+    if isinstance(value, list | tuple):
+        many = (
+            ",".join(map(kind_of, value[:3]))
+            if isinstance(value, tuple)
+            else kind_of(value[0])
+            if value
+            else ""
+        )
+        return f"[{many}]"
+    if isinstance(value, dict):
+        return (
+            "{"
+            + (f"{kind_of(next(iter(value)))}:{kind_of(next(iter(value.values())))}" if value else "")
+            + "}"
+        )
+    return type(value).__name__
