@@ -130,8 +130,12 @@ class Corpus:
         return random.Random(f"{self.seed}/{what}")
 
 
-def _filled(frame: str, rng: random.Random) -> str:
-    n, m, o = (NOUNS[int(len(NOUNS) * rng.random() ** 1.4)] for _ in range(3))
+def _nouns(rng: random.Random, count: int) -> list[str]:
+    return [NOUNS[int(len(NOUNS) * rng.random() ** 1.4)] for _ in range(count)]
+
+
+def _filled(frame: str, rng: random.Random, names: Sequence[str] = ()) -> str:
+    n, m, o = (rng.choice(names) for _ in range(3)) if names else _nouns(rng, 3)
     v, w, a, b = rng.choice(VERBS), rng.choice(VERBS), rng.choice(ADJECTIVES), rng.choice(ADJECTIVES)
     return frame.format(n=n, m=m, o=o, v=v, w=w, a=a, b=b, k=rng.randrange(2, 900))
 
@@ -143,15 +147,16 @@ def _request(rng: random.Random) -> str:
 def _answer(rng: random.Random, kind: str) -> str:
     if kind == "other":
         return _filled(rng.choice(OTHER), rng)
-    lines = [_filled("def {v}_{a}_{n}({n}, {m}):", rng)]
-    lines += [
-        _filled(rng.choice(BLOCKS), rng) for _ in range(max(2, min(25, int(rng.lognormvariate(1.95, 0.5)))))
-    ]
-    return "\n".join([*lines, _filled("    return {n}, {m}", rng)])
+    # Blocks use the function's own arguments, as a program with undefined names would be dropped.
+    names = list(dict.fromkeys(_nouns(rng, 6)))
+    count = max(2, min(25, int(rng.lognormvariate(1.95, 0.5))))
+    head = f"{_filled('def {v}_{a}_{n}', rng)}({', '.join(names)}):"
+    body = [_filled(rng.choice(BLOCKS), rng, names) for _ in range(count)]
+    return "\n".join([head, *body, _filled("    return {n}, {m}", rng, names)])
 
 
 def _edited(request: str, answer: str, rng: random.Random) -> tuple[str, str]:
-    """Make 1 to 3 edits: of the request's words, or of one name in the code."""
+    """Make 1 to 3 edits: of the request's words, or of numbers in the code."""
     count = rng.randint(1, 3)
     if rng.random() < 0.5:
         words = request.split(" ")
@@ -159,10 +164,9 @@ def _edited(request: str, answer: str, rng: random.Random) -> tuple[str, str]:
             at, new = rng.randrange(len(words)), rng.choice(ADJECTIVES)
             words[at : at + 1] = rng.choice(([new], [new, words[at]], []))
         return " ".join(words), answer
-    name = rng.choice(re.findall(r"\b[a-z]{4,}_[a-z_]+\b|(?<=    )[a-z]{4,}(?= = )", answer) or ["def"])
-    if name == "def":
+    if not re.search(r"\b\d+\b", answer):
         return f"{rng.choice(ADJECTIVES)} {request}", answer
-    return request, re.sub(rf"\b{name}\b", f"{name}_{rng.choice(NOUNS)}", answer, count=count)
+    return request, re.sub(r"\b\d+\b", lambda _: str(rng.randrange(900, 9999)), answer, count=count)
 
 
 def _leak(task: Mapping[str, Any], way: str, rng: random.Random) -> tuple[str, str]:

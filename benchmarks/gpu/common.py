@@ -68,6 +68,51 @@ def random_model(name: str, device: str) -> Any:
     return model
 
 
+def random_quantised_model(name: str, device: str) -> Any:
+    """Return the model with NF4 matrices of random values, quantised one by one as loading does."""
+    import bitsandbytes as bnb
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(**json.loads(shape_path(name).read_text()))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, attn_implementation="sdpa")
+    decoder = model.get_decoder()
+    decoder.rotary_emb = type(decoder.rotary_emb)(config).to(device)
+    for layer in decoder.layers:
+        for block in (layer.self_attn, layer.mlp):
+            for key, old in list(block.named_children()):
+                if not isinstance(old, torch.nn.Linear):
+                    continue
+                with torch.device("meta"):
+                    new = bnb.nn.Linear4bit(
+                        old.in_features, old.out_features, bias=old.bias is not None, quant_type="nf4",
+                        compute_dtype=torch.bfloat16,
+                    )  # fmt: skip
+                values = torch.empty(old.weight.shape, dtype=torch.bfloat16, device=device).normal_(0, 0.02)
+                new.weight = bnb.nn.Params4bit(
+                    values, requires_grad=False, quant_type="nf4", compress_statistics=True
+                )
+                new.weight = new.weight.to(device)
+                if old.bias is not None:
+                    new.bias = torch.nn.Parameter(torch.zeros_like(old.bias, device=device))
+                setattr(block, key, new)
+    for module in model.modules():
+        for key, p in list(module.named_parameters(recurse=False)):
+            if p.is_meta:
+                values = torch.empty(p.shape, dtype=torch.bfloat16, device=device)
+                values = values.normal_(0, 0.02) if p.dim() > 1 else values.fill_(1.0)
+                setattr(module, key, torch.nn.Parameter(values, requires_grad=False))
+    model.tie_weights()
+    model.is_loaded_in_4bit = True
+    return model
+
+
+def release(device: str) -> None:
+    """Give back what making the model left in the allocator."""
+    if device == "cuda":
+        torch.cuda.empty_cache()
+
+
 def with_adapters(model: Any) -> Any:
     """Return the model with LoRA on every linear layer but the head."""
     from peft import LoraConfig, get_peft_model
@@ -85,7 +130,7 @@ def shape(name: str) -> Shape:
 
 def flops(s: Shape, lengths: list[int], method: str) -> float:
     """Return FLOPs of training on documents: 6N per token (LoRA 4N) and causal attention, no recomputing."""
-    passes = 2 if method == "lora" else 3
+    passes = 3 if method == "full" else 2
     matrices = s.layers * s.layer + s.embedding
     forward = sum(2 * matrices * n + 2 * s.layers * s.heads * s.head_dim * n * n for n in lengths)
     return passes * forward

@@ -29,18 +29,29 @@ def main() -> None:
     shape = common.shape(name)
     setting = Setting(
         want["method"], 1, want["tokens"], want["recompute"], common.RANK, 2, "cuda",
-        want.get("bits", 32), want.get("offload", False),
+        want.get("bits", 32), want.get("offload", False), want.get("host_embedding", False),
     )  # fmt: skip
     predicted = estimate(shape, setting)
     predicted.components["workspaces"] = common.workspaces(device)
     began = time.perf_counter()
-    model = common.random_model(name, device)
+    made = common.random_quantised_model if want["method"] == "qlora" else common.random_model
+    model = made(name, device)
+    if setting.host_embedding:
+        model.get_input_embeddings().to("cpu")
+    common.release(device)
     settings = TrainSettings(
-        method=want["method"], optimizer=_OPTIMIZERS[setting.bits], recompute=setting.recompute,
-        offload=setting.offload, batch_size=1, lora_rank=common.RANK, lora_alpha=common.ALPHA, dtype="auto",
-    )  # fmt: skip
+        method=want["method"],
+        optimizer=_OPTIMIZERS[setting.bits],
+        recompute=setting.recompute,
+        offload=setting.offload,
+        host_embedding=setting.host_embedding,
+        batch_size=1,
+        lora_rank=common.RANK,
+        lora_alpha=common.ALPHA,
+        dtype="auto",
+    )
     rows = common.examples(Path(want["rows"]))
-    outer = common.with_adapters(model) if want["method"] == "lora" else model
+    outer = common.with_adapters(model) if setting.adapters else model
     trainable = {n: p for n, p in outer.named_parameters() if p.requires_grad}
     head = model.get_output_embeddings().weight
     trainee = Trainee(outer, model, model.get_decoder(), head, trainable)

@@ -3,8 +3,8 @@
     python benchmarks/gpu/run.py --rows rows.jsonl.gz --tokenizer tokenizer.json.gz --out FOLDER
 
 Needs torch, transformers, peft and this project's `src` on the path; TRL with datasets where it is to be
-compared. `rows.py` makes the rows. The weights are random: memory and speed do not depend on them. Each
-configuration runs in a process of its own with the allocator capped at 8,188 MiB less the CUDA context.
+compared, bitsandbytes for qlora. `rows.py` makes the rows. The weights are random: memory and speed do not depend
+on them. Each configuration runs in a process of its own with the allocator capped at 8,188 MiB less the CUDA context.
 Prints a table and writes `gpu.json`. `--only NAME...` runs some; `--device cpu --shape qwen2-tiny` tries it out.
 """
 
@@ -23,6 +23,7 @@ from typing import Any
 
 _HERE = Path(__file__).parent
 _FULL, _LORA = {"method": "full", "recompute": 28}, {"method": "lora"}
+_7B = {"method": "qlora", "shape": "qwen2.5-coder-7b", "host_embedding": True}
 RUNS: dict[str, dict[str, Any]] = {
     "check": {"script": "check.py"},
     "lora 2048, all recomputed": {**_LORA, "tokens": 2048, "recompute": 28},
@@ -39,6 +40,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "Trainer, 2 rows, recomputed": {"peer": "trainer", "batch": 2, "checkpointing": True, "tokens": 0},
     "full 8-bit 2048, no compiler": {**_FULL, "tokens": 2048, "bits": 8, "compiled": False},
     "lora 8192, all recomputed": {**_LORA, "tokens": 8192, "recompute": 28},
+    "7B qlora 4096, offloaded": {**_7B, "tokens": 4096, "recompute": 26, "offload": True},
+    "7B qlora 2048": {**_7B, "tokens": 2048, "recompute": 28},
+    "qlora 2048, all kept": {"method": "qlora", "tokens": 2048, "recompute": 0},
 }
 
 
@@ -73,7 +77,7 @@ def machine() -> dict[str, Any]:
     import torch
 
     versions = {}
-    for name in ("torch", "transformers", "peft", "accelerate", "trl", "triton"):
+    for name in ("torch", "transformers", "peft", "accelerate", "trl", "triton", "bitsandbytes"):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -124,7 +128,7 @@ def main() -> None:
             print(f"{name:32} not run: no time left", flush=True)
             continue
         start = time.monotonic()
-        results[name] = one({**want, **given}, min(left, 150.0))
+        results[name] = one({**given, **want}, min(left, 150.0))
         results[name]["wall_s"] = round(time.monotonic() - start, 1)
         print(show(name, results[name], args.peak_tflops), flush=True)
         whole = {**machine(), "peak_tflops": args.peak_tflops, "runs": results}

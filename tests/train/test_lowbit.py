@@ -194,7 +194,7 @@ def autograd_of(model: Any, scale: float) -> dict[str, Tensor]:
 def test_the_deferred_head_and_every_fused_gradient_are_those_of_autograd(
     tmp_path: Path, tied: bool, vocab: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("codefit.train.fused._LOGITS", 1 << 14)  # several blocks of the vocabulary
+    monkeypatch.setattr("codefit.train.fused.TABLE_LOGITS", 1 << 14)  # several blocks of the vocabulary
     folder = tiny_model(tmp_path / "m", tied=tied, vocab=vocab)
     model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float64)
     expected = autograd_of(copy.deepcopy(model), 0.1)

@@ -28,10 +28,11 @@ from codefit.plan.memory import estimate
 from codefit.plan.setting import Setting
 from codefit.plan.shape import read_shape
 from codefit.publish.merge import export_merged
-from codefit.train import loop, schedule
+from codefit.train import divergence, loop, schedule
 from codefit.train.batch import concatenate
+from codefit.train.held_out import look
 from codefit.train.lean import LeanModel, full_layers
-from codefit.train.loop import evaluate_loss, train
+from codefit.train.loop import train
 from codefit.train.loss import chunked_cross_entropy
 from codefit.train.lowbit import LowBitAdam
 from codefit.train.model import prepare
@@ -126,12 +127,13 @@ def test_no_step_and_no_evaluation_makes_logits_of_more_rows_than_a_chunk(
     with Largest() as training:
         steps.step(step, 1e-3)
     with Largest() as evaluation:
-        evaluate_loss(steps, job)
+        look(steps, job.validation, len(rows))
     scored = sum(rows[i].trained_tokens for b in step.bins for i in b)
     assert scored > 64
     weights = vocab * 32  # the embedding is the largest tensor there is
     assert 16 * vocab <= training.values <= weights
-    assert evaluation.values <= training.values
+    assert sum(r.trained_tokens for r in rows) > 2 * divergence.CHUNK
+    assert evaluation.values <= divergence.CHUNK * vocab
 
 
 def test_packed_documents_of_the_lean_decoder_never_make_a_square_of_their_tokens(tmp_path: Path) -> None:

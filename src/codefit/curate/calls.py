@@ -114,3 +114,14 @@ def _chars(arguments: tuple[Any, ...]) -> int:
         return len(dump(arguments))
     except (TypeError, ValueError, RecursionError):
         return 0
+
+
+def magnitude(value: Any) -> float:
+    """Return the largest number or length in a plain value."""
+    if isinstance(value, int | float):
+        return abs(value) if value == value else 0.0
+    if isinstance(value, list | tuple | set | frozenset):
+        return max(map(magnitude, value), default=0.0)
+    if isinstance(value, dict):
+        return max((magnitude(v) for pair in value.items() for v in pair), default=0.0)
+    return float(len(value)) if isinstance(value, str) else 0.0

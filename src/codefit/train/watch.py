@@ -8,7 +8,7 @@ from typing import Any
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
 from codefit.train.held_out import HeldOut, look
-from codefit.train.overfit import rise
+from codefit.train.overfit import rise, verdict
 from codefit.train.steps import Steps
 
 Develop = Callable[[Any], dict[str, Any]]
@@ -122,3 +122,11 @@ class Watch:
         if self.developed and self.developed["passed"] is not None:
             text += f", {self.developed['suite']} {self.developed['passed']}/{self.developed['n']}"
         return text
+
+
+def unwatched(log: list[dict[str, Any]], last_step: int) -> dict[str, Any]:
+    """Return a training's part of the summary where nothing but the last held-out loss was looked at."""
+    return {
+        "val_loss": log[-1].get("val_loss"), "val_loss_by_source": None, "kl_to_start": None,
+        "kept_step": last_step, "early_stop": None, "develop": None, "overfit": verdict([]),
+    }  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from codefit.curate.calls import Call, telling
-from codefit.curate.leaks.adapt import adapted
+from codefit.curate.calls import Call, magnitude, telling
+from codefit.curate.leaks.adapt import adapted, shapes, text_shapes
 from codefit.curate.leaks.behaviour import Behaviour
+from codefit.curate.leaks.callables import Callee
 from codefit.curate.leaks.probe import Question
 
 
@@ -21,6 +22,15 @@ class Asked:
         self._telling: dict[tuple[int, str], Question | None] = {}
         self._all: dict[tuple[int, str], list[Question]] = {}
         self._kinds: dict[tuple[int, str | None], str] = {}
+        self._ways: dict[tuple[int, bool, int, int | None], Sequence[str]] = {}
+
+    def ways(self, target: int, one: Callee) -> Sequence[str]:
+        """Return the shapes in which a callable can be given a task's arguments."""
+        place = (target, one.reads, one.least, one.most)
+        if place not in self._ways:
+            seen = self._behaviours[target].seen
+            self._ways[place] = text_shapes(seen) if one.reads else shapes(seen, one.least, one.most)
+        return self._ways[place]
 
     def telling(self, target: int, shape: str) -> Question | None:
         """Return the call of a task that tells most; None where its arguments cannot be given so."""
@@ -61,17 +71,6 @@ class Asked:
         arguments, expected = call
         given = adapted(arguments, shape, self._behaviours[target].seen)
         return None if given is None else Question.of((given, expected))
-
-
-def magnitude(value: Any) -> float:
-    """Return the largest number or length in a plain value."""
-    if isinstance(value, int | float):
-        return abs(value) if value == value else 0.0
-    if isinstance(value, list | tuple | set | frozenset):
-        return max(map(magnitude, value), default=0.0)
-    if isinstance(value, dict):
-        return max((magnitude(v) for pair in value.items() for v in pair), default=0.0)
-    return float(len(value)) if isinstance(value, str) else 0.0
 
 
 def kind_of(value: Any) -> str:

@@ -47,7 +47,7 @@ class Behaviour:
         same = sum(any(_echo(a, value) for a in arguments) for arguments, value in calls)
         return same >= _TRIVIAL * len(calls) or len({dumped(value) for _, value in calls}) < 2
 
-    @property
+    @cached_property
     def seen(self) -> list[Arguments]:
         """Return the arguments of the tests' calls."""
         return [arguments for arguments, _ in self.base]

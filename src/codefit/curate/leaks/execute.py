@@ -18,9 +18,9 @@ from pathlib import Path
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.curate.calls import Call, contradict, stated_calls, telling
-from codefit.curate.leaks.adapt import AS_IS, is_order, restored, shapes, text_shapes
+from codefit.curate.leaks.adapt import AS_IS, is_order, restored, shapes
 from codefit.curate.leaks.answers import Agreement, dumped
-from codefit.curate.leaks.asked import Asked, magnitude
+from codefit.curate.leaks.asked import Asked
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, Callee, callables
 from codefit.curate.leaks.index import TaskIndex
@@ -180,11 +180,9 @@ class ExecutionMatch:
         wanted = self._wanted(evidence) if ones else []
         for one in ones:
             for target in wanted:
-                seen = self._behaviours[target].seen
                 if contradict(evidence.calls, self._index.targets[target].calls):
                     continue
-                ways = text_shapes(seen) if one.reads else shapes(seen, one.least, one.most)
-                found += [_Fit(row, one, target, way) for way in ways]
+                found += [_Fit(row, one, target, way) for way in self._asked.ways(target, one)]
         return found
 
     def _wanted(self, evidence: Evidence) -> list[int]:
@@ -290,7 +288,7 @@ class ExecutionMatch:
 
 def _spread(calls: list[Question]) -> list[Question]:
     """Return the first call, a small one and a middling one: large numbers keep a right function busy too long."""
-    ordered = sorted(calls, key=lambda question: magnitude(question.call[0]))
+    ordered = sorted(calls, key=lambda question: question.size)
     places = sorted({0, len(ordered) // 4, len(ordered) // 2})
     return [calls[0], *(ordered[i] for i in places)][: _PER_KIND + 1]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome
-from codefit.curate.calls import Call, fingerprint
+from codefit.curate.calls import Call, fingerprint, magnitude
 from codefit.curate.leaks.answers import Agreement, agreement
 from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
@@ -28,12 +28,14 @@ class Question:
 
     call: Call
     mark: str
+    size: float  # the largest number or length in its arguments
 
     @classmethod
     def of(cls, call: Call) -> Question:
         """Return the question that a call puts."""
         arguments, value = call
-        return cls(call, f"{fingerprint(arguments)}={fingerprint(value)}")
+        mark = f"{fingerprint(arguments)}={fingerprint(value)}"
+        return cls(call, mark, magnitude(arguments))
 
 
 class Probe:

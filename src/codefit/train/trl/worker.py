@@ -26,6 +26,7 @@ from codefit.train.trl.job_file import Order, read_order
 from codefit.train.trl.layout import Layout
 from codefit.train.trl.messages import say, say_error
 from codefit.train.trl.parent import end_with_parent
+from codefit.train.watch import unwatched
 
 
 def work(order: Order) -> None:
@@ -64,7 +65,8 @@ def _train(order: Order, trainee: Trainee, device: str) -> None:
             figures = {k: entry[k] for k in ("loss", "grad_norm")}
             if not all(map(math.isfinite, figures.values())):
                 bins = [[job.examples[i] for i in b] for b in course.steps[number - 1].bins]
-                raise diverged.stop(folder, number, "loss or gradient norm", figures, bins)
+                what = "gradient norm" if math.isfinite(figures["loss"]) else "loss"
+                raise diverged.stop(folder, number, what, figures, bins)
             if device != "cpu":
                 entry["peak_mb"] = mib(torch.cuda.max_memory_reserved(device))
             if log:
@@ -79,8 +81,9 @@ def _train(order: Order, trainee: Trainee, device: str) -> None:
         trainee.model.config, trainee.model.generation_config = kept
         _save(trainer, folder / weights_name(settings))
         if log:
-            watched = {"val_loss": log.entries[-1].get("val_loss")}
-            write_summary(job, folder, order.arm, log.entries, course.steps[-1].after, sizes, watched)
+            last = course.steps[-1].after
+            watched = unwatched(log.entries, last.step)
+            write_summary(job, folder, order.arm, log.entries, last, sizes, watched)
     trainer.accelerator.end_training()
 
 
