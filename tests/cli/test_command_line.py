@@ -193,6 +193,24 @@ def test_plan_prints_what_fits_the_card(cli: Cli) -> None:
     assert json.loads(fused.stdout)["peak_mb"] <= 7000
 
 
+def test_memory_alone_puts_every_way_side_by_side(cli: Cli) -> None:
+    found = json.loads(cli("plan", "--memory", "7000MiB", "--max-length", "4096", "--json").stdout)
+    ways = {(w["model"], w["method"], w["bits"]): w for w in found["ways"]}
+    assert ways["qwen2.5-coder-7b", "qlora", 32]["fits"]
+    assert not ways["qwen2.5-coder-7b", "lora", 32]["fits"]
+    assert ways["qwen2.5-coder-1.5b", "full", 8]["longest"] >= 4096
+    assert not ways["qwen2.5-coder-1.5b", "full", 32]["longest"]
+    assert "does not fit" in cli("plan", "--memory", "7000MiB").stdout
+
+
+def test_a_plan_is_verified_by_a_trace_of_its_step(cli: Cli) -> None:
+    result = cli("plan", "--model", "qwen2.5-coder-0.5b", "--memory", "7000MiB", "--verify", "--json")
+    assert abs(json.loads(result.stdout)["traced"]["difference_percent"]) < 2
+    refused = cli("plan", "--model", "qwen2.5-coder-0.5b", "--memory", "80GB", "--method", "full", "--verify")
+    assert refused.returncode == 2
+    assert "not traced" in refused.stderr
+
+
 def test_full_tuning_is_planned_in_the_precision_it_runs_in(cli: Cli) -> None:
     result = cli("plan", "--model", "qwen2.5-coder-1.5b", "--memory", "80GB", "--method", "full", "--json")
     plan = json.loads(result.stdout)
