@@ -35,6 +35,7 @@ from codefit.train.steps import FullSteps, LoraSteps
 from codefit.train.trace import trace
 from measure import machine
 
+_GPU_FIELDS = ("shape", "method", "bits", "tokens", "recompute", "offload", "host_embedding", "compiled")
 RESULTS = Path(__file__).with_name("results")
 MIB = 2**20
 
@@ -191,14 +192,14 @@ def traced_against_real(row: tuple[str, int, int, int]) -> dict[str, Any]:
 def closed_against_gpu() -> list[dict[str, Any]]:
     """Put today's closed form beside what the GPU benchmark saw allocated."""
     found = json.loads((RESULTS / "gpu.json").read_text())
-    shape = read_shape(shape_file("qwen2.5-coder-1.5b"))
     rows = []
     for r in _measured(found):
         setting = Setting(r["method"], 1, r["tokens"], r["recompute"], 16, 2, "cuda", r.get("bits", 32),
-                          r.get("offload", False))  # fmt: skip
+                          r.get("offload", False), r.get("host_embedding", False))  # fmt: skip
+        shape = read_shape(shape_file(r["shape"]))
         workspaces = r["predicted"]["workspaces"]
         closed = estimate(shape, setting).peak / MIB + workspaces
-        rows.append({**{k: r.get(k) for k in ("method", "bits", "tokens", "recompute", "offload", "compiled")},
+        rows.append({**{k: r.get(k) for k in _GPU_FIELDS},
                      "closed_mib": round(closed, 1), "allocated_mib": r["allocated_mib"],
                      "difference_percent": round(100 * (closed / r["allocated_mib"] - 1), 2)})  # fmt: skip
     return rows
