@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from codefit.core.errors import InputError
-from codefit.core.recipe import TrainSettings
+from codefit.core.recipe import TrainSettings, load_recipe
 from codefit.models.load import load_model
+from codefit.pipeline.run import run_recipe
 from codefit.publish.merge import export_merged
 from codefit.train.checkpoint import Cursor
 from codefit.train.loop import Job, train
@@ -59,6 +61,23 @@ def test_an_embedding_in_the_host_s_memory_changes_no_number(tmp_path: Path) -> 
     assert losses[0] == losses[1]
 
 
+def test_a_recipe_with_qlora_trains_answers_and_publishes(tmp_path: Path) -> None:
+    recipe = tmp_path / "q.yaml"
+    recipe.write_text(
+        "name: q\nmodel: {name: micro}\nsources: [{kind: micro, limit: 60}]\nformat: {max_length: 256}\n"
+        "curate: {steps: [normalise, language, syntax]}\n"
+        "train: {method: qlora, device: cpu, batch_size: 4, validation_rows: 4}\n"
+        "generate: {max_new_tokens: 8}\nevaluate: [{name: micro, limit: 3}]\n"
+    )
+    result = run_recipe(
+        load_recipe(recipe), tmp_path / "run", cache=tmp_path, listen=lambda event: None, verbs=frozenset()
+    )
+    assert len(result.scores()["scores"]) == 2
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    assert plan["settings"]["weights"].startswith("nf4")
+    assert (tmp_path / "run" / "train" / "model" / "model.safetensors").exists()
+
+
 def test_a_tied_embedding_stays_on_the_device(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="also the head"):
         prepare(tiny_model(tmp_path / "model"), settings(host_embedding=True), 0)
@@ -76,9 +95,9 @@ def test_the_merged_model_answers_as_the_adapter_over_4_bit_weights_did(tmp_path
     ids = torch.tensor([EXAMPLES[5].token_ids])
 
     def logits(path: Path, *, nf4: bool = False, adapter: Path | None = None) -> torch.Tensor:
-        model = load_model(path, dtype="float32", device="cpu", nf4=nf4, adapter=adapter)
-        # With gradients, since without them bitsandbytes may multiply in bfloat16 on a CPU.
-        found: torch.Tensor = model.train()(ids).logits.detach()
+        with torch.no_grad():
+            model = load_model(path, dtype="float32", device="cpu", nf4=nf4, adapter=adapter).eval()
+            found: torch.Tensor = model(ids).logits
         return found
 
     trained = logits(start, nf4=True, adapter=adapter)

@@ -130,6 +130,11 @@ def load_model(
         model = AutoModelForCausalLM.from_pretrained(
             str(path), dtype=kind, attn_implementation="sdpa", **options
         )
+    if nf4:
+        for module in model.modules():
+            if hasattr(module, "support_avx512bf16_for_cpu"):
+                # It would multiply in bfloat16, repack weights that others hold, and fail at odd widths.
+                module.support_avx512bf16_for_cpu = False
     if adapter is not None:
         from peft import PeftModel
 
