@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from codefit.core.errors import InputError, MissingPrerequisite
 from codefit.core.files import read_json, write_json
-from codefit.core.recipe import ModelSettings
+from codefit.core.recipe import ModelSettings, TrainSettings
 from codefit.core.units import MIB
 from codefit.models.start import check_model, shape_file, start_model
 from codefit.plan.memory import _plain, estimate
@@ -188,3 +188,18 @@ def test_a_fused_step_is_planned_with_the_whole_batch_in_one_pass() -> None:
     found = plan(SHAPE_1_5B, Wish("full", 2048, 4, 16, 2, "cuda", bits=8), 7000 * MIB)
     assert found.chosen.setting.micro_batch == 4
     assert not found.fits
+
+
+def test_a_tied_embedding_is_not_planned_into_the_host_s_memory() -> None:
+    wish = Wish("qlora", 2048, 16, 16, 2, "cuda", host_embedding=True)
+    with pytest.raises(InputError, match="also the head"):
+        plan(SHAPE_1_5B, wish, 7000 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [({"method": "full"}, "frozen embedding"), ({"develop": {"suite": "micro-dev"}}, "development set")],
+)
+def test_an_embedding_moves_only_where_nothing_else_needs_it(given: dict[str, object], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        TrainSettings.model_validate({"method": "qlora", "host_embedding": True, **given})

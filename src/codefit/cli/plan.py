@@ -117,7 +117,7 @@ def _wish(base: Recipe | None, options: dict[str, Any]) -> Wish:
         recompute=t.recompute if t else None,
         bits=bits,
         offload=options["offload"] or (t.offload if t else None),
-        host_embedding=t.host_embedding if t else None,
+        host_embedding=t.movable_embedding if t else None,
         engine=t.engine if t else "codefit",
     )
 

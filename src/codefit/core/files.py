@@ -12,11 +12,12 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from codefit.core.errors import InputError
 
@@ -73,6 +74,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         os.close(held)
         temp.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `out`; on success it takes the place of `out`, on failure it is removed."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temp = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        with telling_full_disk(temp):
+            yield temp
+        temp.chmod(0o755)
+        shutil.rmtree(out, ignore_errors=True)
+        temp.rename(out)
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
 
 
 def _remove_left(path: Path) -> None:
@@ -168,7 +184,7 @@ def open_bytes(path: Path) -> IO[bytes]:
     except OSError as e:
         f.close()
         raise InputError(f"cannot read: {e.strerror}", where=str(path), todo="check the path") from e
-    return gzip.open(f) if magic == b"\x1f\x8b" else f  # type: ignore[return-value]
+    return cast(IO[bytes], gzip.open(f)) if magic == b"\x1f\x8b" else f
 
 
 BadLine = Callable[[InputError], None]

@@ -85,7 +85,8 @@ class TrainSettings(WatchSettings):
         description="inputs of recomputed layers wait in the host's memory; null: where that is needed to fit",
     )
     host_embedding: bool | None = Field(
-        None, description="a frozen embedding apart from the head lies in the host's memory; null: as offload"
+        None,
+        description="a frozen embedding apart from the head lies in the host's memory; null: if needed to fit",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -120,6 +121,21 @@ class TrainSettings(WatchSettings):
         return self
 
     @property
+    def movable_embedding(self) -> bool | None:
+        """`host_embedding`, but no where a development set is asked: generation wants it beside the layers."""
+        return False if self.develop else self.host_embedding
+
+    @model_validator(mode="after")
+    def _embedding_can_move(self) -> TrainSettings:
+        if self.host_embedding and self.method == "full":
+            raise ValueError("host_embedding is for a frozen embedding; full tuning trains it")
+        if self.host_embedding and self.develop:
+            raise ValueError(
+                "host_embedding leaves no model that answers a development set; remove one of them"
+            )
+        return self
+
+    @property
     def share_of_batch(self) -> int:
         """Packed sequences that one process takes of an optimizer step, at most."""
         return -(-self.batch_size // self.processes)
@@ -143,14 +159,8 @@ class TrainSettings(WatchSettings):
             f"optimizer {self.optimizer}": self.bits < 32,
             "method qlora": self.method == "qlora",
             "offload or host_embedding": bool(self.offload or self.host_embedding),
-            "early_stop, develop, choose, validate_every or report_to": any(
-                (
-                    self.early_stop,
-                    self.develop,
-                    self.choose,
-                    self.validate_every,
-                    self.report_to,
-                )
+            "early_stop, develop, choose, validate_every or report_to": bool(
+                self.early_stop or self.develop or self.choose or self.validate_every or self.report_to
             ),
             f"recompute {self.recompute}: it is all layers (true) or none (false)": bool(self.recompute)
             and self.recompute is not True,

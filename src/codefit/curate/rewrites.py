@@ -37,7 +37,8 @@ _HARMLESS = (ast.Name, ast.Constant, ast.Compare, Free, ast.cmpop, ast.expr_cont
 
 def rewritten(tree: ast.Module) -> ast.Module:
     """Return the tree with every rewrite applied; the tree itself is changed."""
-    return _Rewriter().visit(tree)  # type: ignore[no-any-return]
+    found: ast.Module = _Rewriter().visit(tree)
+    return found
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -51,12 +52,14 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         value = ast.BinOp(node.target, node.op, node.value)
-        return self.visit(ast.Assign([node.target], value))  # type: ignore[no-any-return]
+        found: ast.AST = self.visit(ast.Assign([node.target], value))
+        return found
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         if node.value is None:
             return None
-        return self.visit(ast.Assign([node.target], node.value))  # type: ignore[no-any-return]
+        found: ast.AST | None = self.visit(ast.Assign([node.target], node.value))
+        return found
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
@@ -136,7 +139,8 @@ class _Unsaid(ast.NodeTransformer):
 
 
 def _unsaid(node: ast.expr) -> ast.expr:
-    return _Unsaid().visit(node)  # type: ignore[no-any-return]
+    found: ast.expr = _Unsaid().visit(node)
+    return found
 
 
 def _statements(statements: Sequence[Any], keep: bool) -> list[Any]:

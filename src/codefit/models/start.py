@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from codefit.core.errors import InputError, did_you_mean
-from codefit.core.files import read_json
+from codefit.core.files import atomic_folder, read_json
 from codefit.core.paths import expanded
 from codefit.core.recipe import ModelSettings
 from codefit.models.load import load_tokenizer, require_torch
@@ -97,11 +95,7 @@ def _random_model(shape: Path, tokenizer: str | None, folder: Path, seed: int) -
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.generation_config.eos_token_id = words.eos_token_id
     model.generation_config.pad_token_id = words.pad_token_id
-    folder.mkdir(parents=True, exist_ok=True)
-    temp = Path(tempfile.mkdtemp(dir=folder))
-    model.save_pretrained(str(temp))
-    words.save_pretrained(str(temp))
-    temp.chmod(0o755)
-    shutil.rmtree(out, ignore_errors=True)
-    temp.rename(out)
+    with atomic_folder(out) as temp:
+        model.save_pretrained(str(temp))
+        words.save_pretrained(str(temp))
     return out

@@ -19,6 +19,7 @@ from codefit.core.recipe import ArmSettings
 from codefit.core.types import Completion, Outcome, Task
 from codefit.core.watches import DevelopSettings
 from codefit.pipeline.context import Context, suite_settings
+from codefit.pipeline.judge import executed
 
 if TYPE_CHECKING:
     from codefit.suites.base import Suite
@@ -106,28 +107,13 @@ def judged(
     `passes` are the ids of the passed tasks. The figures are None where a program could not be judged by
     no fault of its own. Writes what `execute` writes into `out`.
     """
-    from codefit.score.tally import pass_figures
-    from codefit.suites.execute import execute
-
-    suite = found.suite
-    result = execute(
-        suite,
-        completions,
-        out,
-        context.sandbox_of(suite.runtime, suite.jobs_per_core),
-        pass_figures,
-        cache=context.cache,
-        only=[t.task_id for t in found.tasks],
-        strict=context.recipe.strict,
-        replace=True,
-        progress=lambda phase, done, total: context.listen(Event(stage, phase, done, total, "programs")),
-    )
+    result = executed(context, found.suite, completions, out, stage, [t.task_id for t in found.tasks])
     score = result.scores[-1]
     passes = [v["task_id"] for _, v in read_jsonl(out / "verdicts.jsonl") if v["outcome"] == Outcome.PASSED]
     figures = {k: score[k] for k in ("passed", "n", "value", "ci95")}
     if result.sandbox_failed:
         figures, passes = dict.fromkeys(figures), []
-    return {"suite": suite.info.name, **figures, "passes": passes}
+    return {"suite": found.suite.info.name, **figures, "passes": passes}
 
 
 def developer(context: Context, arm: ArmSettings) -> Callable[[Any], dict[str, Any]] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codefit.core.errors import CodefitError
@@ -12,7 +13,8 @@ from codefit.core.types import Completion
 from codefit.pipeline.context import START, Context, suite_settings
 
 if TYPE_CHECKING:
-    from codefit.suites.base import SuiteInfo
+    from codefit.suites.base import Suite, SuiteInfo
+    from codefit.suites.execute import ExecuteResult
 
 
 class SandboxFailures(CodefitError):
@@ -31,9 +33,6 @@ def execute_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
 
 def execute_stage(context: Context, index: int) -> None:
     """Judge every arm's completions of one suite."""
-    from codefit.score.tally import pass_figures
-    from codefit.suites.execute import execute
-
     _, suite = context.suites[index]
     name = suite.info.name
     by_arm: dict[str, list[Completion]] = {arm: [] for arm in arm_names(context)}
@@ -45,18 +44,7 @@ def execute_stage(context: Context, index: int) -> None:
     verdicts: list[dict[str, Any]] = []
     for arm, completions in by_arm.items():
         out = context.out / "arms" / arm / name
-        result = execute(
-            suite,
-            completions,
-            out,
-            context.sandbox_of(suite.runtime, suite.jobs_per_core),
-            pass_figures,
-            cache=context.cache,
-            strict=context.recipe.strict,
-            replace=True,
-            progress=_judging(context, f"execute {name}, {arm}"),
-            prepare_progress=_progress(context, f"reference {name}", "tasks"),
-        )
+        result = executed(context, suite, completions, out, f"execute {name}, {arm}")
         if result.sandbox_failed:
             raise SandboxFailures(
                 f"{result.sandbox_failed} programs could not be judged (sandbox_failed)",
@@ -65,6 +53,22 @@ def execute_stage(context: Context, index: int) -> None:
             )
         verdicts += [{"arm": arm, **line} for _, line in read_jsonl(out / "verdicts.jsonl")]
     write_jsonl(context.out / "verdicts" / f"{name}.jsonl", verdicts)
+
+
+def executed(
+    context: Context, suite: Suite, completions: Sequence[Completion], out: Path, stage: str,
+    only: Sequence[str] | None = None,
+) -> ExecuteResult:  # fmt: skip
+    """Judge completions as `codefit execute` does, in the run's sandbox, and write what it writes into `out`."""
+    from codefit.score.tally import pass_figures
+    from codefit.suites.execute import execute
+
+    return execute(
+        suite, completions, out, context.sandbox_of(suite.runtime, suite.jobs_per_core), pass_figures,
+        cache=context.cache, only=only, strict=context.recipe.strict, replace=True,
+        progress=_judging(context, stage),
+        prepare_progress=_progress(context, f"reference {suite.info.name}", "tasks"),
+    )  # fmt: skip
 
 
 def _judging(context: Context, stage: str) -> Callable[[str, int, int], None]:

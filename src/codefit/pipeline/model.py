@@ -51,7 +51,7 @@ def plan_stage(context: Context) -> None:
             recompute=t.recompute,
             bits=t.bits,
             offload=t.offload,
-            host_embedding=t.host_embedding,
+            host_embedding=t.movable_embedding,
             engine=t.engine,
         )
         found = plan(shape, wish, parse_bytes(context.recipe.memory))

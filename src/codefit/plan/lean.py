@@ -14,9 +14,8 @@ BLOCK = {8: 256, 4: 128}  # values with one scale, by bits of the optimizer's mo
 NF4 = 1 / 2 + 1 / 64 + 1 / 4096  # bytes of a value with its share of two levels of scales
 STEP_4_BITS = 1 << 22  # values stepped at a time
 TABLE_LOGITS = 1 << 23  # of a block of vocabulary rows that is stepped after the backward pass
-STEP_4_BYTES = (
-    44  # a value, that the compiled step of 4 bits writes out meanwhile; fitted to two peaks on a GPU
-)
+# Bytes a value that the compiled step of 4 bits writes out meanwhile; fitted to two peaks on a GPU.
+STEP_4_BYTES = 44
 
 
 def kept_per_token(shape: Shape, s: Setting) -> float:

@@ -118,6 +118,11 @@ def plan(shape: Shape, wish: Wish, budget: int, tflops: float = RTX_4060_TFLOPS)
     for name in ("max_length", "batch_size", "rank", "micro_batch"):
         if (getattr(wish, name) or 1) > _MOST:
             raise InputError(f"{name} is more than {_MOST}", where="plan", todo="choose a smaller one")
+    if wish.host_embedding and shape.tied:
+        raise InputError(
+            "the embedding is also the head and has to stay on the device", where="train.host_embedding",
+            todo="remove it",
+        )  # fmt: skip
     enforced = wish.device.startswith("cuda")
     options = [o for m in _micro_batches(wish) for o in _recomputing(shape, wish, m, budget)]
     fitting = [o for o in options if o.peak <= budget or not enforced]

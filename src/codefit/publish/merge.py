@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from codefit.core.files import read_json, telling_full_disk, write_json
+from codefit.core.files import atomic_folder, read_json, write_json
 from codefit.format.chat import ChatFormat
 from codefit.models.load import load_model, model_dtype, require_bitsandbytes
 
@@ -28,18 +26,9 @@ def export_merged(model_path: Path, adapter: Path, tokenizer: Any, out: Path, *,
         if hasattr(module, "get_delta_weight"):
             _merge(module, nf4)
     model = model.unload()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temp = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        with telling_full_disk(temp):
-            model.save_pretrained(str(temp))
-            complete_model(temp, tokenizer)
-        temp.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        temp.rename(out)
-    finally:
-        shutil.rmtree(temp, ignore_errors=True)
+    with atomic_folder(out) as temp:
+        model.save_pretrained(str(temp))
+        complete_model(temp, tokenizer)
 
 
 def _merge(module: Any, nf4: bool) -> None:

@@ -46,7 +46,7 @@ def draw(drawing: str, data: Mapping[str, Any], key: str) -> str:
     from matplotlib.figure import Figure
 
     painter, height_in = _PAINTERS[drawing], _HEIGHTS[drawing](data)
-    with rc_context(_STYLE):  # type: ignore[arg-type]
+    with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH_IN, height_in), layout="constrained")
         FigureCanvasSVG(figure)
         painter(figure.subplots(), data)
@@ -56,7 +56,7 @@ def draw(drawing: str, data: Mapping[str, Any], key: str) -> str:
 
 
 _UNDATED = ("Creator", "Date", "Format", "Type")
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {  # of matplotlib's own names, which its types list one by one
     "svg.hashsalt": "codefit",
     "svg.fonttype": "none",
     "text.parse_math": False,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from codefit.core.files import telling_full_disk
+from codefit.core.files import atomic_folder
 from codefit.train import checkpoint
 from codefit.train.loop import Job
 from codefit.train.model import prepare
@@ -24,15 +23,13 @@ def write_scaled(adapter: Path, out: Path, scale: float) -> None:
     """
     from safetensors.torch import load_file, save_file
 
-    def write(temp: Path) -> None:
+    with atomic_folder(out) as temp:
         shutil.copytree(adapter, temp, dirs_exist_ok=True)
         weights = load_file(str(adapter / _WEIGHTS))
         for name, value in weights.items():
             if ".lora_B." in name:
                 value.mul_(scale)
         save_file(weights, str(temp / _WEIGHTS), metadata={"format": "pt"})
-
-    _whole(out, write)
 
 
 def write_average(job: Job, checkpoints: Sequence[Path], out: Path) -> None:
@@ -42,23 +39,11 @@ def write_average(job: Job, checkpoints: Sequence[Path], out: Path) -> None:
     )
     checkpoint.load_weights(steps.trainable, checkpoint.average(checkpoints))
     steps.refresh()
-    _whole(out, lambda temp: steps.outer.save_pretrained(str(temp)))
+    with atomic_folder(out) as temp:
+        steps.outer.save_pretrained(str(temp))
 
 
 def copy_weights(folder: Path, out: Path) -> None:
     """Write a copy of a folder of weights."""
-    _whole(out, lambda temp: shutil.copytree(folder, temp, dirs_exist_ok=True))
-
-
-def _whole(out: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a folder, which takes the place of `out` when it is whole."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temp = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        with telling_full_disk(temp):
-            write(temp)
-        temp.chmod(0o755)
-        shutil.rmtree(out, ignore_errors=True)
-        temp.rename(out)
-    finally:
-        shutil.rmtree(temp, ignore_errors=True)
+    with atomic_folder(out) as temp:
+        shutil.copytree(folder, temp, dirs_exist_ok=True)

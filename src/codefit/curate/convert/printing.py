@@ -193,9 +193,9 @@ class Collector(ast.NodeTransformer):
         self._name = name
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:
-        if is_print(node):
+        if is_print(node) and isinstance(node.value, ast.Call):
             value, form = printed(node)
-            if form != "value" or node.value.keywords:  # type: ignore[attr-defined]
+            if form != "value" or node.value.keywords:
                 raise Refused("prints several lines of several values")
             target = ast.Attribute(ast.Name(self._name, ast.Load()), "append", ast.Load())
             return ast.copy_location(ast.Expr(ast.Call(target, [value], [])), node)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
@@ -218,7 +218,7 @@ def _finish(
     ctx.facts = {row.id: facts for part, noted in pairs for row, facts in zip(part, noted, strict=True)}
     dropped, hits = list[Dropped](), list[Hit]()
     for name in steps:
-        ctx.on_progress = lambda done, total, name=name: on_progress(name, done, total)  # type: ignore[misc]
+        ctx.on_progress = partial(on_progress, name)
         step = STEPS[name]()
         result = step.run(rows, ctx)
         account(name, rows, result)
