@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from codefit.core.curation import DEFAULT_STEPS
-from codefit.core.errors import InputError
+from codefit.core.errors import InputError, MissingPrerequisite
 from codefit.core.types import Dropped, Row
-from codefit.curate import CurateSettings, curate, read_dropped, read_rows
+from codefit.curate import CurateSettings, curate, finished, read_dropped, read_rows
 from codefit.curate.funnel import reason_group
 from codefit.curate.select import Select
 from codefit.micro import tasks
@@ -135,6 +135,52 @@ def test_killed_run_ends_with_the_same_bytes(tmp_path: Path, sandbox: Sandbox) -
         run(tmp_path / "b", kill)
     assert not (tmp_path / "b" / "data" / "funnel.json").exists()
     assert run(tmp_path / "b") == unbroken
+
+
+def _state_files(out: Path) -> list[Path]:
+    return sorted((out / "data" / "cache" / "steps").glob("*.json"))
+
+
+def test_finished_steps_are_not_run_again_and_change_no_byte(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finished, "_WORTH_S", 0.0)
+    rows = list(open_source({"kind": "micro", "limit": 120}).rows())
+    suites = {"micro": tasks("test")}
+
+    def run(
+        out: Path, box: Sandbox | None, identity: str | None = "rows", **changed: Any
+    ) -> dict[str, bytes]:
+        chosen = CurateSettings(**changed)
+        curate(rows, chosen, out, tasks=suites, sandbox=box, seed=1, identity=identity)
+        return {name: (out / "data" / name).read_bytes() for name in FILES}
+
+    first = run(tmp_path, sandbox)
+    assert len(_state_files(tmp_path)) == len(DEFAULT_STEPS)
+    # without a sandbox no step that runs programs could be worked again
+    assert run(tmp_path, None) == first == run(tmp_path / "plain", sandbox, None)
+    fewer = run(tmp_path, None, select={"rows": 20})
+    assert fewer == run(tmp_path / "fewer", sandbox, None, select={"rows": 20})
+    with pytest.raises(MissingPrerequisite):
+        run(tmp_path, None, verify={"max_tests": 3})
+    with pytest.raises(MissingPrerequisite):
+        run(tmp_path, None, "other rows")
+
+
+def test_a_damaged_state_is_made_again(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finished, "_WORTH_S", 0.0)
+    rows = list(open_source({"kind": "micro", "limit": 40}).rows())
+
+    def run() -> bytes:
+        curate(rows, CurateSettings(), tmp_path, tasks={}, sandbox=sandbox, seed=1, identity="rows")
+        return (tmp_path / "data" / "kept.parquet").read_bytes()
+
+    first = run()
+    for number, path in enumerate(_state_files(tmp_path)):
+        path.write_text("" if number % 2 else '{"kept": ["gone"]}')
+    assert run() == first
 
 
 def test_random_arm_has_the_tokens_of_the_kept_rows(tmp_path: Path) -> None:

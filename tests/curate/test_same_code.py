@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codefit.core.types import Row
+from codefit.curate.code import parse
 from codefit.curate.dedup_code import DedupCode
 from codefit.curate.normal_form import normal_form
 from codefit.sources import open_source
@@ -224,3 +225,12 @@ def test_real_rows_in_any_order() -> None:
     random.Random(0).shuffle(rows)
     assert _drops(*rows) == first
     assert len(first) > 0.02 * len(rows)
+
+
+def test_a_normal_form_leaves_the_shared_tree_as_it_was() -> None:
+    source = (
+        "def f(x):\n    y = 0\n    y += x\n    if y > 1:\n        return y\n    else:\n        return 0\n"
+    )
+    before = ast.dump(parse(source) or ast.Module([], []))
+    normal_form(source)
+    assert ast.dump(parse(source) or ast.Module([], [])) == before

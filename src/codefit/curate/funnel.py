@@ -20,6 +20,7 @@ from codefit.curate.decontaminate import Decontaminate, Hit, check_suites
 from codefit.curate.dedup_code import DedupCode
 from codefit.curate.dedup_exact import DedupExact
 from codefit.curate.dedup_near import DedupNear
+from codefit.curate.finished import Finished, State
 from codefit.curate.language import Language
 from codefit.curate.normalise import Normalise
 from codefit.curate.quality import Quality
@@ -88,6 +89,7 @@ def curate(
     sources: Sequence[Mapping[str, Any]] = (),
     model_view: ModelView | None = None,
     embed: Embed | None = None,
+    identity: str | None = None,
 ) -> FunnelResult:
     """Run the funnel over the rows and write `out/data/`.
 
@@ -95,7 +97,8 @@ def curate(
     raw rows of the kept rows' token count), hits.jsonl, card.json, card.md and, last, funnel.json. Verdicts are
     kept in `out/data/cache`, so a killed run goes on where it was and ends with the same bytes.
     `sources` are the sources' descriptions for the card; `model_view` asks the start model about rows and
-    is needed where the recipe says so. Raises `InputError` for no rows, repeated
+    is needed where the recipe says so. `identity` names all that decides the result beside the settings
+    (rows, tasks, code); with it the state after slow steps is kept too. Raises `InputError` for no rows, repeated
     ids and missing suites, `MissingPrerequisite` where a step needs a sandbox and there is none.
     """
     read = list(rows)
@@ -111,21 +114,29 @@ def curate(
         model_view=model_view,
         embed=embed,
     )
-    kept, dropped, hits = read, list[Dropped](), list[Hit]()
-    counts: list[dict[str, Any]] = []
-    for name in settings.steps:
+    finished = Finished(data / "cache" / "steps", identity, settings, read)
+    state = finished.latest(State(read))
+    ctx.facts = state.facts
+    for name in settings.steps[state.steps :]:
         ctx.on_progress = _reporter(on_progress, name)
-        step = STEPS[name]()
-        ctx.on_progress(0, len(kept))
-        result = step.run(kept, ctx)
-        account(name, kept, result)
-        ctx.on_progress(len(kept), len(kept))
-        counts.append(count_step(name, kept, result, seed))
-        kept = result.kept
-        dropped += result.dropped
-        hits += step.hits if isinstance(step, Decontaminate) else []
-    kept = [with_provenance(row, ctx) for row in kept]
-    return write_results(data, read, kept, dropped, hits, counts, ctx, sources)
+        _advance(state, STEPS[name](), ctx)
+        finished.keep(state)
+    kept = [with_provenance(row, ctx) for row in state.kept]
+    return write_results(data, read, kept, state.dropped, state.hits, state.counts, ctx, sources)
+
+
+def _advance(state: State, step: Step, ctx: Context) -> None:
+    """Run one step over the rows that are left."""
+    rows = state.kept
+    ctx.on_progress(0, len(rows))
+    result = step.run(rows, ctx)
+    account(step.name, rows, result)
+    ctx.on_progress(len(rows), len(rows))
+    state.counts.append(count_step(step.name, rows, result, ctx.seed))
+    state.kept = result.kept
+    state.dropped += result.dropped
+    state.hits += step.hits if isinstance(step, Decontaminate) else []
+    state.steps += 1
 
 
 def _check(

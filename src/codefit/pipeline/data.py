@@ -83,8 +83,15 @@ def curate_stage(context: Context) -> None:
         sources=reading.described,
         model_view=_model_view(context),
         embed=_encoder(context),
+        identity=_identity(context),
         on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
     )
+
+
+def _identity(context: Context) -> str:
+    """Return a hash of what decides the curated rows beside the recipe's `curate`."""
+    decided = {k: v for k, v in curate_settings(context).items() if k != "curate"}
+    return digest(code_version(), canonical_json(decided))
 
 
 def _model_view(context: Context) -> Callable[[Sequence[Row]], Mapping[str, Mapping[str, float]]] | None:
