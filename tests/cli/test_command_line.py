@@ -193,6 +193,45 @@ def test_plan_prints_what_fits_the_card(cli: Cli) -> None:
     assert json.loads(fused.stdout)["peak_mb"] <= 7000
 
 
+def test_the_plan_takes_as_many_bits_for_the_moments_as_fit(cli: Cli) -> None:
+    ask = (
+        "plan",
+        "--model",
+        "qwen2.5-coder-1.5b",
+        "--method",
+        "full",
+        "--batch-size",
+        "1",
+        "--max-length",
+        "2048",
+    )
+    for memory, optimizer in (("40GB", "adamw"), ("7000MiB", "adamw8"), ("5500MiB", "adamw4")):
+        plan = json.loads(cli(*ask, "--memory", memory, "--json").stdout)
+        assert (plan["fits"], plan["settings"]["optimizer"]) == (True, optimizer)
+        more_exact = {"adamw": (), "adamw8": ("adamw",), "adamw4": ("adamw", "adamw8")}[optimizer]
+        why = [r["why"] for r in plan["rejected"] if r["optimizer"] in more_exact]
+        assert bool(why) == bool(more_exact)
+        assert all(w.endswith("over the budget") for w in why)
+    nothing = cli(*ask, "--memory", "3GB")
+    assert nothing.returncode == 2
+    assert "over the budget" in nothing.stderr
+
+
+def test_an_optimizer_left_open_is_chosen_shown_and_trained_with(cli: Cli, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "name: open\nmodel: {name: micro}\nsources: [{kind: micro, limit: 40}]\ncurate: {steps: [normalise]}\n"
+        "format: {fence: false, max_length: 128}\nevaluate: [{name: micro, limit: 2}]\n"
+        "train: {method: full, dtype: bfloat16, device: cpu, batch_size: 1, epochs: 1}\n"
+    )
+    done = cli("train", str(recipe), "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    chosen = json.loads((tmp_path / "run" / "plan.json").read_text())["settings"]
+    assert (chosen["optimizer"], chosen["weights"]) == ("adamw8", "bfloat16")
+    summary = json.loads((tmp_path / "run" / "train" / "summary.json").read_text())
+    assert summary["optimizer"] == "adamw8"
+
+
 def test_memory_alone_puts_every_way_side_by_side(cli: Cli) -> None:
     found = json.loads(cli("plan", "--memory", "7000MiB", "--max-length", "4096", "--json").stdout)
     ways = {(w["model"], w["method"], w["bits"]): w for w in found["ways"]}

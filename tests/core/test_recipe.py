@@ -132,7 +132,7 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
         "[{name: a, train: {rank: 3}}]",
         "[{name: a, budget: epochs}]",
         "[{name: a}, {name: b, train: {epochs: 3}}]",
-        "[{name: a, train: {method: full, dtype: bfloat16}}]",
+        "[{name: a, train: {method: full, dtype: bfloat16, optimizer: adamw}}]",
     ],
 )
 def test_unsound_arms_are_refused(tmp_path: Path, arms: str) -> None:

@@ -19,8 +19,7 @@ from codefit.models.load import resolve_dtype
 from codefit.models.start import known_shapes, shape_file
 from codefit.plan.lean import estimate
 from codefit.plan.overview import overview
-from codefit.plan.search import RTX_4060_TFLOPS, Plan, Wish, refuse
-from codefit.plan.search import plan as make_plan
+from codefit.plan.search import RTX_4060_TFLOPS, Plan, Wish, plan_first, refuse
 from codefit.plan.shape import read_shape
 
 
@@ -42,7 +41,7 @@ class _Tflops(click.FloatRange):
 @click.option(
     "--optimizer",
     type=click.Choice(["adamw", "adamw8", "adamw4"]),
-    help="Bits of the moments; default adamw.",
+    help="Bits of the moments; default the most that fit.",
 )
 @click.option("--offload", is_flag=True, help="Keep the inputs of recomputed layers in the host's memory.")
 @click.option("--max-length", type=click.IntRange(1), help="Tokens in a packed sequence.")
@@ -86,7 +85,7 @@ def plan(recipe: str | None, as_json: bool, verify: bool, tokens: int | None, **
 
         name = str(model_path())
     config = shape_file(name)
-    found = make_plan(read_shape(config), _wish(base, options), budget, options["tflops"])
+    found = plan_first(read_shape(config), _wishes(base, options), budget, options["tflops"])
     result = found.to_json(tokens)
     if verify:
         result["traced"] = _traced(found, config)
@@ -98,27 +97,35 @@ def plan(recipe: str | None, as_json: bool, verify: bool, tokens: int | None, **
         raise refuse(found, f"--memory {memory}" if memory else "memory")
 
 
-def _wish(base: Recipe | None, options: dict[str, Any]) -> Wish:
-    """Return what to plan: the recipe's settings, the options over them."""
-    t = base.train if base else None
-    method = options["method"] or (t.method if t else "lora")
-    optimizer = options["optimizer"] or (t.optimizer if t and t.method == method else "adamw")
-    if method != "full" and optimizer != "adamw":
-        raise InputError(f"{optimizer} is for full tuning", where="--optimizer", todo="add --method full")
-    bits = TrainSettings(method=method, optimizer=optimizer).bits
+def _wishes(base: Recipe | None, options: dict[str, Any]) -> list[Wish]:
+    """Return what to plan, the recipe's settings and the options over them: a wish per optimizer left open."""
+    t = base.train if base else TrainSettings()
+    method = options["method"] or t.method
+    if method != "full" and options["optimizer"] not in (None, "adamw"):
+        what = f"{options['optimizer']} is for full tuning"
+        raise InputError(what, where="--optimizer", todo="add --method full")
+    optimizer = options["optimizer"] or (t.optimizer if t.method == method else None)
+    left = t.model_copy(update={"method": method, "optimizer": optimizer}).optimizers
+    share = options["batch_size"] or t.share_of_batch
+    return [
+        _wish(base, t.model_copy(update={"method": method, "optimizer": o}), share, options) for o in left
+    ]
+
+
+def _wish(base: Recipe | None, t: TrainSettings, batch_size: int, options: dict[str, Any]) -> Wish:
     return Wish(
-        method=method,
+        method=t.method,
         max_length=options["max_length"] or (base.format.max_length if base else 1024),
-        batch_size=options["batch_size"] or (t.share_of_batch if t else 16),
-        rank=options["rank"] or (t.lora_rank if t else 16),
-        element=2 if resolve_dtype("auto", "cuda", method, bits) == "bfloat16" else 4,
+        batch_size=batch_size,
+        rank=options["rank"] or t.lora_rank,
+        element=2 if resolve_dtype("auto", "cuda", t.method, t.bits) == "bfloat16" else 4,
         device="cuda",
-        micro_batch=t.micro_batch if t else None,
-        recompute=t.recompute if t else None,
-        bits=bits,
-        offload=options["offload"] or (t.offload if t else None),
-        host_embedding=t.movable_embedding if t else None,
-        engine=t.engine if t else "codefit",
+        micro_batch=t.micro_batch,
+        recompute=t.recompute,
+        bits=t.bits,
+        offload=options["offload"] or t.offload,
+        host_embedding=t.movable_embedding,
+        engine=t.engine,
     )
 
 
@@ -196,12 +203,13 @@ def _print(p: dict[str, Any]) -> None:
         console.print(f"about {p['tokens_per_s']:,} tokens/s at an assumed 45 % MFU{hours}", soft_wrap=True)
     console.print("Not chosen:")
     others = Table()
-    for column in ("micro-batch", "recompute", "on the host", "peak MiB", "why"):
+    for column in ("micro-batch", "optimizer", "recompute", "on the host", "peak MiB", "why"):
         others.add_column(column)
     for r in p["rejected"]:
         host = [what for what, on in (("inputs", r["offload"]), ("embedding", r["host_embedding"])) if on]
         others.add_row(
             str(r["micro_batch"]),
+            r["optimizer"],
             str(r["recompute"]),
             ", ".join(host) or "-",
             f"{r['peak_mb']:,.0f}",

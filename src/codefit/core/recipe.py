@@ -18,6 +18,7 @@ from codefit.core.files import canonical_json
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
 
+Optimizer = Literal["adamw", "adamw8", "adamw4"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 
 
@@ -70,9 +71,10 @@ class TrainSettings(WatchSettings):
     max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
         None, description="gradients are clipped to this global norm; null: 1.0, or unclipped with few bits"
     )
-    optimizer: Literal["adamw", "adamw8", "adamw4"] = Field(
-        "adamw",
-        description="moments in 32, 8 or 4 bits; few bits are for method full, stepped in the backward pass",
+    optimizer: Optimizer | None = Field(
+        None,
+        description="moments in 32, 8 (adamw8) or 4 bits (adamw4); few bits are for method full, stepped in the "
+        "backward pass; null: the most bits that fit the memory",
     )
     lora_rank: Positive = 16
     lora_alpha: Positive = 32
@@ -99,8 +101,24 @@ class TrainSettings(WatchSettings):
 
     @property
     def bits(self) -> int:
-        """Bits of each of the optimizer's moments."""
-        return {"adamw": 32, "adamw8": 8, "adamw4": 4}[self.optimizer]
+        """Bits of each of the optimizer's moments; the first choice where the plan has yet to choose."""
+        return {"adamw": 32, "adamw8": 8, "adamw4": 4}[self.optimizers[0]]
+
+    @property
+    def optimizers(self) -> tuple[Optimizer, ...]:
+        """Optimizers that the settings leave to choose from, the most exact one first."""
+        if self.optimizer:
+            return (self.optimizer,)
+        accumulates = self.max_grad_norm is not None or self.micro_batch not in (None, self.batch_size)
+        if self.method != "full" or self.engine != "codefit" or accumulates:
+            return ("adamw",)
+        if self.dtype == "bfloat16":
+            return ("adamw8", "adamw4")
+        return ("adamw", "adamw8", "adamw4") if self.dtype == "auto" else ("adamw",)
+
+    def with_optimizer(self, name: Optimizer) -> TrainSettings:
+        """Return the settings with the optimizer that was chosen."""
+        return self.model_copy(update={"optimizer": name})
 
     @property
     def scales(self) -> tuple[float, ...]:

@@ -15,6 +15,7 @@ from codefit.pipeline.develop import developer
 
 if TYPE_CHECKING:
     from codefit.generate.cache import Request
+    from codefit.plan.search import Wish
     from codefit.suites.base import SuiteInfo
     from codefit.train.loop import Job
 
@@ -31,30 +32,15 @@ def plan_settings(context: Context) -> dict[str, Any]:
 
 def plan_stage(context: Context) -> None:
     """Predict the peak of every arm, choose what the recipe leaves open, refuse what can't fit."""
-    from codefit.models.load import resolve_device, resolve_dtype
-    from codefit.plan.search import Wish, plan, refuse
+    from codefit.plan.search import plan_first, refuse
     from codefit.plan.shape import read_shape
 
     shape = read_shape(context.start_model / "config.json")
     arms: dict[str, Any] = {}
     for arm in context.recipe.arms:
         t = context.recipe.train_of(arm)
-        device = resolve_device(t.device)
-        wish = Wish(
-            method=t.method,
-            max_length=context.recipe.format.max_length,
-            batch_size=t.share_of_batch,
-            rank=t.lora_rank,
-            element=2 if resolve_dtype(t.dtype, device, t.method, t.bits) == "bfloat16" else 4,
-            device=device,
-            micro_batch=t.micro_batch,
-            recompute=t.recompute,
-            bits=t.bits,
-            offload=t.offload,
-            host_embedding=t.movable_embedding,
-            engine=t.engine,
-        )
-        found = plan(shape, wish, parse_bytes(context.recipe.memory))
+        wishes = [_wish(context, t.with_optimizer(name)) for name in t.optimizers]
+        found = plan_first(shape, wishes, parse_bytes(context.recipe.memory))
         if not found.fits:
             raise refuse(found, f"memory: {context.recipe.memory}")
         examples, _ = context.split(arm)
@@ -62,6 +48,28 @@ def plan_stage(context: Context) -> None:
         arms[arm.name] = found.to_json(round(share * context.trained_budget(arm) / t.processes))
     main = context.main_arm.name
     write_json(context.out / "plan.json", {**arms[main], "arms": arms})
+
+
+def _wish(context: Context, t: TrainSettings) -> Wish:
+    """Return what to plan for settings with an optimizer."""
+    from codefit.models.load import resolve_device, resolve_dtype
+    from codefit.plan.search import Wish
+
+    device = resolve_device(t.device)
+    return Wish(
+        method=t.method,
+        max_length=context.recipe.format.max_length,
+        batch_size=t.share_of_batch,
+        rank=t.lora_rank,
+        element=2 if resolve_dtype(t.dtype, device, t.method, t.bits) == "bfloat16" else 4,
+        device=device,
+        micro_batch=t.micro_batch,
+        recompute=t.recompute,
+        bits=t.bits,
+        offload=t.offload,
+        host_embedding=t.movable_embedding,
+        engine=t.engine,
+    )
 
 
 def train_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:
@@ -80,7 +88,7 @@ def _planned(context: Context, arm: ArmSettings) -> TrainSettings:
     chosen = read_json(context.out / "plan.json")["arms"][arm.name]["settings"]
     settings = context.recipe.train_of(arm)
     return settings.model_copy(
-        update={k: chosen[k] for k in ("micro_batch", "recompute", "offload", "host_embedding")}
+        update={k: chosen[k] for k in ("micro_batch", "recompute", "optimizer", "offload", "host_embedding")}
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codefit.core.errors import InputError
@@ -141,6 +142,27 @@ def plan(shape: Shape, wish: Wish, budget: int, tflops: float = RTX_4060_TFLOPS)
     )
     speed = _speed(shape, chosen.setting, tflops) if enforced else None
     return Plan(chosen, bool(fitting), budget, rejected, speed)
+
+
+def plan_first(shape: Shape, wishes: Sequence[Wish], budget: int, tflops: float = RTX_4060_TFLOPS) -> Plan:
+    """Return the plan of the first wish that fits, the others' settings among the rejected.
+
+    Where none fits it is the plan that needs the least.
+    """
+    plans: list[Plan] = []
+    for wish in wishes:
+        plans.append(plan(shape, wish, budget, tflops))
+        if plans[-1].fits:
+            break
+    found = plans[-1] if plans[-1].fits else min(plans, key=lambda p: p.chosen.peak)
+    others = [p for p in plans if p is not found]
+    lost = [
+        {**_setting(p.chosen.setting), "peak_mb": mib(p.chosen.peak),
+         "why": _why(shape, p.chosen, found.chosen, budget, tflops, True)}
+        for p in others
+    ]  # fmt: skip
+    rejected = [*lost, *(r for p in others for r in p.rejected), *found.rejected]
+    return replace(found, rejected=tuple(rejected))
 
 
 def _micro_batches(wish: Wish) -> list[int]:

@@ -209,6 +209,7 @@ def write_summary(
         "engine": job.settings.engine,
         "processes": job.settings.processes,
         "method": job.settings.method,
+        "optimizer": job.settings.optimizers[0],
         "rows": len(job.examples),
         "validation_rows": len(job.validation),
         "steps": cursor.step,
