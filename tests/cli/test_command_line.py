@@ -232,6 +232,26 @@ def test_an_optimizer_left_open_is_chosen_shown_and_trained_with(cli: Cli, tmp_p
     assert summary["optimizer"] == "adamw8"
 
 
+def test_another_run_s_verdicts_are_reused_and_change_no_byte(cli: Cli, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "name: reuse\nmodel: {name: micro}\nsources: [{kind: micro, limit: 60}]\nevaluate: [{name: micro, limit: 2}]\n"
+    )
+    first, second, plain = (tmp_path / name for name in ("first", "second", "plain"))
+    assert cli("curate", str(recipe), "--out", str(first)).returncode == 0
+    fewer = ("curate", str(recipe), "--set", "curate.select.rows=9")
+    done = cli(*fewer, "--out", str(second), "--reuse", str(first))
+    assert done.returncode == 0, done.stderr
+    assert cli(*fewer, "--out", str(plain)).returncode == 0
+    name = "data/kept.parquet"
+    assert (second / name).read_bytes() == (plain / name).read_bytes() != (first / name).read_bytes()
+    ledger = (second / "data/cache/verdicts.jsonl").read_bytes()
+    assert ledger == (first / "data/cache/verdicts.jsonl").read_bytes()
+    refused = cli(*fewer, "--out", str(tmp_path / "x"), "--reuse", str(tmp_path))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "not a run folder" in refused.stderr
+
+
 def test_memory_alone_puts_every_way_side_by_side(cli: Cli) -> None:
     found = json.loads(cli("plan", "--memory", "7000MiB", "--max-length", "4096", "--json").stdout)
     ways = {(w["model"], w["method"], w["bits"]): w for w in found["ways"]}

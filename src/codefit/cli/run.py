@@ -22,12 +22,18 @@ from codefit.pipeline.run import plan_of
 _OUT = click.option("--out", type=click.Path(path_type=Path), help="Run folder; default runs/RECIPE.")
 _SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value.")
 _FRESH = click.option("--fresh", is_flag=True, help="Empty the run folder first.")
+_REUSE = click.option(
+    "--reuse",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Take verdicts, answers and finished steps of another run, where rows and settings are the same.",
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def _go(
     name: str, out: Path | None, overrides: tuple[str, ...], until: str | None, fresh: bool, as_json: bool,
-    sharding: Sharding | None = None,
+    sharding: Sharding | None = None, reuse: Path | None = None,
 ) -> RunResult:  # fmt: skip
     recipe = load_recipe(resolve_recipe(name), overrides)
     folder = out or Path("runs") / recipe.name
@@ -41,6 +47,7 @@ def _go(
             until=until,
             fresh=fresh,
             sharding=sharding,
+            reuse=reuse,
         )
     _tell(recipe, result, until, as_json)
     return result
@@ -92,14 +99,15 @@ def demo(out: Path | None, overrides: tuple[str, ...], fresh: bool, as_json: boo
 @click.option("--until", type=click.Choice(STAGES), help="Stop after this stage.")
 @click.option("--dry-run", is_flag=True, help="Check the recipe and print its stages; run nothing.")
 @_FRESH
+@_REUSE
 @_JSON
 def run(
     recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, dry_run: bool, fresh: bool,
-    as_json: bool,
+    reuse: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Do everything RECIPE (a file, or the name of a bundled one) says; run it again to resume."""
     if not dry_run:
-        _go(recipe, out, overrides, until, fresh, as_json)
+        _go(recipe, out, overrides, until, fresh, as_json, reuse=reuse)
         return
     path = resolve_recipe(recipe)
     loaded = load_recipe(path, overrides)
@@ -125,10 +133,11 @@ def run(
 @click.option("--jobs", type=click.IntRange(1), help="Workers of the executor; default one per core.")
 @click.option("--shard-rows", type=click.IntRange(1), help="Rows in a shard; default 10,000.")
 @_FRESH
+@_REUSE
 @_JSON
 def curate(
     recipe: str, out: Path | None, overrides: tuple[str, ...], executor: str | None, jobs: int | None,
-    shard_rows: int | None, fresh: bool, as_json: bool,
+    shard_rows: int | None, fresh: bool, reuse: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Run RECIPE as far as its curated rows: OUT/data/kept.parquet, funnel.json, card.md.
 
@@ -139,7 +148,7 @@ def curate(
         raise click.UsageError("--jobs and --shard-rows are for --executor")
     address = os.environ.get("RAY_ADDRESS")
     sharding = Sharding(executor, shard_rows, jobs, address) if executor else None
-    _go(recipe, out, overrides, "curate", fresh, as_json, sharding)
+    _go(recipe, out, overrides, "curate", fresh, as_json, sharding, reuse)
 
 
 @click.command()

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -18,12 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from codefit.core.errors import InputError
-from codefit.core.files import canonical_json, digest, file_digest, read_json, write_json, write_text
+from codefit.core.files import (
+    atomic_path,
+    canonical_json,
+    digest,
+    file_digest,
+    read_json,
+    write_json,
+    write_text,
+)
 
 MANIFEST = "manifest.json"
 RECIPE = "recipe.resolved.yaml"
 _PARTS = ("events.jsonl", "data", "train", "arms", "tasks", "completions", "verdicts", "report", "cache", "plan.json",
           "format.json", "format_dropped.jsonl", "scores.json", "findings.json")  # fmt: skip
+_CACHES = ("data/cache", "cache")
 _RECORDED = (
     "torch",
     "transformers",
@@ -182,6 +192,20 @@ class Store:
             self.manifest["complete"] = True
             self._save()
 
+    def take_caches(self, other: Path) -> None:
+        """Copy what another run keeps to not ask or run it again; what is here already stays.
+
+        Entries are named by a hash over all that decides them, so those that don't belong are never read.
+        """
+        if not (other / MANIFEST).is_file():
+            raise InputError("not a run folder", where=str(other), todo="name the --out of another run")
+        for folder in _CACHES:
+            for path in sorted((other / folder).rglob("*")):
+                target = self.path / folder / path.relative_to(other / folder)
+                if path.is_file() and not path.name.startswith(".") and not target.exists():
+                    with atomic_path(target) as temp:
+                        shutil.copyfile(path, temp)
+
     def event(self, **fields: Any) -> None:
         """Append one line to `events.jsonl`."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}
@@ -212,8 +236,6 @@ def _size(path: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    import shutil
-
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

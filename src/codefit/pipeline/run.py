@@ -70,8 +70,11 @@ def run_recipe(
     until: str | None = None,
     fresh: bool = False,
     sharding: Sharding | None = None,
+    reuse: Path | None = None,
 ) -> RunResult:
     """Run or resume a recipe in `out`; return what was done. `sharding` curates over shards.
+
+    `reuse` is another run's folder, whose verdicts, answers and finished steps are taken where they fit.
 
     Raises `InputError` for a folder of another recipe, `MissingPrerequisite` where no sandbox or
     no torch is to be had, and whatever a stage raises; finished stages stay finished.
@@ -85,6 +88,8 @@ def run_recipe(
     _check_engine(recipe, until)
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.adopt_recipe(recipe.name, to_yaml(recipe), recipe.identity())
+        if reuse is not None:
+            store.take_caches(reuse)
         context = Context(recipe, out, cache, listen, verbs, sharding)
         ran: list[str] = []
         try:
