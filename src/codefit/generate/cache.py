@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from codefit.core.files import Ledger, digest
 from codefit.core.progress import Event, Listener
 from codefit.core.types import Completion
-from codefit.generate.engine import Engine
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One prompt, as the token ids that the model gets."""
-
-    task_id: str
-    ids: tuple[int, ...]
+from codefit.generate.types import Engine, Request
 
 
 def complete(
@@ -31,26 +22,30 @@ def complete(
 ) -> list[Completion]:
     """Return a completion per request, in order, asking the engine only for those not on disk.
 
-    `setting` is a hash over model, adapter and decoding; with the prompt's it names a completion.
-    The engine is not loaded when everything is there.
+    `setting` is a hash over model, adapter and decoding; with the prompt's and the sample's number it
+    names a completion. The engine is not loaded when everything is there.
     """
-    keys = [digest(setting, repr(r.ids)) for r in requests]
+    keys = [digest(setting, repr(r.ids), repr(r.messages), str(r.sample)) for r in requests]
     with Ledger(ledger_path) as ledger:
         found = {e["key"]: e for e in ledger.entries}
-        todo = [i for i, key in enumerate(keys) if key not in found]
-        done = len(requests) - len(todo)
+        todo = {key: r for key, r in zip(keys, requests, strict=True) if key not in found}
+        done = sum(key in found for key in keys)
         if todo:
             listen(Event(stage, "loading the model", done, len(requests), "tasks"))
-            for answers in load().complete([requests[i].ids for i in todo]):
+            names = list(todo)
+            for answers in load().complete(list(todo.values())):
                 for a in answers:
-                    key = keys[todo[a.index]]
-                    entry = {"key": key, "text": a.text, "tokens": a.tokens,
-                             "mean_logprob": a.mean_logprob, "finish_reason": a.finish_reason}  # fmt: skip
+                    key = names[a.index]
+                    entry = {"key": key, "text": a.text, "tokens": a.tokens, "mean_logprob": a.mean_logprob,
+                             "min_logprob": a.min_logprob, "finish_reason": a.finish_reason}  # fmt: skip
                     ledger.append(entry)
                     found[key] = entry
                 done += len(answers)
                 listen(Event(stage, "", done, len(requests), "tasks"))
     return [
-        Completion(r.task_id, 0, e["text"], e["tokens"], e["mean_logprob"], e["finish_reason"])
+        Completion(
+            r.task_id, r.sample, e["text"], e["tokens"], e["mean_logprob"], e["finish_reason"],
+            e["min_logprob"],
+        )
         for r, e in zip(requests, (found[k] for k in keys), strict=True)
-    ]
+    ]  # fmt: skip

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from codefit.core.errors import InputError
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back for one prompt; log-probabilities are natural logs, means over the new tokens."""
-
-    index: int
-    text: str
-    tokens: int
-    mean_logprob: float | None
-    finish_reason: str
-
-
-class Engine(Protocol):
-    """Whatever answers prompts."""
-
-    def complete(self, prompts: Sequence[Sequence[int]]) -> Iterator[list[Answer]]:
-        """Yield answers batch by batch, in an order of the engine's choosing."""
-        ...
+from codefit.generate.types import Answer, Decoding, Request
 
 
 class _LastLogits(LogitsProcessor):
@@ -71,21 +52,21 @@ class TransformersEngine:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, end_id: int, max_new_tokens: int, batch_size: int
+        self, model: Any, tokenizer: Any, *, end_id: int, decoding: Decoding, batch_size: int
     ) -> None:
         self._model = model.eval()
         self._tokenizer = tokenizer
-        self._max_new_tokens = max_new_tokens
+        self._decoding = decoding
         self._batch_size = batch_size
         self._ends = sorted({end_id, *end_ids(model, tokenizer)})
         if tokenizer.pad_token_id is None:
             raise InputError("the tokenizer has no pad token", where=str(tokenizer.name_or_path))
 
-    def complete(self, prompts: Sequence[Sequence[int]]) -> Iterator[list[Answer]]:
-        """Yield one list of answers per batch; `prompts` are token ids."""
-        order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
+        """Yield one list of answers per batch."""
+        order = sorted(range(len(requests)), key=lambda i: (len(requests[i].ids), i))
         for at in range(0, len(order), self._batch_size):
-            yield self._batch([(i, prompts[i]) for i in order[at : at + self._batch_size]])
+            yield self._batch([(i, requests[i].ids) for i in order[at : at + self._batch_size]])
 
     @torch.no_grad()
     def _batch(self, items: list[tuple[int, Sequence[int]]]) -> list[Answer]:
@@ -98,7 +79,7 @@ class TransformersEngine:
         out_BT = self._model.generate(
             input_ids=ids_BT.to(self._model.device),
             attention_mask=seen_BT.to(self._model.device),
-            max_new_tokens=self._max_new_tokens,
+            max_new_tokens=self._decoding.max_new_tokens,
             do_sample=False,
             num_beams=1,
             temperature=None,
@@ -122,8 +103,12 @@ class TransformersEngine:
         kept = len(ids) if length is None else length
         text = self._tokenizer.decode(ids[:kept], skip_special_tokens=True)
         counted = kept if length is None else kept + 1
-        mean = float(logprobs_T[:counted].mean()) if counted else None
-        return Answer(index, text, kept, None if mean is None else round(mean, 6), reason)
+        if not counted:
+            return Answer(index, text, kept, None, None, reason)
+        chosen_T = logprobs_T[:counted]
+        return Answer(
+            index, text, kept, round(float(chosen_T.mean()), 6), round(float(chosen_T.min()), 6), reason
+        )
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:

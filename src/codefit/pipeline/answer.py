@@ -58,9 +58,11 @@ def answer_suite(
 
     require_torch()
     from codefit.format.chat import ChatFormat
-    from codefit.generate.cache import Request, complete
+    from codefit.generate.ask import requests_of
+    from codefit.generate.cache import complete
+    from codefit.generate.types import Decoding
 
-    device = resolve_device(asking.device)
+    device, decoding = resolve_device(asking.device), Decoding(asking.max_new_tokens)
     dtype = resolve_dtype("auto", device)
     tokenizer = load_tokenizer(model.path)
     chat = ChatFormat(tokenizer, system=asking.system, fence=True)  # a fence shapes answers only
@@ -73,16 +75,16 @@ def answer_suite(
             loaded,
             tokenizer,
             end_id=chat.end_id,
-            max_new_tokens=asking.max_new_tokens,
+            decoding=decoding,
             batch_size=asking.batch_size,
         )
 
     weights = [file_digest(p) for p in (model.path, model.adapter) if p is not None]
     return complete(
-        [Request(t.task_id, tuple(chat.prefix(t.prompt))) for t in suite.tasks],
+        requests_of(chat, suite.tasks),
         load,
         ledger,
-        setting=digest(*weights, dtype, str(asking.max_new_tokens), str(chat.end_id)),
+        setting=digest(*weights, dtype, decoding.key(), str(chat.end_id)),
         stage=f"generate {suite.info.name}",
         listen=listen,
     )
@@ -99,6 +101,7 @@ def write_completions(completions: list[Completion], out: Path) -> None:
                 "text": c.text,
                 "tokens": c.tokens,
                 "mean_logprob": c.mean_logprob,
+                "min_logprob": c.min_logprob,
                 "finish_reason": c.finish_reason,
             }
             for c in completions

@@ -132,15 +132,14 @@ def _write(candidate: _Candidate, trained: Path, out: Path) -> None:
 def _answered(
     context: Context, arm: ArmSettings, found: Development, candidate: _Candidate
 ) -> dict[str, Any]:
-    from codefit.generate.cache import Request
+    from codefit.generate.ask import requests_of
 
     place = context.arm_folder(arm.name) / "choose" / candidate.name.replace(" ", "-")
     weights = place / "weights" if candidate.write else raw_weights(context, arm)
     if candidate.write:
         candidate.write(weights)
     stage = f"choose {arm.name}, {candidate.name}"
-    requests = [Request(t.task_id, tuple(context.chat.prefix(t.prompt))) for t in found.tasks]
-    completions = answers(context, arm, weights, requests, stage)
+    completions = answers(context, arm, weights, requests_of(context.chat, found.tasks), stage)
     result = judged(context, found, completions, place, stage)
     if result["passed"] is None:
         raise SandboxFailures(

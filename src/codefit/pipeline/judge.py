@@ -39,7 +39,7 @@ def execute_stage(context: Context, index: int) -> None:
     for _, line in read_jsonl(context.out / "completions" / f"{name}.jsonl"):
         by_arm[line["arm"]].append(
             Completion(line["task_id"], line["sample"], line["text"], line["tokens"], line["mean_logprob"],
-                       line["finish_reason"])
+                       line["finish_reason"], line["min_logprob"])
         )  # fmt: skip
     verdicts: list[dict[str, Any]] = []
     for arm, completions in by_arm.items():

@@ -14,7 +14,7 @@ from codefit.pipeline.context import START, Context, suite_settings
 from codefit.pipeline.develop import developer
 
 if TYPE_CHECKING:
-    from codefit.generate.cache import Request
+    from codefit.generate.types import Request
     from codefit.suites.base import SuiteInfo
     from codefit.train.loop import Job
 
@@ -165,13 +165,14 @@ def answers(
     `weights` are an adapter or a model, by the arm's method; without an arm it is the start model that answers.
     """
     from codefit.generate.cache import complete
+    from codefit.generate.types import Decoding
     from codefit.models.load import resolve_device, resolve_dtype
 
     model_path, adapter = context.start_model, None
     if arm and weights:
         model_path, adapter = (context.start_model, weights) if is_adapter(context, arm) else (weights, None)
     g, t = context.recipe.generate, context.recipe.train_of(arm or context.main_arm)
-    device = resolve_device(t.device)
+    device, decoding = resolve_device(t.device), Decoding(g.max_new_tokens)
     # the start model answers in the numbers that the main arm's adapters were trained on
     nf4 = t.method == "qlora"
     dtype = resolve_dtype(t.dtype, device, t.method if arm or nf4 else "lora")
@@ -184,7 +185,7 @@ def answers(
             load_model(model_path, dtype=dtype, device=device, adapter=adapter, nf4=nf4),
             context.tokenizer,
             end_id=context.chat.end_id,
-            max_new_tokens=g.max_new_tokens,
+            decoding=decoding,
             batch_size=g.batch_size,
         )
 
@@ -192,7 +193,7 @@ def answers(
         file_digest(model_path),
         file_digest(adapter) if adapter else "",
         f"nf4, {dtype}" if nf4 else dtype,
-        str(g.max_new_tokens),
+        decoding.key(),
         str(context.chat.end_id),
     )
     ledger = context.out / "cache" / "completions.jsonl"
@@ -211,11 +212,11 @@ def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
 
 def generate_stage(context: Context, index: int) -> None:
     """Let the start model and every arm answer one suite."""
-    from codefit.generate.cache import Request
+    from codefit.generate.ask import requests_of
     from codefit.suites.extract import extract
 
     _, suite = context.suites[index]
-    requests = [Request(t.task_id, tuple(context.chat.prefix(t.prompt))) for t in suite.tasks]
+    requests = requests_of(context.chat, suite.tasks)
     lines: list[dict[str, Any]] = []
     for arm in (None, *context.recipe.arms):
         name = arm.name if arm else START
@@ -233,6 +234,7 @@ def generate_stage(context: Context, index: int) -> None:
                     "extraction": part.rule,
                     "tokens": c.tokens,
                     "mean_logprob": c.mean_logprob,
+                    "min_logprob": c.min_logprob,
                     "finish_reason": c.finish_reason,
                 }
             )
