@@ -31,7 +31,7 @@ class _Call:
     width: int = 0
 
 
-class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]
+class _SlotLayer(CacheLayerMixin):
     """Keys and values of one layer, (S, H, K, D); the memory is taken at the first use and zeroed.
 
     A masked column counts nothing, but not a number times nothing is not a number: hence the zeros.
