@@ -14,8 +14,8 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import choose, data, judge, model
-from codefit.pipeline.context import Context, Sharding
+from codefit.pipeline import choose, data, generate, judge, model
+from codefit.pipeline.context import SPENT, Context, Sharding
 from codefit.pipeline.develop import check_watches
 
 STAGES = (
@@ -209,21 +209,26 @@ def _after_training(context: Context) -> Iterator[_Stage]:
         name = suite.info.name
         yield _Stage(
             f"generate:{index}:{name}",
-            partial(model.generate_settings, context, suite.info),
+            partial(generate.generate_settings, context, suite.info),
             trained,
-            [f"completions/{name}.jsonl", f"tasks/{name}.jsonl"],
-            partial(model.generate_stage, context, index),
+            [f"completions/{name}.jsonl", f"tasks/{name}.jsonl", *_spent(context, name)],
+            partial(generate.generate_stage, context, index),
         )
     for index, (_, suite) in enumerate(context.suites):
         name = suite.info.name
         yield _Stage(
             f"execute:{index}:{name}",
             partial(judge.execute_settings, context, suite.info),
-            [f"completions/{name}.jsonl"],
+            [f"completions/{name}.jsonl", *_spent(context, name)],
             [f"verdicts/{name}.jsonl", *_judged(context, name)],
             partial(judge.execute_stage, context, index),
         )
     yield from _evidence(context)
+
+
+def _spent(context: Context, suite: str) -> list[str]:
+    """Return the files per model that say how it answered and what that took."""
+    return [f"arms/{arm}/{suite}/{SPENT}" for arm in judge.arm_names(context)]
 
 
 def _judged(context: Context, suite: str) -> list[str]:
