@@ -10,13 +10,15 @@ import torch
 import torch.nn.functional as F
 
 from codefit.core.progress import silent
-from codefit.generate.cache import Request, complete
-from codefit.generate.engine import Answer, TransformersEngine
+from codefit.generate.cache import complete
+from codefit.generate.engine import TransformersEngine
+from codefit.generate.types import Answer, Decoding, Request
 from codefit.models.load import load_model
 from tests.format.words import byte_tokenizer
 from tests.train.tiny import tiny_model
 
 PROMPTS = [[5, 6, 7], [9], [3, 3, 3, 3, 3, 3, 3, 3], [11, 12], [40, 41, 42, 43, 44]]
+REQUESTS = [Request(f"t{i}", tuple(ids)) for i, ids in enumerate(PROMPTS)]
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +30,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> object:
 
 def engine(model: object, batch_size: int, end_id: int = 258) -> TransformersEngine:
     return TransformersEngine(
-        model, byte_tokenizer(), end_id=end_id, max_new_tokens=12, batch_size=batch_size
+        model, byte_tokenizer(), end_id=end_id, decoding=Decoding(12), batch_size=batch_size
     )
 
 
 def answers(model: object, batch_size: int, end_id: int = 258) -> list[Answer]:
-    found = [a for batch in engine(model, batch_size, end_id).complete(PROMPTS) for a in batch]
+    found = [a for batch in engine(model, batch_size, end_id).complete(REQUESTS) for a in batch]
     return sorted(found, key=lambda a: a.index)
 
 
@@ -88,13 +90,13 @@ class Counting:
     def __init__(self, batches: int) -> None:
         self.left, self.asked = batches, 0
 
-    def complete(self, prompts: Sequence[Sequence[int]]) -> Iterator[list[Answer]]:
-        for i in reversed(range(len(prompts))):
+    def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
+        for i in reversed(range(len(requests))):
             if self.left == 0:
                 raise RuntimeError("killed")
             self.left -= 1
             self.asked += 1
-            yield [Answer(i, f"answer to {prompts[i]}", 3, -0.5, "stop")]
+            yield [Answer(i, f"answer to {requests[i].ids}", 3, -0.5, -0.9, "stop")]
 
 
 def test_a_killed_generation_asks_only_for_what_is_missing(tmp_path: Path) -> None:

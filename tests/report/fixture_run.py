@@ -271,6 +271,7 @@ def _completions(run: Path, outcomes: Outcomes, hostile: str) -> None:
                     "extraction": "fenced" if program else "none",
                     "tokens": 20 + i % 7,
                     "mean_logprob": -0.2,
+                    "min_logprob": -1.1,
                     "finish_reason": "length" if outcome == "no_code" and i % 2 else "stop",
                 }
             )

@@ -123,6 +123,7 @@ class Completion:
     tokens: int | None = None
     mean_logprob: float | None = None
     finish_reason: str | None = None
+    min_logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,11 @@ class ChatFormat:
         template = self._tokenizer.chat_template
         return digest(str(template), repr(self._system), str(self._fence))
 
+    def messages(self, request: str) -> tuple[tuple[str, str], ...]:
+        """Return the (role, content) pairs that `prefix` renders, for whoever renders them itself."""
+        system = (("system", self._system),) if self._system is not None else ()
+        return (*system, ("user", request))
+
     def _render(self, turns: list[dict[str, str]], generate: bool) -> str:
         messages = [{"role": "system", "content": self._system}] if self._system is not None else []
         text = self._tokenizer.apply_chat_template(

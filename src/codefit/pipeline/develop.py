@@ -17,6 +17,7 @@ from codefit.core.files import digest, read_jsonl
 from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings
 from codefit.core.types import Completion, Outcome, Task
+from codefit.core.units import parse_bytes
 from codefit.core.watches import DevelopSettings
 from codefit.pipeline.context import Context, suite_settings
 from codefit.pipeline.judge import executed
@@ -127,25 +128,27 @@ def developer(context: Context, arm: ArmSettings) -> Callable[[Any], dict[str, A
         return None
     import torch
 
+    from codefit.generate.ask import requests_of
     from codefit.generate.engine import TransformersEngine
+    from codefit.generate.types import Decoding
 
     context.sandbox_of(found.suite.runtime, found.suite.jobs_per_core)
     g, stage = context.recipe.generate, f"develop {arm.name}"
-    prompts = [context.chat.prefix(t.prompt) for t in found.tasks]
+    requests = requests_of(context.chat, found.tasks)
 
     def answer(model: Any) -> dict[str, Any]:
         engine = TransformersEngine(
-            model, context.tokenizer, end_id=context.chat.end_id, max_new_tokens=g.max_new_tokens,
-            batch_size=g.batch_size,
+            model, context.tokenizer, end_id=context.chat.end_id, decoding=Decoding(g.max_new_tokens),
+            batch_size=g.batch_size, memory=parse_bytes(context.recipe.memory),
         )  # fmt: skip
         texts: dict[int, Completion] = {}
-        for answers in engine.complete(prompts):
+        for answers in engine.complete(requests):
             for a in answers:
                 task = found.tasks[a.index]
                 texts[a.index] = Completion(
-                    task.task_id, 0, a.text, a.tokens, a.mean_logprob, a.finish_reason
+                    task.task_id, 0, a.text, a.tokens, a.mean_logprob, a.finish_reason, a.min_logprob
                 )
-            context.listen(Event(stage, "", len(texts), len(prompts), "tasks"))
+            context.listen(Event(stage, "", len(texts), len(requests), "tasks"))
         if model.device.type == "cuda":
             torch.cuda.empty_cache()  # what the answers' keys and values took
         out = context.arm_folder(arm.name) / "develop"
