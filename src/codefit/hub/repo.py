@@ -11,13 +11,21 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from codefit.core.errors import InputError
-from codefit.core.files import atomic_folder, digest, read_json, telling_full_disk, write_json, write_text
+from codefit.core.files import (
+    atomic_folder,
+    atomic_path,
+    digest,
+    read_json,
+    telling_full_disk,
+    write_json,
+    write_text,
+)
 from codefit.core.progress import Event, Listener, silent
 from codefit.hub.blobs import download, file_sha256, git_sha1
 from codefit.hub.client import Hub
@@ -160,6 +168,15 @@ def fetch(hub: Hub, snapshot: Snapshot, paths: Sequence[str], listen: Listener =
         for f in missing:
             _check(folder / f.path, f, snapshot.where)
     return _view(storage / "codefit" / snapshot.commit, folder, wanted)
+
+
+def derived(hub: Hub, snapshot: Snapshot, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a file made from a snapshot, kept beside it; `make` writes it where it is not there yet."""
+    path = _storage(hub, snapshot.repo, snapshot.kind) / "codefit" / snapshot.commit / name
+    if not path.exists():
+        with atomic_path(path) as temp:
+            make(temp)
+    return path
 
 
 def _existing(folder: Path) -> Path:
