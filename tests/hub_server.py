@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -89,10 +89,12 @@ class Server:
     log: list[Request] = field(default_factory=list)
     cut_after: int | None = None  # bytes of a storage file after which the connection breaks
     cuts: int = 0  # how often
+    stall_after: int | None = None  # bytes of a storage file after which nothing more comes
+    stalled: threading.Event = field(default_factory=threading.Event)
     damaged: bool = False  # storage files come with a flipped bit
     status: int | None = None  # answer everything with this
     storage: str = ""  # another host, as the real one has, for storage files
-    elsewhere: str = ""  # redirect everything there, as mirrors do
+    elsewhere: str = ""  # a mirror: it knows the files, and sends whoever wants one there
     token: str = "hf_right"
     url: str = ""
 
@@ -123,8 +125,6 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         hub.log.append(Request(self.command, path, self.headers.get("Range"), token))
-        if hub.elsewhere:
-            return self._send(307, headers={"Location": hub.elsewhere + self.path})
         if hub.status:
             return self._send(hub.status, b"<html>not now</html>")
         if path.startswith("/storage/"):
@@ -195,11 +195,13 @@ class _Handler(BaseHTTPRequestHandler):
         if data is None:
             return self._error(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
         head = {"X-Repo-Commit": commit, "ETag": f'"{oid_of(file, data)}"', "Accept-Ranges": "bytes"}
-        if not is_large(file):
+        if not is_large(file) and not hub.elsewhere:
             return self._send(200, data, headers=head)
         linked = {"X-Linked-Size": str(len(data)), "X-Linked-ETag": head["ETag"]}
         place = f"{hub.storage}/storage/{oid_of(file, data)}?signature=x"
-        self._send(302, headers={**head, **linked, "Location": place})
+        self._send(
+            302, headers={**head, **linked, "Location": hub.elsewhere + self.path if hub.elsewhere else place}
+        )
 
     def _storage(self, oid: str) -> None:
         hub = self.server.hub
@@ -221,6 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
         if hub.cuts and hub.cut_after is not None and self.command == "GET" and hub.cut_after < len(data):
             hub.cuts -= 1
             return self._send(status, data, headers=head, only=hub.cut_after)
+        if hub.stall_after is not None and self.command == "GET":
+            return self._send(status, data, headers=head, only=hub.stall_after, stall=True)
         self._send(status, data, headers=head)
 
     def _error(self, status: int, code: str, message: str, head: dict[str, str] | None = None) -> None:
@@ -237,6 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
         *,
         headers: dict[str, str] | None = None,
         only: int | None = None,
+        stall: bool = False,
     ) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
@@ -247,8 +252,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[:only])
         if only is not None:
             self.wfile.flush()
+            if stall:
+                self.server.hub.stalled.set()
+                self.connection.recv(1)  # until whoever asked is gone
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
 
 
 def _tree(files: dict[str, bytes], folder: str, deep: bool) -> list[dict[str, object]]:

@@ -38,7 +38,7 @@ def _suite_options(f: F) -> F:
         click.option("--oracle", type=click.Choice(["0.2", "0.3"]), default="0.3", show_default=True,
                      help="Comparison rules of MBPP(+): evalplus 0.2 or 0.3."),
         click.option("--limit", type=click.IntRange(1), help="First N tasks only; marked on every figure."),
-        click.option("--data", type=click.Path(path_type=Path), help="The benchmark's file, as published; default the hub."),
+        click.option("--data", type=click.Path(path_type=Path), help="Its file, as published; default the hub."),
         click.argument("suite"),
     ):  # fmt: skip
         f = option(f)
@@ -86,7 +86,7 @@ def _model_options(f: F) -> F:
         click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True,
                      help="Longest answer."),
         click.option("--system", help="System prompt; left to the chat template where not given."),
-        click.option("--model", required=True, callback=_model, help="Model or adapter: a folder, owner/name[@revision] on the hub, or micro."),
+        click.option("--model", required=True, callback=_model, help="A folder, owner/name[@revision], or micro."),
     ):  # fmt: skip
         f = option(f)
     return f
