@@ -19,16 +19,9 @@ from codefit.report.html_page import diff_lines
 from codefit.report.markdown_page import code_span, fenced, quote
 from codefit.report.page import sections
 from codefit.report.tasks import packed
-from tests.report.fixture_run import HOSTILE, SUITE, write_run
+from tests.report.fixture_run import HOSTILE, SUITE
 
 FILES = ("index.html", "report.md", "report.zh.md", "report.json")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    run = write_run(tmp_path_factory.mktemp("run"))
-    write_report(run)
-    return run
 
 
 @pytest.fixture(scope="module")

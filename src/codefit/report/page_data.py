@@ -71,7 +71,7 @@ def _funnel(steps: Sequence[Mapping[str, Any]]) -> Table:
         share = share_text(dropped, s["in"]) if dropped is not None and s["in"] else dropped
         rows.append([term("step", s["step"]), s["in"], s["out"], share, reasons or "—"])
     columns = [msg(f"column.{n}") for n in ("step", "in", "out", "dropped", "reasons")]
-    return Table(msg("table.funnel"), columns, rows, frozenset({1, 2, 3}), _FUNNEL)
+    return Table(msg("table.funnel"), columns, rows, frozenset({1, 2, 3}), _FUNNEL, stacked=True)
 
 
 def _samples(data: Mapping[str, Any]) -> list[Any]:

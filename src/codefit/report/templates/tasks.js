@@ -78,7 +78,7 @@
     parent.appendChild(box);
   }
   function side(parent, arm, cls, answer) {
-    var title = make("h4", "", arm + ": ");
+    var title = make("h3", "", arm + ": ");
     say(title, "class." + cls);
     parent.appendChild(title);
     if (answer.failed) {
