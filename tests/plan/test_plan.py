@@ -203,3 +203,13 @@ def test_a_tied_embedding_is_not_planned_into_the_host_s_memory() -> None:
 def test_an_embedding_moves_only_where_nothing_else_needs_it(given: dict[str, object], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         TrainSettings.model_validate({"method": "qlora", "host_embedding": True, **given})
+
+
+@pytest.mark.parametrize("changes", [{}, {"method": "full", "bits": 8}, {"device": "cpu", "element": 4}])
+def test_every_phase_is_told_whole_and_the_largest_one_is_the_peak(changes: dict[str, object]) -> None:
+    found = estimate(SHAPE_1_5B, setting(**changes))
+    sums = {name: sum(parts.values()) for name, parts in found.phases.items()}
+    assert max(sums, key=lambda name: sums[name]) == found.phase
+    assert found.phases[found.phase] == found.components
+    assert len(sums) > 1
+    assert all(parts["weights"] > 0 for parts in found.phases.values())

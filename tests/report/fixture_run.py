@@ -68,6 +68,7 @@ def write_run(run: Path, outcomes: Outcomes | None = None, *, hostile: str = HOS
     _training(run, tuple(outcomes))
     _completions(run, outcomes, hostile)
     _verdicts(run, outcomes)
+    _tasks(run)
     write_json(run / "scores.json", scores(outcomes))
     write_json(run / "findings.json", findings(run, tasks=tasks()))
     return run
@@ -194,32 +195,53 @@ def _training(run: Path, arms: tuple[str, ...]) -> None:
     settings = {"method": "full", "micro_batch": 4, "recompute": False, "weights": "float32"}
     rejected = [{**settings, "micro_batch": 8, "peak_mb": 90.5, "why": "fits, same speed, more memory"}]
     parts = {"weights": 20.0, "optimizer": 16.0, "gradients": 8.0, "activations": 16.4}
-    write_json(
-        run / "plan.json",
-        {
-            "fits": True,
-            "units": "MiB",
-            "device": "cpu",
-            "budget_mb": 7000.0,
-            "peak_mb": 60.4,
-            "phase": "loss",
-            "components_mb": parts,
-            "settings": settings,
-            "rejected": rejected,
-            "tokens_per_s": 1234,
-            "hours": 0.01,
-        },
-    )
+    step = {**parts, "activations": 0.0, "gradients": 9.0}
+    plan = {
+        "fits": True,
+        "units": "MiB",
+        "device": "cpu",
+        "budget_mb": 70.0,
+        "peak_mb": 60.4,
+        "phase": "loss",
+        "components_mb": parts,
+        "phases_mb": {"loss": parts, "optimizer": step},
+        "settings": settings,
+        "rejected": rejected,
+        "tokens_per_s": 1234,
+        "hours": 0.01,
+    }
+    write_json(run / "plan.json", {**plan, "arms": dict.fromkeys(tuned, plan)})
     for n, arm in enumerate(tuned):
         folder = run / "train" if n == 0 else run / "arms" / arm / "train"
         write_jsonl(folder / "log.jsonl", (_log_line(step, n) for step in range(1, 41)))
         write_json(folder / "summary.json", _summary(arm, n))
+    write_json(run / "train" / "choice.json", _choice(tuned[0]))
+
+
+def _choice(arm: str) -> dict[str, Any]:
+    """Return choice.json of two candidates, of which the scaled one was chosen."""
+    figures = [("as trained", 1.0, 24), ("scale 0.5", 0.5, 27)]
+    candidates = [
+        {
+            "name": name,
+            "scale": scale,
+            "steps": None,
+            **pass_figures([(1, int(i < passed)) for i in range(TASKS)]),
+            "against_trained": {"fixed": passed - 24, "broken": 0, "p_value": 0.25},
+        }
+        for name, scale, passed in figures
+    ]
+    return {"arm": arm, "suite": "micro-dev", "chosen": "scale 0.5", "candidates": candidates}
 
 
 def _log_line(step: int, arm: int) -> dict[str, Any]:
     loss = 0.4 + 2 * math.exp(-step / (8 + 4 * arm))
     line = {"step": step, "trained_tokens": 100 * step, "loss": round(loss, 4), "lr": 1e-3, "grad_norm": 1.0}
-    return {**line, "tokens_per_s": 999.0, **({"val_loss": round(loss + 0.1, 4)} if step % 10 == 0 else {})}
+    if step % 10:
+        return {**line, "tokens_per_s": 999.0}
+    develop = {"suite": "micro-dev", **pass_figures([(1, int(i < step // 2)) for i in range(TASKS)])}
+    looks = {"val_loss": round(loss + 0.1, 4), "kl_to_start": step / 100, "develop": develop}
+    return {**line, "tokens_per_s": 999.0, **looks}
 
 
 def _summary(arm: str, n: int) -> dict[str, Any]:
@@ -235,6 +257,7 @@ def _summary(arm: str, n: int) -> dict[str, Any]:
         "first_loss": 2.2,
         "last_loss": 0.41 + n / 10,
         "val_loss": 0.51,
+        "kept_step": 30,
         "overfit": {
             "verdict": "not over-fitted",
             "best": 0.51,
@@ -276,6 +299,19 @@ def _completions(run: Path, outcomes: Outcomes, hostile: str) -> None:
                 }
             )
     write_jsonl(run / "completions" / f"{SUITE}.jsonl", lines)
+
+
+def _tasks(run: Path) -> None:
+    lines = [
+        {
+            "task_id": t.task_id,
+            "prompt": t.prompt,
+            "entry_point": t.entry_point,
+            "reference": f"def f(x):\n    return x + {i}",
+        }
+        for i, t in enumerate(tasks()[SUITE])
+    ]
+    write_jsonl(run / "tasks" / f"{SUITE}.jsonl", lines)
 
 
 def _verdicts(run: Path, outcomes: Outcomes) -> None:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import re
 import shutil
+import zlib
 from html.parser import HTMLParser
 
 import pytest
 
 from codefit.core.errors import InputError
-from codefit.report import build, charts, render_html, render_markdown, write_report
+from codefit.report import build, charts, drawings, render_html, render_markdown, write_report
+from codefit.report.blocks import Chart, Fold, Table
 from codefit.report.html_page import diff_lines
 from codefit.report.markdown_page import code_span, fenced, quote
-from tests.report.fixture_run import HOSTILE, SUITE, write_run
+from codefit.report.page import sections
+from codefit.report.tasks import packed
+from tests.report.fixture_run import HOSTILE, SUITE
 
 FILES = ("index.html", "report.md", "report.zh.md", "report.json")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    run = write_run(tmp_path_factory.mktemp("run"))
-    write_report(run)
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +84,9 @@ def test_hostile_text_is_shown_and_never_markup(page, run):
     assert "Fixture &lt;b&gt;run&lt;/b&gt;" in page
     elements = Elements(page).found
     assert not [a for _, a in elements if any(k.startswith("on") for k in a)]
-    assert sum(tag == "script" for tag, _ in elements) == 1
+    scripts = [a for tag, a in elements if tag == "script"]
+    assert [a.get("type") for a in scripts] == ["text/plain", None], "one of data, one of ours"
+    assert not re.search(r"[<>&]", page.partition('id="task-data">')[2].partition("</script>")[0])
 
 
 def test_only_our_own_script_may_run(page):
@@ -117,7 +118,7 @@ def test_both_languages_are_in_the_page_and_in_two_markdown_files(page, run):
 
 def test_the_page_is_small_and_has_all_drawings(page):
     assert len(page.encode()) < 3_000_000
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 6
 
 
 def test_markdown_figures_carry_counts_and_intervals(run):
@@ -178,7 +179,7 @@ def test_a_run_without_a_card_still_names_its_sources(run, tmp_path):
 
 
 def test_sampled_rows_of_every_step_are_folded_into_the_page(page):
-    folds = re.findall(r"<details><summary>.*?</summary>", page)
+    folds = re.findall(r"<details[^>]*><summary>.*?</summary>", page)
     for step in ("normalise", "syntax", "verify by tests", "decontaminate"):
         assert any(f"{step}: 2 dropped rows and 3 kept rows" in fold for fold in folds), step
 
@@ -291,3 +292,96 @@ def test_diff_lines_keep_their_signs():
     kinds = list(diff_lines("--- a\n+++ b\n@@ 1 @@\n same\n-old\n+new"))
     assert [k for k, _ in kinds] == ["place", "place", "place", "same", "removed", "added"]
     assert [line for _, line in kinds][-2:] == ["-old", "+new"]
+
+
+def test_every_table_and_chart_leads_to_a_place_that_exists(run):
+    evidence = build(run)
+    found = [b for s in sections(evidence) for b in flat(s.blocks) if isinstance(b, Table | Chart)]
+    assert len(found) > 25
+    for block in found:
+        file, place = block.source
+        assert file in evidence["files"], (block.kind, block.source)
+        value = json.loads((run / file).read_text()) if place else None
+        for key in filter(None, place.split("/")):
+            assert key in value, block.source
+            value = value[key]
+
+
+def flat(blocks):
+    for block in blocks:
+        yield block
+        yield from flat(block.blocks) if isinstance(block, Fold) else ()
+
+
+def test_links_lead_to_files_that_exist(page, run):
+    wanted = {
+        a["href"].partition("#")[0] for _, a in Elements(page).found if a.get("href", "").startswith("../")
+    }
+    assert len(wanted) > 12
+    assert {name for name in wanted if not (run / "report" / name).exists()} == set()
+    text = (run / "report/report.md").read_text()
+    assert set(re.findall(r"\]\((\.\./[^)]*)\)", text)) == wanted
+
+
+def test_memory_is_drawn_by_phase_with_the_budget_and_the_measured_peak(run):
+    evidence = build(run)
+    page = render_html(evidence)
+    assert '<span class="swatch budget">' in page
+    assert '<span class="swatch measured">' in page
+    assert '<tspan lang="en">optimizer step</tspan><tspan lang="zh-CN">优化器更新</tspan>' in page
+    assert "far to the right" not in page
+    evidence["plan"]["budget_mb"] = 7000.0
+    assert '<span class="swatch budget">' not in render_html(evidence)
+    assert "The budget of 7,000 MiB lies far to the right" in render_html(evidence)
+    assert re.search(r"\| Sum \| 60\.4 MiB \| 45\.0 MiB \|", render_markdown(evidence, "en"))
+
+
+def test_the_weights_that_were_kept_are_named_and_marked(run):
+    evidence = build(run)
+    text = render_markdown(evidence, "en")
+    assert "`curated`: the weights kept are `scale 0.5`, of step 30 of 40." in text
+    assert "`raw`: the weights kept are those as trained, of step 30 of 40." in text
+    chart = next(b for s in sections(evidence) for b in s.blocks if getattr(b, "drawing", "") == "curves")
+    assert {arm: c["chosen"] for arm, c in chart.data["arms"].items()} == {"curated": [3000], "raw": [3000]}
+    assert drawings.curve_panels(chart.data) == ["loss", "develop", "kl_to_start", "grad_norm", "lr"]
+
+
+def unpacked(text):
+    return json.loads(zlib.decompress(base64.b64decode(text)))
+
+
+def test_all_tasks_are_in_the_page_with_both_answers(run):
+    evidence = build(run)
+    text, cut = packed(run, evidence["tasks"])
+    assert cut is None
+    found = unpacked(text)["suites"][0]
+    assert (found["suite"], found["arms"], len(found["tasks"])) == (SUITE, ["start", "curated"], 40)
+    churn = next(p for p in evidence["findings"]["suites"][SUITE]["pairs"] if p["after"] == "curated")[
+        "churn"
+    ]
+    cells = {cell: [t[0] for t in found["tasks"] if t[1] == cell] for cell in churn}
+    assert cells == {cell: c["tasks"] for cell, c in churn.items()}
+    _, _, before, after, prompt, sides, diff, reference = next(t for t in found["tasks"] if t[1] == "fixed")
+    assert prompt.startswith("Write f(x) that adds")
+    assert reference.startswith("def f(x)")
+    assert after == "passed" != before
+    assert sides[1]["outcome"] == "passed"
+    assert HOSTILE in sides[1]["program"]
+    assert diff is None or diff.startswith("--- start\n+++ curated")
+
+
+def test_long_texts_are_cut_until_the_page_is_small_and_the_page_says_so(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    path = copy / "completions" / f"{SUITE}.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    noise = random.Random(0)
+    for line in lines:
+        line["program"] = "".join(noise.choices("abcdefghijklmnop", k=5000))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    evidence = build(copy)
+    text, cut = packed(copy, evidence["tasks"], limit=60_000)
+    assert len(text) <= 60_000
+    assert cut == 700
+    longest = max(len(s["program"]) for t in unpacked(text)["suites"][0]["tasks"] for s in t[5])
+    assert 700 < longest < 750
+    assert "stop after 700 characters" in render_html(evidence, (text, cut))

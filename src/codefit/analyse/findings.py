@@ -71,6 +71,7 @@ def _one_suite(
     classes = classes_of(suite)
     result: dict[str, Any] = {
         "arms": list(suite.arms),
+        "classes": classes,
         "failures": {arm: _failures(suite, arm, classes[arm]) for arm in suite.arms},
         "drift": {arm: _drift(suite, arm, classes[arm]) for arm in suite.arms if suite.completions.get(arm)},
         "pairs": [_pair(suite, b, a, classes, rows, seed) for b, a in arm_pairs(run, suite)],

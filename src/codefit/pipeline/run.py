@@ -271,9 +271,15 @@ def _evidence(context: Context) -> Iterator[_Stage]:
         for arm in context.recipe.arms
     ]
     logs = [s.replace("summary.json", "log.jsonl") for s in summaries]
+    chosen = [
+        (context.arm_folder(arm.name) / "choice.json").relative_to(context.out).as_posix()
+        for arm in _choosing(context.recipe)
+    ]
+    answered = [f"tasks/{suite.info.name}.jsonl" for _, suite in context.suites] + completions + verdicts
     inputs = ["scores.json", "findings.json", "data/funnel.json", "data/hits.jsonl", "data/planted.json"]
     inputs += ["models.json"] if context.recipe.rivals else []
     inputs += ["data/card.json", "format.json", data.FORMAT_DROPPED, "plan.json", *summaries, *logs]
+    inputs += [*chosen, *answered]
     pages = [f"report/{page}" for page in ("index.html", "report.md", "report.zh.md", "report.json")]
     yield _Stage(
         "report",

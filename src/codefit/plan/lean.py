@@ -6,7 +6,7 @@ the peak of the backward pass is at its start, when the last layers' activations
 
 from __future__ import annotations
 
-from codefit.plan.setting import Estimate, Setting
+from codefit.plan.setting import Estimate, Setting, at_peak
 from codefit.plan.shape import Shape
 
 CHUNKS = {True: 256, False: 128}  # rows of logits at a time, with fused kernels and without
@@ -105,5 +105,4 @@ def _steps(shape: Shape, s: Setting, boundary: float, in_layer: float) -> dict[s
 
 def estimate(shape: Shape, s: Setting) -> Estimate:
     """Return the components at the peak, without allocator and context."""
-    phase, dynamic = max(phases(shape, s).items(), key=lambda item: sum(item[1].values()))
-    return Estimate(s, phase, {**static(shape, s), **dynamic})
+    return at_peak(s, static(shape, s), phases(shape, s))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from codefit.core.units import MIB
 from codefit.plan import lean
-from codefit.plan.setting import Estimate, Setting
+from codefit.plan.setting import Estimate, Setting, at_peak
 from codefit.plan.shape import Shape
 
 CONTEXT = 450 * MIB  # CUDA context and libraries, outside the allocator; assumed
@@ -46,8 +46,9 @@ def estimate(shape: Shape, s: Setting) -> Estimate:
     """Return the peak of a step: the largest phase, never the sum of each component's largest."""
     found = lean.estimate(shape, s) if s.lean else _plain(shape, s)
     if s.device.startswith("cuda"):
-        found.components["slack"] = float(SLACK[s.method])
-        found.components["context"] = float(CONTEXT + WORKSPACES)
+        for parts in (found.components, *found.phases.values()):
+            parts["slack"] = float(SLACK[s.method])
+            parts["context"] = float(CONTEXT + WORKSPACES)
     return found
 
 
@@ -81,5 +82,4 @@ def _plain(shape: Shape, s: Setting) -> Estimate:
             "temporaries": head_grad * e * 2.0,
         },
     }
-    phase, dynamic = max(phases.items(), key=lambda item: sum(item[1].values()))
-    return Estimate(s, phase, {**_static(shape, s), **dynamic})
+    return at_peak(s, _static(shape, s), phases)

@@ -67,6 +67,9 @@ class Plan:
             "peak_mb": mib(self.chosen.peak),
             "phase": self.chosen.phase,
             "components_mb": {k: mib(v) for k, v in self.chosen.components.items()},
+            "phases_mb": {
+                p: {k: mib(v) for k, v in parts.items()} for p, parts in self.chosen.phases.items()
+            },
             "settings": _setting(s),
             "rejected": list(self.rejected),
             "tokens_per_s": None if speed is None else round(speed),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 def runs_lean(method: str, bits: int, device: str) -> bool:
@@ -49,13 +49,21 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Bytes of a setting: the components at the peak, and the phase that sets it."""
+    """Bytes of a setting: the components at the peak, the phase that sets it, and the same of every phase."""
 
     setting: Setting
     phase: str
     components: dict[str, float]
+    phases: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def peak(self) -> float:
         """Bytes that nvidia-smi would show."""
         return sum(self.components.values())
+
+
+def at_peak(s: Setting, static: dict[str, float], phases: dict[str, dict[str, float]]) -> Estimate:
+    """Return the estimate of a setting from what is always there and what each phase adds."""
+    whole = {name: {**static, **parts} for name, parts in phases.items()}
+    phase = max(phases, key=lambda name: sum(phases[name].values()))
+    return Estimate(s, phase, dict(whole[phase]), whole)

@@ -16,12 +16,13 @@ from codefit.report.measures import VERBS_NOW, not_measured
 from codefit.report.messages import LANGUAGES, plain
 from codefit.report.questions import answers
 from codefit.report.runfolder import Record, RunFiles, read
+from codefit.report.tasks import task_lists
 
 LAYOUT = 1
 _ONE = "pass@1"
 _CURVE_POINTS = 300
 _CURVE_KEYS = ("step", "trained_tokens", "loss", "val_loss", "lr", "grad_norm")
-_LOOK_KEYS = ("step", "val_loss", "kl_to_start", "develop")
+_LOOK_KEYS = ("step", "trained_tokens", "val_loss", "kl_to_start", "develop")
 _ENVIRONMENT = ("python", "platform", "cpus", "torch", "transformers")
 
 
@@ -53,6 +54,8 @@ def build(run: Path, verbs: frozenset[str] = VERBS_NOW) -> Record:
         "plan": _plan(files),
         "training": {arm: _training(files, arm) for arm in _trained_arms(files)},
         "findings": files.findings,
+        "tasks": task_lists(files.findings, main),
+        "files": list(files.present),
     }
     evidence["questions"] = answers(evidence, verbs)
     evidence["not_measured"] = not_measured(evidence["questions"])
@@ -125,6 +128,19 @@ def _training(files: RunFiles, arm: str) -> Record:
         "curve": curve,
         "looks": [{k: p.get(k) for k in _LOOK_KEYS} for p in log if "val_loss" in p or "develop" in p],
         "choice": files.choices.get(arm),
+        "kept": _kept(files.training.get(arm) or {}, files.choices.get(arm) or {}),
+        "folder": files.folders.get(arm, "train"),
+    }
+
+
+def _kept(summary: Record, choice: Record) -> Record:
+    """Return the steps whose weights were kept, and the name that the choice among candidates gave them."""
+    chosen: Record = next((c for c in choice.get("candidates", []) if c["name"] == choice["chosen"]), {})
+    last = summary.get("kept_step") or summary.get("steps")
+    steps = chosen.get("steps") or ([last] if last else [])
+    return {
+        "name": None if chosen.get("scale", 1) == 1 and not chosen.get("steps") else chosen["name"],
+        "steps": steps,
     }
 
 
@@ -137,4 +153,9 @@ def _plan(files: RunFiles) -> Record | None:
     """Return the memory plan without its estimates of speed and time."""
     if files.plan is None:
         return None
-    return {k: v for k, v in files.plan.items() if k not in ("tokens_per_s", "hours")}
+    arms = {a: _untimed(p) for a, p in files.plan["arms"].items()} if "arms" in files.plan else {}
+    return {**_untimed(files.plan), "arms": arms}
+
+
+def _untimed(plan: Record) -> Record:
+    return {k: v for k, v in plan.items() if k not in ("tokens_per_s", "hours")}

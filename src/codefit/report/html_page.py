@@ -22,22 +22,27 @@ _INSTALL = 'pip install "codefit[report]"'
 _DIFF = {"+": "added", "-": "removed", "@": "place"}
 
 
-def render_html(evidence: Mapping[str, Any]) -> str:
+def render_html(evidence: Mapping[str, Any], tasks: tuple[str, int | None] | None = None) -> str:
     """Return the report as HTML; the same evidence gives the same text.
 
+    `tasks` are the texts of all tasks as `tasks.packed` returns them; without them none can be opened.
     Texts from programs, rows and models are untrusted: everything goes through autoescaping,
     and the page's content security policy lets only its own script run.
     """
     with_charts = charts.available()
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.js", "tasks.js"))
     heading = title(evidence)
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             title=plain("en").render(heading),
+            title_zh=plain("zh").render(heading),
             heading=heading,
             sections=_keyed(sections(evidence), with_charts),
+            files=frozenset(evidence["files"]),
+            packed=tasks[0] if tasks else None,
+            cut=tasks[1] if tasks else None,
             kind=evidence["verdict"]["kind"],
             stand_in=evidence["run"]["stand_in"],
             note=evidence["run"]["note"],
@@ -106,8 +111,17 @@ def _block(block: Any, keys: Iterator[int], with_charts: bool) -> dict[str, Any]
     if isinstance(block, Fold):
         shown["blocks"] = [_block(b, keys, with_charts) for b in block.blocks]
     if isinstance(block, Chart):
-        shown["svg"] = Markup(charts.draw(block.drawing, block.data, key)) if with_charts else None
+        shown["svg"] = (
+            Markup(charts.draw(block.drawing, block.data, key, _words(block))) if with_charts else None
+        )
     return shown
+
+
+def _words(chart: Chart) -> dict[str, dict[str, str]]:
+    return {
+        name: {HTML_LANG[lang]: plain(lang).render(text) for lang in LANGUAGES}
+        for name, text in chart.words.items()
+    }
 
 
 def _hash(script: str) -> str:

@@ -32,6 +32,7 @@ def render_markdown(evidence: Mapping[str, Any], lang: str) -> str:
         note=evidence["run"]["note"],
         facts=quote(facts(evidence)),
         sections=sections(evidence),
+        files=frozenset(evidence["files"]),
         kind=evidence["verdict"]["kind"],
     )
     return _BLANK_LINES.sub("\n\n", text).strip() + "\n"

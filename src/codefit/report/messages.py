@@ -54,10 +54,20 @@ def known(key: str) -> bool:
     return key in catalogue(LANGUAGES[0])
 
 
+def keys_of(group: str) -> list[str]:
+    """Return the keys of a group of messages."""
+    return [key for key in catalogue(LANGUAGES[0]) if key.startswith(f"{group}.")]
+
+
 def term(group: str, name: object) -> Any:
     """Return the message `group.name` where the catalogues have it, else the name as code."""
     key = f"{group}.{name}"
     return msg(key) if known(key) else code(name)
+
+
+def words(*keys: str) -> dict[str, Message]:
+    """Return messages by the last part of their key, as a drawing names its texts."""
+    return {key.rpartition(".")[2]: msg(key) for key in keys}
 
 
 class Language:

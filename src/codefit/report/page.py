@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from codefit.report.blocks import Section
-from codefit.report.page_analysis import cases_section, failures_section, outputs_section
+from codefit.report.page_analysis import cases_section, failures_section, outputs_section, tasks_section
 from codefit.report.page_data import data_section, format_section
+from codefit.report.page_memory import memory_section
 from codefit.report.page_result import arms_section, limits_section, questions_section, verdict_section
-from codefit.report.page_training import memory_section, training_section
+from codefit.report.page_training import training_section
 
 
 def sections(evidence: Mapping[str, Any]) -> list[Section]:
@@ -23,6 +24,7 @@ def sections(evidence: Mapping[str, Any]) -> list[Section]:
         training_section(evidence),
         failures_section(evidence),
         cases_section(evidence),
+        tasks_section(evidence),
         outputs_section(evidence),
         limits_section(evidence),
         questions_section(evidence),

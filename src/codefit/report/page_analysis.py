@@ -6,9 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codefit.analyse.taxonomy import CLASSES, FAILURES
-from codefit.report.blocks import Bullets, Chart, Code, Fold, Heading, Paragraph, Section, Table
+from codefit.report.blocks import (
+    Bullets,
+    Chart,
+    Code,
+    Fold,
+    Heading,
+    Paragraph,
+    Section,
+    Source,
+    Table,
+    Tasks,
+)
 from codefit.report.lookup import Evidence, main_pairs, suites
-from codefit.report.messages import code, msg, term
+from codefit.report.messages import code, msg, term, words
 from codefit.report.numbers import rate_text, share_text
 from codefit.report.page_data import absent
 
@@ -24,14 +35,15 @@ def failures_section(evidence: Evidence) -> Section:
     blocks: list[Any] = [Paragraph(msg("failures.intro"))]
     for suite, found in suites(evidence).items():
         blocks.append(Heading(msg("heading.suite", suite=code(suite))))
-        blocks += _suite_failures(found)
+        blocks += _suite_failures(suite, found)
     for suite, _, pair in main_pairs(evidence):
         blocks.append(_transitions(suite, pair))
     return Section("failures", blocks, ["findings.json"])
 
 
-def _suite_failures(found: Mapping[str, Any]) -> list[Any]:
+def _suite_failures(suite: str, found: Mapping[str, Any]) -> list[Any]:
     arms = found["failures"]
+    source = ("findings.json", f"suites/{suite}/failures")
     classes = [c for c in FAILURES if any(f["counts"].get(c) for f in arms.values())]
     legend = [(i, term("class", c)) for i, c in enumerate(classes)]
     data = {"arms": {a: f["counts"] for a, f in arms.items()}, "classes": classes}
@@ -41,15 +53,17 @@ def _suite_failures(found: Mapping[str, Any]) -> list[Any]:
         if c not in _SKIP or any(f["counts"].get(c) for f in arms.values())
     ]
     columns = [msg("column.class"), *(code(a) for a in arms)]
-    table = Table(msg("table.failures"), columns, rows, frozenset(range(1, len(columns))))
-    chart = [Chart("failures", msg("chart.failures"), data, legend)] if classes else []
-    return [*chart, table, *(_clusters(arm, f["clusters"]) for arm, f in arms.items() if f["clusters"])]
+    table = Table(msg("table.failures"), columns, rows, frozenset(range(1, len(columns))), source)
+    chart = [Chart("failures", msg("chart.failures"), data, legend, source, words("axis.tasks"))]
+    folds = (_clusters(source, arm, f["clusters"]) for arm, f in arms.items() if f["clusters"])
+    return [*(chart if classes else []), table, *folds]
 
 
-def _clusters(arm: str, clusters: Sequence[Mapping[str, Any]]) -> Fold:
+def _clusters(source: Source, arm: str, clusters: Sequence[Mapping[str, Any]]) -> Fold:
     rows = [[code(c["error"]), c["n"], [code(t) for t in c["tasks"][:3]]] for c in clusters[:_CLUSTERS_SHOWN]]
     columns = [msg(f"column.{n}") for n in ("error", "tasks", "examples")]
-    table = Table(msg("table.clusters"), columns, rows, frozenset({1}))
+    place = (source[0], f"{source[1]}/{arm}/clusters")
+    table = Table(msg("table.clusters"), columns, rows, frozenset({1}), place)
     return Fold(msg("clusters", arm=code(arm)), [table])
 
 
@@ -62,7 +76,8 @@ def _transitions(suite: str, pair: Mapping[str, Any]) -> Table:
     caption = msg(
         "table.transitions", suite=code(suite), before=code(pair["before"]), after=code(pair["after"])
     )
-    return Table(caption, columns, rows, frozenset(range(1, len(columns))))
+    source = ("findings.json", f"suites/{suite}/pairs")
+    return Table(caption, columns, rows, frozenset(range(1, len(columns))), source)
 
 
 def cases_section(evidence: Evidence) -> Section:
@@ -118,7 +133,18 @@ def _nearest(rows: Sequence[Mapping[str, Any]]) -> Fold:
         request, answer = f"{row['request_similarity']:.2f}", f"{row['answer_similarity']:.2f}"
         title = msg("cases.nearest_row", id=code(row["row_id"]), request=request, answer=answer)
         blocks += [Paragraph(title), Code(f"{row['instruction']}\n\n{row['response']}")]
-    return Fold(msg("cases.nearest"), blocks)
+    return Fold(msg("cases.nearest"), blocks, printed=False)
+
+
+def tasks_section(evidence: Evidence) -> Section:
+    """Every task of the main pair, to search and open."""
+    lists = evidence["tasks"]
+    if not lists:
+        return Section("tasks", [absent("findings", evidence)])
+    files = [
+        f"{kind}/{found['suite']}.jsonl" for found in lists for kind in ("tasks", "completions", "verdicts")
+    ]
+    return Section("tasks", [Tasks(lists)], files)
 
 
 def outputs_section(evidence: Evidence) -> Section:
@@ -127,14 +153,14 @@ def outputs_section(evidence: Evidence) -> Section:
     for suite, found in suites(evidence).items():
         if found["drift"]:
             blocks.append(Heading(msg("heading.suite", suite=code(suite))))
-            blocks.append(_drift(found["drift"]))
+            blocks.append(_drift(suite, found["drift"]))
         if found["similarity"]:
-            blocks += [_likeness(found["similarity"]), Paragraph(msg("likeness.note"), "note")]
+            blocks += [_likeness(suite, found["similarity"]), Paragraph(msg("likeness.note"), "note")]
     blocks = [Paragraph(msg("outputs.intro")), *blocks] if blocks else [absent("findings", evidence)]
     return Section("outputs", blocks, ["findings.json", "completions/"])
 
 
-def _drift(drift: Mapping[str, Mapping[str, Any]]) -> Table:
+def _drift(suite: str, drift: Mapping[str, Mapping[str, Any]]) -> Table:
     arms = list(drift.values())
     rows: list[list[Any]] = [
         [msg("drift.tokens"), *(_spread(d["tokens"]) for d in arms)],
@@ -148,7 +174,8 @@ def _drift(drift: Mapping[str, Mapping[str, Any]]) -> Table:
         [msg("drift.extraction"), *(_shares(d["extraction"], d["n"]) for d in arms)],
         [msg("drift.finish"), *(_shares(d["finish_reason"], d["n"]) for d in arms)],
     ]
-    return Table(msg("table.drift"), [msg("column.trait"), *(code(a) for a in drift)], rows)
+    columns = [msg("column.trait"), *(code(a) for a in drift)]
+    return Table(msg("table.drift"), columns, rows, source=("findings.json", f"suites/{suite}/drift"))
 
 
 def _spread(found: Mapping[str, Any] | None) -> Any:
@@ -159,7 +186,7 @@ def _shares(counts: Mapping[str, int], n: int) -> list[Any]:
     return [msg("named_share", name=code(name), share=share_text(count, n)) for name, count in counts.items()]
 
 
-def _likeness(similarity: Mapping[str, Mapping[str, Any]]) -> Table:
+def _likeness(suite: str, similarity: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = []
     for arm, s in similarity.items():
         quarters = [rate_text(q["passed"], q["n"]) for q in s["quartiles"]]
@@ -168,4 +195,5 @@ def _likeness(similarity: Mapping[str, Mapping[str, Any]]) -> Table:
             [code(arm), median, share_text(s["copies"], s["n"]), *quarters, *[None] * (4 - len(quarters))]
         )
     columns = [msg(f"column.{n}") for n in ("arm", "median_likeness", "copies", "q1", "q2", "q3", "q4")]
-    return Table(msg("table.likeness"), columns, rows, frozenset({1, 2, 3, 4, 5, 6}))
+    source = ("findings.json", f"suites/{suite}/similarity")
+    return Table(msg("table.likeness"), columns, rows, frozenset({1, 2, 3, 4, 5, 6}), source)

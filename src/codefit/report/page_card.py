@@ -17,6 +17,7 @@ LICENCE_LINES = {
 }
 MEASURES = ("exact", "near", "code", "gram_8", "gram_10", "gram_13", "similar")
 _TOPICS = 14
+_FILE = "data/card.json"
 Card = Mapping[str, Any]
 
 
@@ -76,7 +77,7 @@ def _sources(card: Card) -> Table:
         "request_tokens",
     )
     columns = [msg(f"column.{n}") for n in (*names, "answer_tokens")]
-    return Table(msg("table.sources"), columns, rows, frozenset(range(1, 10)))
+    return Table(msg("table.sources"), columns, rows, frozenset(range(1, 10)), (_FILE, "sources"))
 
 
 def _licences(card: Card) -> list[Any]:
@@ -114,7 +115,7 @@ def _topics(card: Card) -> list[Any]:
         return []
     rows = [[term("topic", t), *(percent(s.get(t, 0.0)) for s in shares)] for t in order]
     names = [msg("column.topic"), *(name for name, _ in columns)]
-    table = Table(msg("table.topics"), names, rows, frozenset(range(1, len(names))))
+    table = Table(msg("table.topics"), names, rows, frozenset(range(1, len(names))), (_FILE, "sources"))
     return [Heading(msg("heading.topics")), table, Paragraph(msg("topics.note"), "note"), *lacking(card)]
 
 
@@ -164,7 +165,8 @@ def _libraries(card: Card) -> list[Any]:
     if not rows:
         return []
     names = ("suite", "rows_of", "libraries_1", "libraries_10", "tasks_1", "tasks_10")
-    table = Table(msg("table.libraries"), [msg(f"column.{n}") for n in names], rows, frozenset(range(2, 6)))
+    columns = [msg(f"column.{n}") for n in names]
+    table = Table(msg("table.libraries"), columns, rows, frozenset(range(2, 6)), (_FILE, "needs"))
     folds = [_needed(suite, needs) for suite, needs in card["needs"].items() if needs["needed"]]
     return [Heading(msg("heading.libraries")), table, *folds]
 
@@ -173,20 +175,21 @@ def _needed(suite: str, needs: Mapping[str, Any]) -> Fold:
     groups = list(needs["covered"])
     rows = [[code(x["library"]), x["tasks"], *(x["rows"].get(g, 0) for g in groups)] for x in needs["needed"]]
     columns = [msg("column.library"), msg("column.tasks"), *(group_name(g) for g in groups)]
-    table = Table(msg("table.needed", suite=code(suite)), columns, rows, frozenset(range(1, len(columns))))
+    numeric, source = frozenset(range(1, len(columns))), (_FILE, f"needs/{suite}/needed")
+    table = Table(msg("table.needed", suite=code(suite)), columns, rows, numeric, source)
     return Fold(msg("table.needed", suite=code(suite)), [table])
 
 
 def _overlaps(card: Card) -> list[Any]:
     about = card["overlap"]
-    tables = [_matrix(f"table.overlap_{part}", about[part]) for part in ("between", "suites") if about[part]]
+    tables = [_matrix(part, about[part]) for part in ("between", "suites") if about[part]]
     if not tables:
         return []
     note = msg("overlap.note", near=about["near_jaccard"], similar=about["similar_cosine"])
     return [Heading(msg("heading.overlap")), *tables, Paragraph(note, "note")]
 
 
-def _matrix(title: str, entries: Sequence[Mapping[str, Any]]) -> Table:
+def _matrix(part: str, entries: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         [
             msg("overlap.pair", of=group_name(e["of"]), other=group_name(e["in"])),
@@ -197,4 +200,5 @@ def _matrix(title: str, entries: Sequence[Mapping[str, Any]]) -> Table:
         for e in entries
     ]
     names = ("overlap_pair", "rows", *(f"overlap_{m}" for m in MEASURES), "overlap_median")
-    return Table(msg(title), [msg(f"column.{n}") for n in names], rows, frozenset(range(1, len(names))))
+    columns, numeric = [msg(f"column.{n}") for n in names], frozenset(range(1, len(names)))
+    return Table(msg(f"table.overlap_{part}"), columns, rows, numeric, (_FILE, f"overlap/{part}"))

@@ -7,12 +7,13 @@ from typing import Any
 
 from codefit.report.blocks import Chart, Code, Fold, Heading, Masked, Paragraph, Section, Table
 from codefit.report.lookup import Evidence
-from codefit.report.messages import code, msg, term
+from codefit.report.messages import code, msg, term, words
 from codefit.report.numbers import percent, share_text
 from codefit.report.page_card import card_blocks
 from codefit.report.page_result import command
 
 PREVIEWS_SHOWN = 6
+_FUNNEL = ("data/funnel.json", "steps")
 
 
 def data_section(evidence: Evidence) -> Section:
@@ -25,7 +26,9 @@ def data_section(evidence: Evidence) -> Section:
         blocks += _planted(data["planted"])
     counted = [s for s in data["steps"] if s["in"] is not None and s["out"] is not None]
     if counted:
-        blocks.append(Chart("funnel", msg("chart.funnel"), {"steps": counted}))
+        names: dict[str, Any] = {s["step"]: term("step", s["step"]) for s in counted}
+        names |= words("axis.rows", "axis.raw")
+        blocks.append(Chart("funnel", msg("chart.funnel"), {"steps": counted}, (), _FUNNEL, names))
     blocks.append(_funnel(data["steps"]))
     blocks += card_blocks(data["card"])
     blocks += _samples(data)
@@ -48,7 +51,9 @@ def _planted(planted: Mapping[str, Any]) -> list[Any]:
     ]
     columns = [msg(f"column.{n}") for n in ("fault", "rows", "rate", "rate_source")]
     intro = Paragraph(msg("planted.intro", rows=planted.get("rows")), "warn")
-    return [intro, Table(msg("table.planted"), columns, rows, frozenset({1}))]
+    source = ("data/planted.json", "faults")
+    table = Table(msg("table.planted"), columns, rows, frozenset({1}), source)
+    return [intro, Fold(msg("table.planted"), [table])]
 
 
 def _rate(fault: Mapping[str, Any]) -> Any:
@@ -66,7 +71,7 @@ def _funnel(steps: Sequence[Mapping[str, Any]]) -> Table:
         share = share_text(dropped, s["in"]) if dropped is not None and s["in"] else dropped
         rows.append([term("step", s["step"]), s["in"], s["out"], share, reasons or "—"])
     columns = [msg(f"column.{n}") for n in ("step", "in", "out", "dropped", "reasons")]
-    return Table(msg("table.funnel"), columns, rows, frozenset({1, 2, 3}))
+    return Table(msg("table.funnel"), columns, rows, frozenset({1, 2, 3}), _FUNNEL, stacked=True)
 
 
 def _samples(data: Mapping[str, Any]) -> list[Any]:
@@ -90,7 +95,7 @@ def _step_sample(step: Mapping[str, Any]) -> Fold:
         blocks.append(Paragraph(msg("rows.kept", **_named(row))))
         blocks += _texts(row)
     title = msg("rows.step", step=term("step", step["step"]), dropped=len(dropped), kept=len(kept))
-    return Fold(title, blocks)
+    return Fold(title, blocks, printed=False)
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +115,7 @@ def _leaks(leaks: Sequence[Mapping[str, Any]] | None, evidence: Evidence) -> lis
         return [*blocks, Paragraph(msg("leaks.none"))]
     rows = [[code(h["suite"]), code(h["method"]), code(h["action"]), h["rows"], h["tasks"]] for h in leaks]
     columns = [msg(f"column.{n}") for n in ("suite", "method", "action", "rows", "tasks")]
-    return [*blocks, Table(msg("table.leaks"), columns, rows, frozenset({3, 4}))]
+    return [*blocks, Table(msg("table.leaks"), columns, rows, frozenset({3, 4}), ("data/hits.jsonl", ""))]
 
 
 def format_section(evidence: Evidence) -> Section:
@@ -139,9 +144,8 @@ def format_section(evidence: Evidence) -> Section:
         for arm, a in (form.get("arms") or {}).items()
     ]
     columns = [msg(f"column.{n}") for n in ("arm", "rows", "too_long", "tokens", "trained_tokens", "packing")]
-    blocks.append(
-        Table(msg("table.format", length=form.get("max_length")), columns, arms, frozenset(range(1, 6)))
-    )
+    caption, source = msg("table.format", length=form.get("max_length")), ("format.json", "arms")
+    blocks.append(Table(caption, columns, arms, frozenset(range(1, 6)), source))
     previews = (form.get("previews") or [])[:PREVIEWS_SHOWN]
     if previews:
         blocks.append(Paragraph(msg("mask.legend"), "note"))

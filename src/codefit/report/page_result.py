@@ -8,11 +8,13 @@ from typing import Any
 from codefit.report.blocks import Bullets, Chart, Fold, Heading, Paragraph, Section, Table
 from codefit.report.limits import limits
 from codefit.report.lookup import Evidence, main_comparisons, other_comparisons
-from codefit.report.messages import code, msg, term
+from codefit.report.messages import code, msg, term, words
 from codefit.report.numbers import interval_text, mib, percent, signed
 from codefit.report.verdict import p_value, relative_text, side_value
 
 _MOST_WANTED = 5
+_COMPARISONS = ("scores.json", "comparisons")
+_SCORES = ("scores.json", "scores")
 
 
 def verdict_section(evidence: Evidence) -> Section:
@@ -58,7 +60,7 @@ def _unmeasured(evidence: Evidence) -> Table:
         for m in evidence["not_measured"]
     ]
     columns = [msg("column.measure"), msg("column.command"), msg("column.questions")]
-    return Table(msg("table.not_measured"), columns, rows)
+    return Table(msg("table.not_measured"), columns, rows, source=("report/report.json", "not_measured"))
 
 
 def command(measure: Mapping[str, Any]) -> Any:
@@ -87,7 +89,7 @@ def comparison_table(caption: Any, comparisons: Sequence[Mapping[str, Any]], evi
             ]
         )
     columns = [msg(f"column.{n}") for n in _COMPARISON_COLUMNS]
-    return Table(caption, columns, rows, frozenset({1, 2, 4, 5, 6, 7}))
+    return Table(caption, columns, rows, frozenset({1, 2, 4, 5, 6, 7}), _COMPARISONS, stacked=True)
 
 
 _COMPARISON_COLUMNS = (
@@ -108,9 +110,10 @@ def arms_section(evidence: Evidence) -> Section:
     blocks: list[Any] = []
     scores = [s for s in evidence["scores"] if s.get("figure")]
     if scores:
-        blocks.append(Chart("pass_bars", msg("chart.pass_bars"), {"scores": scores}))
+        title, names = msg("chart.pass_bars"), words("axis.pass")
+        blocks.append(Chart("pass_bars", title, {"scores": scores}, (), _SCORES, names))
     columns, rows = _arm_columns(evidence), [_arm_row(a, evidence) for a in evidence["arms"]]
-    blocks.append(Table(msg("table.arms"), columns, rows, frozenset(range(1, len(columns)))))
+    blocks.append(Table(msg("table.arms"), columns, rows, frozenset(range(1, len(columns))), _SCORES))
     if evidence["pass_at_k"]:
         blocks.append(_samples_table(evidence))
     if evidence["models"]:
@@ -190,7 +193,8 @@ def questions_section(evidence: Evidence) -> Section:
         if question["group"] != group:
             group = question["group"]
             blocks.append(Heading(msg(f"group.{group}")))
-        blocks.append(Fold(_question_title(question), _question_blocks(question)))
+        anchor = f"q{question['number']}"
+        blocks.append(Fold(_question_title(question), _question_blocks(question), anchor))
     return Section("questions", blocks, ["report/report.json"])
 
 

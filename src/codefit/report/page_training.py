@@ -1,89 +1,17 @@
-"""Sections on memory and training."""
+"""Section on training: curves with the chosen weights, summaries, looks, choices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codefit.report.blocks import Chart, Paragraph, Section, Table
+from codefit.report.blocks import Bullets, Chart, Paragraph, Section, Table
 from codefit.report.lookup import Evidence
-from codefit.report.messages import code, msg, term
-from codefit.report.numbers import mib, score_text
+from codefit.report.messages import code, msg, words
+from codefit.report.numbers import score_text
 from codefit.report.page_data import absent
 
-_REJECTED_SHOWN = 12
 _LOOKS_SHOWN = 20
-
-
-def memory_section(evidence: Evidence) -> Section:
-    """The memory plan with its parts, against the measured peak of every arm."""
-    plan = evidence["plan"]
-    if plan is None:
-        return Section("memory", [absent("plan", evidence)])
-    fits = term("fits", bool(plan.get("fits")))
-    peak, budget = mib(plan.get("peak_mb")), mib(plan.get("budget_mb"))
-    phase, device = term("phase", plan.get("phase")), code(plan.get("device"))
-    found = msg("plan.line", peak=peak, budget=budget, phase=phase, fits=fits, device=device)
-    blocks: list[Any] = [
-        Paragraph(found),
-        *_components(plan),
-        *_measured(evidence),
-        *_settings(plan),
-        *_rejected(plan),
-    ]
-    return Section("memory", blocks, ["plan.json"])
-
-
-def _components(plan: Mapping[str, Any]) -> list[Any]:
-    """One row a component; components by phase become one column a phase."""
-    parts = plan.get("components_mb") or {}
-    if not parts:
-        return []
-    if not any(isinstance(v, dict) for v in parts.values()):
-        rows = [[term("component", name), mib(value)] for name, value in parts.items()]
-        columns = [msg("column.component"), msg("column.memory")]
-        return [Table(msg("table.components"), columns, rows, frozenset({1}))]
-    names = list(dict.fromkeys(name for phase in parts.values() for name in phase))
-    rows = [[term("component", n), *(mib(p[n]) if n in p else "—" for p in parts.values())] for n in names]
-    columns = [msg("column.component"), *(term("phase", p) for p in parts)]
-    return [Table(msg("table.components"), columns, rows, frozenset(range(1, len(columns))))]
-
-
-def _measured(evidence: Evidence) -> list[Any]:
-    planned = (evidence["plan"] or {}).get("peak_mb")
-    rows = []
-    for arm, found in evidence["training"].items():
-        peak = (found["summary"] or {}).get("peak_mb")
-        if peak is not None:
-            gap = f"{100 * (planned - peak) / peak:+.1f} %" if planned and peak else None
-            rows.append([code(arm), mib(planned), mib(peak), gap])
-    if not rows:
-        return [absent("measured_peak", evidence)]
-    columns = [msg(f"column.{n}") for n in ("arm", "planned_peak", "measured_peak", "prediction_error")]
-    return [Table(msg("table.measured"), columns, rows, frozenset({1, 2, 3}))]
-
-
-def _settings(plan: Mapping[str, Any]) -> list[Any]:
-    settings = plan.get("settings") or {}
-    rows = [[code(name), code(_flat(value))] for name, value in settings.items()]
-    return [Table(msg("table.settings"), [msg("column.setting"), msg("column.value")], rows)] if rows else []
-
-
-def _rejected(plan: Mapping[str, Any]) -> list[Any]:
-    rejected = plan.get("rejected") or []
-    rows = []
-    for entry in rejected[:_REJECTED_SHOWN]:
-        if isinstance(entry, dict):
-            settings = entry.get("settings", {k: v for k, v in entry.items() if k not in ("peak_mb", "why")})
-            rows.append([code(_flat(settings)), mib(entry.get("peak_mb")), entry.get("why") or "—"])
-        else:
-            rows.append([code(entry), None, "—"])
-    columns = [msg(f"column.{n}") for n in ("settings", "planned_peak", "reason")]
-    return [Table(msg("table.rejected", n=len(rejected)), columns, rows, frozenset({1}))] if rows else []
-
-
-def _flat(value: Any) -> str:
-    return ", ".join(f"{k} = {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 
 def training_section(evidence: Evidence) -> Section:
@@ -91,12 +19,7 @@ def training_section(evidence: Evidence) -> Section:
     found = evidence["training"]
     if not found:
         return Section("training", [absent("training", evidence)])
-    curves = {arm: t["curve"] for arm, t in found.items() if t["curve"]}
-    blocks: list[Any] = []
-    if curves:
-        legend = [(i + 1, code(arm)) for i, arm in enumerate(curves)]
-        blocks.append(Chart("loss", msg("chart.loss"), {"curves": curves}, legend))
-        blocks.append(Paragraph(msg("training.lines"), "note"))
+    blocks = _curves({arm: t for arm, t in found.items() if t["curve"]})
     rows = [_summary_row(arm, t["summary"] or {}) for arm, t in found.items()]
     names = (
         "arm",
@@ -111,16 +34,43 @@ def training_section(evidence: Evidence) -> Section:
         "seed",
     )
     columns = [msg(f"column.{n}") for n in names]
-    blocks.append(Table(msg("table.training"), columns, rows, frozenset(range(2, 10))))
+    source = (f"{next(iter(found.values()))['folder']}/summary.json", "")
+    blocks.append(Table(msg("table.training"), columns, rows, frozenset(range(2, 10)), source))
     for arm, t in found.items():
-        blocks += [*_looks(arm, t["looks"]), *_choice(arm, t["choice"])]
-    files = ["train/log.jsonl", "train/summary.json"]
-    chosen = any(t["choice"] for t in found.values())
-    return Section("training", blocks, [*files, *(["train/choice.json"] if chosen else [])])
+        blocks += [*_looks(arm, t), *_choice(arm, t)]
+    kinds = ("log.jsonl", "summary.json", "choice.json")
+    return Section("training", blocks, [f"{t['folder']}/{n}" for t in found.values() for n in kinds])
 
 
-def _looks(arm: str, looks: Sequence[Mapping[str, Any]]) -> list[Any]:
+def _curves(found: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+    """Return the drawing of all arms' curves, and a line an arm on the weights that were chosen."""
+    if not found:
+        return []
+    arms = {arm: {"points": t["curve"], "looks": t["looks"], "chosen": _marks(t)} for arm, t in found.items()}
+    legend = [(i + 1, code(arm)) for i, arm in enumerate(arms)]
+    names = words(*(f"axis.{n}" for n in ("loss", "develop", "kl_to_start", "grad_norm", "lr", "tokens")))
+    source = (f"{next(iter(found.values()))['folder']}/log.jsonl", "")
+    chart = Chart("curves", msg("chart.curves"), {"arms": arms}, legend, source, names)
+    chosen = [_chosen(arm, t) for arm, t in found.items() if t["kept"]["steps"]]
+    return [chart, Paragraph(msg("training.lines"), "note"), *([Bullets(chosen)] if chosen else [])]
+
+
+def _marks(training: Mapping[str, Any]) -> list[Any]:
+    """Return the trained tokens at the steps of the weights that were kept."""
+    at = {p["step"]: p.get("trained_tokens", p["step"]) for p in (*training["looks"], *training["curve"])}
+    return [at[step] for step in training["kept"]["steps"] if step in at]
+
+
+def _chosen(arm: str, training: Mapping[str, Any]) -> Any:
+    kept = training["kept"]
+    last = (training["summary"] or {}).get("steps")
+    name = code(kept["name"]) if kept["name"] else msg("as_trained")
+    return msg("training.kept", arm=code(arm), name=name, steps=list(kept["steps"]), last=last)
+
+
+def _looks(arm: str, training: Mapping[str, Any]) -> list[Any]:
     """Return a table of what was seen while an arm trained, where that was more than its end."""
+    looks: Sequence[Mapping[str, Any]] = training["looks"]
     if len(looks) < 2:
         return []
     stride = -(-len(looks) // _LOOKS_SHOWN)
@@ -134,11 +84,13 @@ def _looks(arm: str, looks: Sequence[Mapping[str, Any]]) -> list[Any]:
         for p in shown
     ]
     columns = [msg(f"column.{n}") for n in ("step", "val_loss", "kl_to_start", "development")]
-    return [Table(msg("table.looks", arm=code(arm)), columns, rows, frozenset({0, 1, 2}))]
+    source = (f"{training['folder']}/log.jsonl", "")
+    return [Table(msg("table.looks", arm=code(arm)), columns, rows, frozenset({0, 1, 2}), source)]
 
 
-def _choice(arm: str, choice: Mapping[str, Any] | None) -> list[Any]:
-    """Return a table of the weights that an arm's were chosen from."""
+def _choice(arm: str, training: Mapping[str, Any]) -> list[Any]:
+    """Return a drawing and a table of the weights that an arm's were chosen from."""
+    choice = training["choice"]
     if choice is None:
         return []
     rows = [
@@ -152,7 +104,13 @@ def _choice(arm: str, choice: Mapping[str, Any] | None) -> list[Any]:
     ]
     columns = [msg(f"column.{n}") for n in ("candidate", "development", "fixed_broken", "p")]
     caption = msg("table.choice", arm=code(arm), suite=code(choice["suite"]), chosen=code(choice["chosen"]))
-    return [Table(caption, columns, rows), Paragraph(msg("training.choice"), "note")]
+    source = (f"{training['folder']}/choice.json", "candidates")
+    drawn = {"candidates": choice["candidates"], "chosen": choice["chosen"]}
+    legend = [("chosen", msg("training.chosen"))]
+    chart = Chart(
+        "candidates", msg("chart.candidates", arm=code(arm)), drawn, legend, source, words("axis.pass")
+    )
+    return [chart, Table(caption, columns, rows, source=source), Paragraph(msg("training.choice"), "note")]
 
 
 def _summary_row(arm: str, s: Mapping[str, Any]) -> list[Any]:

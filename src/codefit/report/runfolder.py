@@ -14,6 +14,10 @@ from codefit.core.errors import InputError
 from codefit.core.files import read_json, read_jsonl
 
 Record = dict[str, Any]
+_LINKED = (
+    *("*.json", "*.jsonl", "*.yaml", "data/*.*", "train/*.json*", "arms/*/train/*.json*"),
+    *("tasks/*.jsonl", "completions/*.jsonl", "verdicts/*.jsonl"),
+)
 Interval = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
 
 
@@ -49,7 +53,10 @@ class _Scores(BaseModel):
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What a run folder holds; `training`, `curves` and `choices` are by arm name."""
+    """What a run folder holds; `training`, `curves`, `choices` and `folders` are by arm name.
+
+    `present` are the files that the report may send a reader to, relative to the run.
+    """
 
     recipe: Record | None
     manifest: Record | None
@@ -64,6 +71,8 @@ class RunFiles:
     choices: Mapping[str, Record]
     scores: Record | None
     findings: Record | None
+    folders: Mapping[str, str]
+    present: tuple[str, ...]
     models: Record | None = None
 
 
@@ -87,7 +96,16 @@ def read(run: Path) -> RunFiles:
         scores=_scores(run / "scores.json"),
         findings=_object(run / "findings.json"),
         models=_object(run / "models.json"),
+        folders={a: f.relative_to(run).as_posix() for a, f in folders.items()},
+        present=_present(run),
     )
+
+
+def _present(run: Path) -> tuple[str, ...]:
+    found = {
+        p.relative_to(run).as_posix() for pattern in _LINKED for p in run.glob(pattern) if p.name[0] != "."
+    }
+    return tuple(sorted(found | {"report/report.json"}))
 
 
 def _card(path: Path) -> Record | None:

@@ -9,6 +9,7 @@ from codefit.report.evidence import build
 from codefit.report.html_page import render_html
 from codefit.report.markdown_page import render_markdown
 from codefit.report.measures import VERBS_NOW
+from codefit.report.tasks import packed
 
 
 def write_report(run: Path, verbs: frozenset[str] = VERBS_NOW) -> Path:
@@ -22,5 +23,5 @@ def write_report(run: Path, verbs: frozenset[str] = VERBS_NOW) -> Path:
     write_json(folder / "report.json", evidence)
     write_text(folder / "report.md", render_markdown(evidence, "en"))
     write_text(folder / "report.zh.md", render_markdown(evidence, "zh"))
-    write_text(folder / "index.html", render_html(evidence))
+    write_text(folder / "index.html", render_html(evidence, packed(run, evidence["tasks"])))
     return folder / "index.html"
