@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from codefit.pipeline.context import START, Context, suite_settings
 from codefit.pipeline.develop import developer
 
 if TYPE_CHECKING:
-    from codefit.generate.types import Request
+    from codefit.generate.types import Decoding, Engine, Request
     from codefit.suites.base import SuiteInfo
     from codefit.train.loop import Job
 
@@ -57,11 +58,18 @@ def plan_stage(context: Context) -> None:
         found = plan(shape, wish, parse_bytes(context.recipe.memory))
         if not found.fits:
             raise refuse(found, f"memory: {context.recipe.memory}")
-        examples, _ = context.split(arm)
-        share = sum(len(e.token_ids) for e in examples) / sum(e.trained_tokens for e in examples)
-        arms[arm.name] = found.to_json(round(share * context.trained_budget(arm) / t.processes))
+        arms[arm.name] = found.to_json(_tokens(context, arm))
     main = context.main_arm.name
     write_json(context.out / "plan.json", {**arms[main], "arms": arms})
+
+
+def _tokens(context: Context, arm: ArmSettings) -> int | None:
+    """Return the tokens that one process of an arm will see; None while rows are still to be sampled."""
+    if arm.samples or (arm.budget == "tokens" and context.main_arm.samples):
+        return None
+    examples, _ = context.split(arm)
+    share = sum(len(e.token_ids) for e in examples) / sum(e.trained_tokens for e in examples)
+    return round(share * context.trained_budget(arm) / context.recipe.train_of(arm).processes)
 
 
 def train_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:
@@ -166,13 +174,26 @@ def answers(
     """
     from codefit.generate.cache import complete
     from codefit.generate.types import Decoding
+
+    setting, load = engine_of(context, arm, weights, Decoding(context.recipe.generate.max_new_tokens))
+    ledger = context.out / "cache" / "completions.jsonl"
+    return complete(requests, load, ledger, setting=setting, stage=stage, listen=context.listen)
+
+
+def engine_of(
+    context: Context, arm: ArmSettings | None, weights: Path | None, decoding: Decoding
+) -> tuple[str, Callable[[], Engine]]:
+    """Return the hash of all that decides an answer beside the prompt, and how to load the engine.
+
+    `weights` and `arm` are as for `answers`.
+    """
     from codefit.models.load import resolve_device, resolve_dtype
 
     model_path, adapter = context.start_model, None
     if arm and weights:
         model_path, adapter = (context.start_model, weights) if is_adapter(context, arm) else (weights, None)
     g, t = context.recipe.generate, context.recipe.train_of(arm or context.main_arm)
-    device, decoding = resolve_device(t.device), Decoding(g.max_new_tokens)
+    device = resolve_device(t.device)
     # the start model answers in the numbers that the main arm's adapters were trained on
     nf4 = t.method == "qlora"
     dtype = resolve_dtype(t.dtype, device, t.method if arm or nf4 else "lora")
@@ -196,8 +217,7 @@ def answers(
         decoding.key(),
         str(context.chat.end_id),
     )
-    ledger = context.out / "cache" / "completions.jsonl"
-    return complete(requests, load, ledger, setting=setting, stage=stage, listen=context.listen)
+    return setting, load
 
 
 def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def read(run: Path) -> RunFiles:
         card=_card(run / "data" / "card.json"),
         planted=_object(run / "data" / "planted.json"),
         hits=_lines(run / "data" / "hits.jsonl"),
-        format=_object(run / "format.json"),
+        format=_format(run),
         plan=_object(run / "plan.json"),
         training={a: s for a, f in folders.items() if (s := _object(f / "summary.json")) is not None},
         curves={a: log for a, f in folders.items() if (log := _lines(f / "log.jsonl")) is not None},
@@ -86,6 +86,15 @@ def read(run: Path) -> RunFiles:
         scores=_scores(run / "scores.json"),
         findings=_object(run / "findings.json"),
     )
+
+
+def _format(run: Path) -> Record | None:
+    """Return format.json with the arms whose rows were sampled after it."""
+    found = _object(run / "format.json")
+    if found is None:
+        return None
+    sampled = {p.parent.parent.name: _object(p) for p in sorted(run.glob("arms/*/sampled/format.json"))}
+    return {**found, "arms": {**(found.get("arms") or {}), **sampled}}
 
 
 def _card(path: Path) -> Record | None:
