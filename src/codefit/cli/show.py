@@ -118,6 +118,25 @@ def score_table(scores: list[dict[str, Any]]) -> Table:
     return table
 
 
+def sampled_table(sampled: dict[str, Any]) -> Table:
+    """Return the figures of several answers a task, one row per model and suite."""
+    ks = list(dict.fromkeys(s["metric"] for s in sampled["scores"]))
+    caption = f"{sampled['samples']} answers a task ({sampled['decoding']}), 95 % bootstrap over tasks"
+    table = Table(caption=caption, caption_justify="left")
+    for name in ("model", "suite", *ks):
+        table.add_column(name, overflow="fold")
+    rows: dict[tuple[str, str], list[str]] = {}
+    for s in sampled["scores"]:
+        low, high = s["ci95"] or (0.0, 1.0)
+        shown = (
+            f"{100 * s['value']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" if s["ci95"] else "not measured"
+        )
+        rows.setdefault((s["arm"], s["suite"]), []).append(shown)
+    for names, figures in rows.items():
+        table.add_row(*names, *figures)
+    return table
+
+
 def comparison_line(c: dict[str, Any]) -> str:
     """Return a comparison as one line, points and percent never one without the other."""
     low, high = c["ci95"]

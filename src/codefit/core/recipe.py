@@ -195,9 +195,14 @@ class TrainSettings(WatchSettings):
 
 
 class GenerateSettings(Settings):
-    """How completions are drawn; greedy."""
+    """How completions are drawn: greedy, and beside that several at a temperature where pass@k is wanted."""
 
     max_new_tokens: Positive = 512
+    samples: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="answers per task beside the greedy one, for pass@1 and pass@k; 0: none"
+    )
+    temperature: Annotated[float, Field(gt=0, le=2)] = Field(0.8, description="of `samples`")
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="of `samples`")
     batch_size: Positive = Field(16, description="prompts in one batch")
 
 

@@ -24,7 +24,7 @@ class SampleSettings(Settings):
         8,
         description="a row with fewer tests of calls gets more: inputs changed from its own, valued by its answer",
     )
-    samples: Annotated[int, Field(ge=1, le=256)] = Field(8, description="answers per row")
+    samples: Annotated[int, Field(ge=2, le=256)] = Field(8, description="answers per row")
     temperature: Annotated[float, Field(gt=0, le=2)] = 0.8
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     max_new_tokens: Positive | None = Field(None, description="null: as in `generate`")

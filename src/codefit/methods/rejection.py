@@ -220,15 +220,15 @@ def _write(
     clock: Clock,
 ) -> list[Answered]:
     """Write the four files; in the order of the rows that were asked."""
+    write_jsonl(out / "samples.jsonl", (figures.sample_line(a, s) for a in asked for s in a.samples))
+    write_jsonl(out / "prompts.jsonl", figures.prompt_lines(asked, found))
     if not kept:
         raise InputError(
-            f"none of {sum(len(a.samples) for a in asked):,} answers is kept", where=job.stage,
-            todo="see samples.jsonl; the model passes nothing, or raise sample.all_pass_share",
+            f"none of {sum(len(a.samples) for a in asked):,} answers is kept", where=str(out / "samples.jsonl"),
+            todo="its lines say why; all passing ones may be over sample.all_pass_share",
         )  # fmt: skip
     found_rows = [*kept, *extra]
     write_rows(out / "rows.parquet", (a.row for a in found_rows))
-    write_jsonl(out / "samples.jsonl", (figures.sample_line(a, s) for a in asked for s in a.samples))
-    write_jsonl(out / "prompts.jsonl", figures.prompt_lines(asked, found))
     summary = figures.summary(asked, found, job.settings, len(extra))
     head = {
         "stage": job.stage,

@@ -44,15 +44,26 @@ def execute_stage(context: Context, index: int) -> None:
     verdicts: list[dict[str, Any]] = []
     for arm, completions in by_arm.items():
         out = context.out / "arms" / arm / name
-        result = executed(context, suite, completions, out, f"execute {name}, {arm}")
-        if result.sandbox_failed:
-            raise SandboxFailures(
-                f"{result.sandbox_failed} programs could not be judged (sandbox_failed)",
-                where=str(out),
-                todo="run the same command again",
-            )
-        verdicts += [{"arm": arm, **line} for _, line in read_jsonl(out / "verdicts.jsonl")]
+        lines = verdicts_of(context, suite, completions, out, f"execute {name}, {arm}")
+        verdicts += [{"arm": arm, **line} for line in lines]
     write_jsonl(context.out / "verdicts" / f"{name}.jsonl", verdicts)
+
+
+def verdicts_of(
+    context: Context, suite: Suite, completions: Sequence[Completion], out: Path, stage: str
+) -> list[dict[str, Any]]:
+    """Judge completions, write what `execute` writes into `out`, and return the verdict lines.
+
+    Raises `SandboxFailures` where one could not be judged by no fault of its own.
+    """
+    result = executed(context, suite, completions, out, stage)
+    if result.sandbox_failed:
+        raise SandboxFailures(
+            f"{result.sandbox_failed} programs could not be judged (sandbox_failed)",
+            where=str(out),
+            todo="run the same command again",
+        )
+    return [line for _, line in read_jsonl(out / "verdicts.jsonl")]
 
 
 def executed(
@@ -79,13 +90,17 @@ def _progress(context: Context, stage: str, unit: str) -> Callable[[int, int], N
     return lambda done, total: context.listen(Event(stage, "", done, total, unit))
 
 
+def pairs_of(context: Context) -> list[tuple[str, str]]:
+    """Return the (before, after) arms that are compared: each with the start model and with the main arm."""
+    main = context.main_arm.name
+    others = [arm.name for arm in context.recipe.arms[1:]]
+    return [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
+
+
 def score_stage(context: Context) -> None:
     """Collect scores and compare arms in pairs, on the same tasks, by the same harness."""
     from codefit.score.compare import compare, read_sides
 
-    main = context.main_arm.name
-    others = [arm.name for arm in context.recipe.arms[1:]]
-    pairs = [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
     scores: list[dict[str, Any]] = []
     comparisons: list[dict[str, Any]] = []
     for _, suite in context.suites:
@@ -94,7 +109,7 @@ def score_stage(context: Context) -> None:
             stand_in = context.recipe.stand_in
             scores += [{"arm": arm, **s, "stand_in": stand_in} for s in read_json(folder / "scores.json")]
         sides = {arm: read_sides(folder) for arm, folder in folders.items()}
-        for before, after in pairs:
+        for before, after in pairs_of(context):
             for name in sides[before]:
                 found = compare(sides[before][name], sides[after][name], seed=context.recipe.seed)
                 comparisons.append({"before_arm": before, "after_arm": after, **found})

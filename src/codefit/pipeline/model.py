@@ -166,16 +166,19 @@ def publish_stage(context: Context) -> None:
 
 
 def answers(
-    context: Context, arm: ArmSettings | None, weights: Path | None, requests: list[Request], stage: str
-) -> list[Completion]:
-    """Let weights of an arm answer requests, greedily; those answered before are read from the cache.
+    context: Context, arm: ArmSettings | None, weights: Path | None, requests: list[Request], stage: str,
+    decoding: Decoding | None = None,
+) -> list[Completion]:  # fmt: skip
+    """Let weights of an arm answer requests; those answered before are read from the cache.
 
-    `weights` are an adapter or a model, by the arm's method; without an arm it is the start model that answers.
+    Without a decoding it is greedy, as long as the recipe lets an answer be. `weights` are an adapter or a
+    model, by the arm's method; without an arm it is the start model that answers.
     """
     from codefit.generate.cache import complete
     from codefit.generate.types import Decoding
 
-    setting, load = engine_of(context, arm, weights, Decoding(context.recipe.generate.max_new_tokens))
+    decoding = decoding or Decoding(context.recipe.generate.max_new_tokens)
+    setting, load = engine_of(context, arm, weights, decoding)
     ledger = context.out / "cache" / "completions.jsonl"
     return complete(requests, load, ledger, setting=setting, stage=stage, listen=context.listen)
 

@@ -14,7 +14,7 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import choose, data, judge, model, sample
+from codefit.pipeline import choose, data, judge, model, passk, sample
 from codefit.pipeline.context import Context, Sharding
 from codefit.pipeline.develop import check_watches
 
@@ -28,6 +28,7 @@ STAGES = (
     "publish",
     "generate",
     "execute",
+    "passk",
     "score",
     "analyse",
     "report",
@@ -60,6 +61,11 @@ class RunResult:
         path = self.out / "scores.json"
         return dict(read_json(path)) if path.exists() else {"scores": [], "comparisons": []}
 
+    def pass_at_k(self) -> dict[str, Any] | None:
+        """Return pass_at_k.json as data, None where the run drew no answers."""
+        path = self.out / "pass_at_k.json"
+        return dict(read_json(path)) if path.exists() else None
+
 
 def run_recipe(
     recipe: Recipe,
@@ -80,6 +86,10 @@ def run_recipe(
     if until is not None and until not in STAGES:
         raise InputError(
             f"no stage '{until}'", where="--until", todo=did_you_mean(until, STAGES) or ", ".join(STAGES)
+        )
+    if until == "passk" and not recipe.generate.samples:
+        raise InputError(
+            "generate.samples draws no answers", where="--until passk", todo="stop at another stage"
         )
     for group, none in (("choose", "has train.choose"), ("sample", "has rows sampled")):
         if until == group and all(kind != group for kind, _ in making(recipe)):
@@ -128,6 +138,8 @@ def _last_of(stage: _Stage, context: Context) -> bool:
     made = [f"{kind}:{arm.name}" for kind, arm in making(context.recipe) if kind == stage.group]
     if made:
         return stage.name == made[-1]
+    if stage.group == "passk":
+        return stage.name == "passk:scores"
     if stage.group in ("generate", "execute"):
         return stage.name.startswith(f"{stage.group}:{len(context.recipe.evaluate) - 1}:")
     return True
@@ -271,7 +283,29 @@ def _after_training(context: Context) -> Iterator[_Stage]:
             [f"verdicts/{name}.jsonl", *_judged(context, name)],
             partial(judge.execute_stage, context, index),
         )
+    if context.recipe.generate.samples:
+        yield from _passk(context, trained)
     yield from _evidence(context)
+
+
+def _passk(context: Context, trained: list[str]) -> Iterator[_Stage]:
+    """Yield the stages of several answers a task, and of their figures."""
+    names = [suite.info.name for _, suite in context.suites]
+    for index, name in enumerate(names):
+        yield _Stage(
+            f"passk:{index}:{name}",
+            partial(passk.passk_settings, context, index),
+            trained,
+            passk.outputs(name),
+            partial(passk.passk_stage, context, index),
+        )
+    yield _Stage(
+        "passk:scores",
+        partial(passk.passk_settings, context, 0),
+        [f"verdicts/{name}.sampled.json" for name in names],
+        ["pass_at_k.json"],
+        partial(passk.score_sampled_stage, context),
+    )
 
 
 def _judged(context: Context, suite: str) -> list[str]:
