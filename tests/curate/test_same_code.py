@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codefit.core.types import Row
+from codefit.curate.code import parse
 from codefit.curate.dedup_code import DedupCode
 from codefit.curate.normal_form import normal_form
 from codefit.sources import open_source
@@ -224,3 +225,10 @@ def test_real_rows_in_any_order() -> None:
     random.Random(0).shuffle(rows)
     assert _drops(*rows) == first
     assert len(first) > 0.02 * len(rows)
+
+
+def test_a_normal_form_leaves_the_shared_tree_as_it_is() -> None:
+    source = "def f(a, b):\n    '''Doc.'''\n    a += b\n    if a > b:\n        return a\n    else:\n        return b"
+    before = ast.dump(parse(source) or ast.Module([], []))
+    assert normal_form(source) is not None
+    assert ast.dump(parse(source) or ast.Module([], [])) == before

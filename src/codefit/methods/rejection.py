@@ -20,7 +20,6 @@ from codefit.core.errors import InputError
 from codefit.core.files import Ledger, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.types import Row
-from codefit.curate.decontaminate import decontaminate
 from codefit.curate.rows_io import write_rows
 from codefit.curate.runner import Verdicts
 from codefit.methods import figures
@@ -29,6 +28,7 @@ from codefit.methods.job import Sampling, ask, request
 from codefit.methods.keep import LEAK, Asked, choose
 from codefit.methods.prompts import Found, Prompt, find_prompts
 from codefit.methods.replay import replayed
+from codefit.methods.screen import leaks
 from codefit.methods.verdicts import Sample, judge
 
 FILES = ("rows.parquet", "samples.jsonl", "prompts.jsonl", "summary.json")
@@ -129,32 +129,11 @@ def _chunks(prompts: Sequence[Prompt], job: Sampling) -> Iterator[Sequence[Promp
 def _screened(asked: Sequence[Asked], job: Sampling) -> list[Answered]:
     """Return the kept answers, but for those that give away a test task."""
     own = [(a, s, _row(a, s, job)) for a in asked for s in a.kept]
-    leaks = _leaks([(row, a.prompt.row) for a, _, row in own], job)
+    lost = leaks([(row, a.prompt.row) for a, _, row in own], job.tasks, job.curate.decontaminate)
     for a, s, row in own:
-        if row.id in leaks:
+        if row.id in lost:
             a.fate[s.number] = LEAK
-    return [Answered(row, a.prompt.row.id) for a, _, row in own if row.id not in leaks]
-
-
-def _leaks(pairs: Sequence[tuple[Row, Row]], job: Sampling) -> set[str]:
-    """Return the ids of the first rows that give away a test task where the row they answer does not.
-
-    Words and code only: the requests passed the whole search in curation, and only the answers are new.
-    """
-    if not job.tasks or not pairs:
-        return set()
-    settings = job.curate.decontaminate.model_copy(update={"execution_match": "off", "embedding": None})
-    origin = {new.id: old.id for new, old in pairs}
-
-    def removed(rows: Sequence[Row]) -> Iterator[tuple[str, tuple[str, str, str]]]:
-        for h in decontaminate(rows, job.tasks, settings=settings).hits:
-            if h.action == "removed":
-                yield h.row_id, (h.suite, h.task_id, h.method)
-
-    known = set(removed(list({old.id: old for _, old in pairs}.values())))
-    return {
-        row_id for row_id, what in removed([new for new, _ in pairs]) if (origin[row_id], what) not in known
-    }
+    return [Answered(row, a.prompt.row.id) for a, _, row in own if row.id not in lost]
 
 
 def _row(asked: Asked, sample: Sample, job: Sampling) -> Row:
@@ -206,8 +185,8 @@ def _replay(
             solutions=(), tags=(*row.tags, "own answer", "unverified"), extra=extra,
         )  # fmt: skip
         pairs.append((own, row))
-    leaks = _leaks(pairs, job)
-    return [Answered(own, row.id) for own, row in pairs if own.id not in leaks]
+    lost = leaks(pairs, job.tasks, job.curate.decontaminate)
+    return [Answered(own, row.id) for own, row in pairs if own.id not in lost]
 
 
 def _write(
