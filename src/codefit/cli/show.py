@@ -109,32 +109,28 @@ def percent(score: dict[str, Any]) -> str:
 
 
 def score_table(scores: list[dict[str, Any]]) -> Table:
-    """Return scores as a table, one row per model and suite."""
-    table = Table(caption="95 % Wilson intervals", caption_justify="left")
-    for name in ("model", "suite", "pass@1", "revision", "not judged"):
+    """Return scores as a table, one row per model, suite and metric."""
+    several = any(s.get("samples", 1) > 1 for s in scores)
+    caption = "95 % intervals: bootstrap over tasks" if several else "95 % Wilson intervals"
+    table = Table(caption=caption, caption_justify="left")
+    more = [name for name in ("weights", "decoding") if any(s.get(name) for s in scores)]
+    for name in ("model", "suite", "metric", "score", *more, "revision", "not judged"):
         table.add_column(name, overflow="fold")
     for s in scores:
-        table.add_row(s.get("arm", ""), s["suite"], percent(s), s["revision"], str(len(s["excluded"])))
+        cells = [s.get(name) or "" for name in more]
+        table.add_row(s.get("arm", ""), s["suite"], s["metric"], percent(s), *cells, s["revision"],
+                      str(len(s["excluded"])))  # fmt: skip
     return table
 
 
-def sampled_table(sampled: dict[str, Any]) -> Table:
-    """Return the figures of several answers a task, one row per model and suite."""
-    ks = list(dict.fromkeys(s["metric"] for s in sampled["scores"]))
-    caption = f"{sampled['samples']} answers a task ({sampled['decoding']}), 95 % bootstrap over tasks"
-    table = Table(caption=caption, caption_justify="left")
-    for name in ("model", "suite", *ks):
-        table.add_column(name, overflow="fold")
-    rows: dict[tuple[str, str], list[str]] = {}
-    for s in sampled["scores"]:
-        low, high = s["ci95"] or (0.0, 1.0)
-        shown = (
-            f"{100 * s['value']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" if s["ci95"] else "not measured"
-        )
-        rows.setdefault((s["arm"], s["suite"]), []).append(shown)
-    for names, figures in rows.items():
-        table.add_row(*names, *figures)
-    return table
+def took_line(took: dict[str, Any]) -> str:
+    """Return what answers took as one line; what was not measured is left out."""
+    parts = [f"{took['tokens']:,} tokens in {took['seconds']:,.1f} s"]
+    if took["tokens_per_s"] is not None:
+        parts.append(f"{took['tokens_per_s']:,.0f} tokens/s, {took['seconds_per_task']:.2f} s a task")
+    if took["peak_mb"] is not None:
+        parts.append(f"peak {took['peak_mb']:,.0f} MiB")
+    return f"Generation ({took['weights']}, {took['decoding']}): {', '.join(parts)}"
 
 
 def comparison_line(c: dict[str, Any]) -> str:

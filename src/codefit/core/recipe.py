@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
+from codefit.core.generation import GenerateSettings, Weights
 from codefit.core.sampling import SampleSettings
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
@@ -194,18 +195,6 @@ class TrainSettings(WatchSettings):
         return self
 
 
-class GenerateSettings(Settings):
-    """How completions are drawn: greedy, and beside that several at a temperature where pass@k is wanted."""
-
-    max_new_tokens: Positive = 512
-    samples: Annotated[int, Field(ge=0, le=1000)] = Field(
-        0, description="answers per task beside the greedy one, for pass@1 and pass@k; 0: none"
-    )
-    temperature: Annotated[float, Field(gt=0, le=2)] = Field(0.8, description="of `samples`")
-    top_p: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="of `samples`")
-    batch_size: Positive = Field(16, description="prompts in one batch")
-
-
 class SuiteSettings(Settings):
     """One benchmark."""
 
@@ -251,6 +240,16 @@ class ArmSettings(Settings):
         return self
 
 
+class RivalSettings(Settings):
+    """A model that nobody trains here, evaluated beside the start model and the arms on the same harness."""
+
+    name: Name
+    model: ModelSettings
+    weights: Weights = Field(
+        "plain", description="`nf4` (4 bits) or `int8`: quantised as they are read (extra gpu)"
+    )
+
+
 class SandboxSettings(Settings):
     """Where programs run."""
 
@@ -282,6 +281,7 @@ class Recipe(Settings):
     arms: Annotated[tuple[ArmSettings, ...], Field(min_length=1)] = (ArmSettings(name="curated"),)
     generate: GenerateSettings = GenerateSettings()
     evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
+    rivals: tuple[RivalSettings, ...] = Field((), description="other models that answer the same suites")
     sandbox: SandboxSettings = SandboxSettings()
 
     @field_validator("memory", mode="before")
@@ -292,9 +292,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _arms_are_sound(self) -> Recipe:
-        names = [arm.name for arm in self.arms]
+        names = [arm.name for arm in self.arms] + [rival.name for rival in self.rivals]
         if len(set(names)) < len(names) or "start" in names:
-            raise ValueError("arm names must differ, and 'start' is the untouched model")
+            raise ValueError("names of arms and rivals must differ, and 'start' is the untouched model")
         for number, arm in enumerate(self.arms):
             try:
                 self.train_of(arm)

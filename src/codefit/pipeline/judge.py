@@ -10,7 +10,7 @@ from codefit.core.errors import CodefitError
 from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.types import Completion
-from codefit.pipeline.context import START, Context, suite_settings
+from codefit.pipeline.context import SPENT, START, Context, suite_settings
 
 if TYPE_CHECKING:
     from codefit.suites.base import Suite, SuiteInfo
@@ -22,8 +22,9 @@ class SandboxFailures(CodefitError):
 
 
 def arm_names(context: Context) -> list[str]:
-    """Return `start` and the arms in recipe order."""
-    return [START, *(arm.name for arm in context.recipe.arms)]
+    """Return `start`, the arms and the rivals in recipe order."""
+    recipe = context.recipe
+    return [START, *(arm.name for arm in recipe.arms), *(rival.name for rival in recipe.rivals)]
 
 
 def execute_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
@@ -44,31 +45,22 @@ def execute_stage(context: Context, index: int) -> None:
     verdicts: list[dict[str, Any]] = []
     for arm, completions in by_arm.items():
         out = context.out / "arms" / arm / name
-        lines = verdicts_of(context, suite, completions, out, f"execute {name}, {arm}")
-        verdicts += [{"arm": arm, **line} for line in lines]
+        took = read_json(out / SPENT)
+        marks = {mark: took[mark] for mark in ("decoding", "weights")}
+        result = executed(context, suite, completions, out, f"execute {name}, {arm}", marks=marks)
+        if result.sandbox_failed:
+            raise SandboxFailures(
+                f"{result.sandbox_failed} programs could not be judged (sandbox_failed)",
+                where=str(out),
+                todo="run the same command again",
+            )
+        verdicts += [{"arm": arm, **line} for _, line in read_jsonl(out / "verdicts.jsonl")]
     write_jsonl(context.out / "verdicts" / f"{name}.jsonl", verdicts)
-
-
-def verdicts_of(
-    context: Context, suite: Suite, completions: Sequence[Completion], out: Path, stage: str
-) -> list[dict[str, Any]]:
-    """Judge completions, write what `execute` writes into `out`, and return the verdict lines.
-
-    Raises `SandboxFailures` where one could not be judged by no fault of its own.
-    """
-    result = executed(context, suite, completions, out, stage)
-    if result.sandbox_failed:
-        raise SandboxFailures(
-            f"{result.sandbox_failed} programs could not be judged (sandbox_failed)",
-            where=str(out),
-            todo="run the same command again",
-        )
-    return [line for _, line in read_jsonl(out / "verdicts.jsonl")]
 
 
 def executed(
     context: Context, suite: Suite, completions: Sequence[Completion], out: Path, stage: str,
-    only: Sequence[str] | None = None,
+    only: Sequence[str] | None = None, marks: dict[str, Any] | None = None,
 ) -> ExecuteResult:  # fmt: skip
     """Judge completions as `codefit execute` does, in the run's sandbox, and write what it writes into `out`."""
     from codefit.score.tally import pass_figures
@@ -76,7 +68,7 @@ def executed(
 
     return execute(
         suite, completions, out, context.sandbox_of(suite.runtime, suite.jobs_per_core), pass_figures,
-        cache=context.cache, only=only, strict=context.recipe.strict, replace=True,
+        cache=context.cache, only=only, strict=context.recipe.strict, replace=True, marks=marks,
         progress=_judging(context, stage),
         prepare_progress=_progress(context, f"reference {suite.info.name}", "tasks"),
     )  # fmt: skip
@@ -90,17 +82,13 @@ def _progress(context: Context, stage: str, unit: str) -> Callable[[int, int], N
     return lambda done, total: context.listen(Event(stage, "", done, total, unit))
 
 
-def pairs_of(context: Context) -> list[tuple[str, str]]:
-    """Return the (before, after) arms that are compared: each with the start model and with the main arm."""
-    main = context.main_arm.name
-    others = [arm.name for arm in context.recipe.arms[1:]]
-    return [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
-
-
 def score_stage(context: Context) -> None:
     """Collect scores and compare arms in pairs, on the same tasks, by the same harness."""
     from codefit.score.compare import compare, read_sides
 
+    main = context.main_arm.name
+    others = [name for name in arm_names(context)[1:] if name != main]
+    pairs = [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
     scores: list[dict[str, Any]] = []
     comparisons: list[dict[str, Any]] = []
     for _, suite in context.suites:
@@ -109,7 +97,7 @@ def score_stage(context: Context) -> None:
             stand_in = context.recipe.stand_in
             scores += [{"arm": arm, **s, "stand_in": stand_in} for s in read_json(folder / "scores.json")]
         sides = {arm: read_sides(folder) for arm, folder in folders.items()}
-        for before, after in pairs_of(context):
+        for before, after in pairs:
             for name in sides[before]:
                 found = compare(sides[before][name], sides[after][name], seed=context.recipe.seed)
                 comparisons.append({"before_arm": before, "after_arm": after, **found})

@@ -14,8 +14,8 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import choose, data, judge, model, passk, sample
-from codefit.pipeline.context import Context, Sharding
+from codefit.pipeline import choose, data, generate, judge, model, sample
+from codefit.pipeline.context import SPENT, Context, Sharding
 from codefit.pipeline.develop import check_watches
 
 STAGES = (
@@ -28,7 +28,6 @@ STAGES = (
     "publish",
     "generate",
     "execute",
-    "passk",
     "score",
     "analyse",
     "report",
@@ -61,11 +60,6 @@ class RunResult:
         path = self.out / "scores.json"
         return dict(read_json(path)) if path.exists() else {"scores": [], "comparisons": []}
 
-    def pass_at_k(self) -> dict[str, Any] | None:
-        """Return pass_at_k.json as data, None where the run drew no answers."""
-        path = self.out / "pass_at_k.json"
-        return dict(read_json(path)) if path.exists() else None
-
 
 def run_recipe(
     recipe: Recipe,
@@ -86,10 +80,6 @@ def run_recipe(
     if until is not None and until not in STAGES:
         raise InputError(
             f"no stage '{until}'", where="--until", todo=did_you_mean(until, STAGES) or ", ".join(STAGES)
-        )
-    if until == "passk" and not recipe.generate.samples:
-        raise InputError(
-            "generate.samples draws no answers", where="--until passk", todo="stop at another stage"
         )
     for group, none in (("choose", "has train.choose"), ("sample", "has rows sampled")):
         if until == group and all(kind != group for kind, _ in making(recipe)):
@@ -138,8 +128,6 @@ def _last_of(stage: _Stage, context: Context) -> bool:
     made = [f"{kind}:{arm.name}" for kind, arm in making(context.recipe) if kind == stage.group]
     if made:
         return stage.name == made[-1]
-    if stage.group == "passk":
-        return stage.name == "passk:scores"
     if stage.group in ("generate", "execute"):
         return stage.name.startswith(f"{stage.group}:{len(context.recipe.evaluate) - 1}:")
     return True
@@ -269,43 +257,26 @@ def _after_training(context: Context) -> Iterator[_Stage]:
         name = suite.info.name
         yield _Stage(
             f"generate:{index}:{name}",
-            partial(model.generate_settings, context, suite.info),
+            partial(generate.generate_settings, context, suite.info),
             trained,
-            [f"completions/{name}.jsonl", f"tasks/{name}.jsonl"],
-            partial(model.generate_stage, context, index),
+            [f"completions/{name}.jsonl", f"tasks/{name}.jsonl", *_spent(context, name)],
+            partial(generate.generate_stage, context, index),
         )
     for index, (_, suite) in enumerate(context.suites):
         name = suite.info.name
         yield _Stage(
             f"execute:{index}:{name}",
             partial(judge.execute_settings, context, suite.info),
-            [f"completions/{name}.jsonl"],
+            [f"completions/{name}.jsonl", *_spent(context, name)],
             [f"verdicts/{name}.jsonl", *_judged(context, name)],
             partial(judge.execute_stage, context, index),
         )
-    if context.recipe.generate.samples:
-        yield from _passk(context, trained)
     yield from _evidence(context)
 
 
-def _passk(context: Context, trained: list[str]) -> Iterator[_Stage]:
-    """Yield the stages of several answers a task, and of their figures."""
-    names = [suite.info.name for _, suite in context.suites]
-    for index, name in enumerate(names):
-        yield _Stage(
-            f"passk:{index}:{name}",
-            partial(passk.passk_settings, context, index),
-            trained,
-            passk.outputs(name),
-            partial(passk.passk_stage, context, index),
-        )
-    yield _Stage(
-        "passk:scores",
-        partial(passk.passk_settings, context, 0),
-        [f"verdicts/{name}.sampled.json" for name in names],
-        ["pass_at_k.json"],
-        partial(passk.score_sampled_stage, context),
-    )
+def _spent(context: Context, suite: str) -> list[str]:
+    """Return the files per model that say how it answered and what that took."""
+    return [f"arms/{arm}/{suite}/{SPENT}" for arm in judge.arm_names(context)]
 
 
 def _judged(context: Context, suite: str) -> list[str]:

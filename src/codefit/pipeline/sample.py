@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from codefit.core.files import digest, file_digest, write_json, write_jsonl
+from codefit.core.files import digest, write_json, write_jsonl
 from codefit.core.recipe import ArmSettings
 from codefit.core.seeds import subseed
 from codefit.pipeline.context import START, Context, suite_settings
 from codefit.pipeline.data import formatted, parity_rows, rows_by_source, test_tasks
-from codefit.pipeline.model import engine_of, trained_weights
+from codefit.pipeline.generate import asking_of, model_of
+from codefit.pipeline.model import trained_weights
 from codefit.pipeline.preview import check_parity
+from codefit.plan.generation import MOST
 
 _FILES = (
     "rows.parquet",
@@ -85,18 +87,21 @@ def _job(context: Context, arm: ArmSettings) -> Any:
         s.max_new_tokens or recipe.generate.max_new_tokens, s.temperature, s.top_p,
         subseed(recipe.seed, "sample") % 2**32,
     )  # fmt: skip
-    setting, load = engine_of(context, sampler, weights, decoding)
+    model = model_of(context, sampler, weights)
+    asking = asking_of(context, decoding)
     return Sampling(
         stage=f"sample {arm.name}",
         settings=s,
         curate=recipe.curate,
         chat=context.chat,
-        load=load,
-        setting=setting,
-        model=digest(context.start_digest, file_digest(weights)) if weights else context.start_digest,
+        load=lambda: model.engine(
+            asking.tokenizer, asking.chat, decoding, recipe.generate.batch_size, asking.memory
+        ),
+        setting=digest(model.digest, decoding.key(), str(asking.chat.end_id)),
+        model=model.digest,
         sampler=sampler.name if sampler else START,
         round=recipe.round_of(arm),
-        batch_size=recipe.generate.batch_size,
+        batch_size=recipe.generate.batch_size or MOST,
         seed=recipe.seed,
         sandbox=context.sandbox,
         cache=context.out / "cache",
