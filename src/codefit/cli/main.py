@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "data": ("codefit.cli.data:data", "Look at what the model will see."),
     "decontaminate": ("codefit.cli.data:decontaminate", "Find rows that give away a test set."),
     "verify": ("codefit.cli.data:verify", "Run every solution of every row against the row's tests."),
+    "sample": ("codefit.cli.run:sample", "Rejection sampling: a model's own answers, verified."),
     "train": ("codefit.cli.run:train", "Run a recipe as far as its trained model."),
     "generate": ("codefit.cli.evaluate:generate", "Let a model answer a benchmark."),
     "execute": ("codefit.cli.evaluate:execute", "Judge completions in the sandbox: verdicts and scores."),

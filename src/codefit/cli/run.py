@@ -170,6 +170,21 @@ def train(recipe: str, out: Path | None, overrides: tuple[str, ...], fresh: bool
 
 
 @click.command()
+@click.argument("recipe")
+@_OUT
+@_SET
+@_FRESH
+@_JSON
+def sample(recipe: str, out: Path | None, overrides: tuple[str, ...], fresh: bool, as_json: bool) -> None:
+    """Run RECIPE as far as its models' own answers: OUT/arms/ARM/sampled/rows.parquet, summary.json.
+
+    A model answers curated rows that have tests, several times each; answers that pass in the sandbox become
+    rows (`sample`, and arms with rows `sampled`). Models that must be tuned before they answer are trained.
+    """
+    _go(recipe, out, overrides, "sample", fresh, as_json)
+
+
+@click.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="Print the Markdown report in this language.")
 @_JSON

@@ -19,6 +19,7 @@ from codefit.core.generation import GenerateSettings, Weights
 from codefit.core.origins import ModelSettings as ModelSettings
 from codefit.core.origins import Name, Revision
 from codefit.core.origins import SourceSettings as SourceSettings
+from codefit.core.sampling import SampleSettings
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
 
@@ -220,11 +221,27 @@ class ArmSettings(Settings):
     """One tuned model: which rows it learns from, and what it does otherwise than `train`."""
 
     name: Name
-    rows: Literal["curated", "raw", "random"] = "curated"
+    rows: Literal["curated", "raw", "random", "sampled", "curated+sampled"] = Field(
+        "curated", description="`sampled`: a model's own answers that pass their tests, by `sample`"
+    )
+    sampled_from: Name | None = Field(
+        None, description="rows sampled: the arm whose tuned model answers; null: the start model"
+    )
     budget: Literal["tokens", "epochs"] = Field(
         "tokens", description="`tokens`: as many trained tokens as the first arm; `epochs`: as many epochs"
     )
     train: dict[str, Any] = Field(default_factory=dict, description="overrides of single `train` fields")
+
+    @property
+    def samples(self) -> bool:
+        """Whether the arm learns from a model's own answers."""
+        return self.rows in ("sampled", "curated+sampled")
+
+    @model_validator(mode="after")
+    def _samples_from(self) -> ArmSettings:
+        if self.sampled_from and not self.samples:
+            raise ValueError("sampled_from is for rows sampled or curated+sampled")
+        return self
 
 
 class RivalSettings(Settings):
@@ -264,6 +281,7 @@ class Recipe(Settings):
     curate: CurateSettings = CurateSettings()
     format: FormatSettings = FormatSettings()
     train: TrainSettings = TrainSettings()
+    sample: SampleSettings = SampleSettings()
     arms: Annotated[tuple[ArmSettings, ...], Field(min_length=1)] = (ArmSettings(name="curated"),)
     generate: GenerateSettings = GenerateSettings()
     evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
@@ -294,6 +312,22 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _rounds_end(self) -> Recipe:
+        names = {arm.name for arm in self.arms}
+        for number, arm in enumerate(self.arms):
+            if arm.sampled_from and arm.sampled_from not in names:
+                raise ValueError(f"arms.{number}.sampled_from: no arm '{arm.sampled_from}'")
+        for arm in self.arms:
+            self.samplers_of(arm)
+        for sampler in self.samplers_of(self.arms[0]):
+            if sampler.budget == "tokens":
+                raise ValueError(
+                    f"arm '{sampler.name}' is trained before the first arm's rows are there, whose tokens are its "
+                    "budget; set its budget to 'epochs'"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _suites_differ(self) -> Recipe:
         names = [Path(s.name).name.split(".")[0] for s in self.evaluate]
         twice = sorted({n for n in names if names.count(n) > 1})
@@ -319,10 +353,30 @@ class Recipe(Settings):
         """Return a text of everything that a result may depend on; how fast or where is not in it."""
         data = self.model_dump(mode="json", exclude={"data_dir", "sandbox"})
         data["train"] = self.train.lasting()
+        data["sample"] = self.sample.lasting()
         for arm, written in zip(self.arms, data["arms"], strict=True):
             written["train"] = self.train_of(arm).lasting()
         data["generate"].pop("batch_size")
         return canonical_json(data)
+
+    def samplers_of(self, arm: ArmSettings) -> list[ArmSettings]:
+        """Return the arms whose models an arm's rows come from: the last first, those of earlier rounds behind.
+
+        Raises `ValueError` where an arm would learn from itself.
+        """
+        by_name = {a.name: a for a in self.arms}
+        found: list[ArmSettings] = []
+        at = arm
+        while at.sampled_from:
+            at = by_name[at.sampled_from]
+            if at == arm or at in found:
+                raise ValueError(f"arm '{arm.name}' would sample from itself")
+            found.append(at)
+        return found
+
+    def round_of(self, arm: ArmSettings) -> int:
+        """Return the round of rejection sampling that an arm's rows are of; 0 for an arm without."""
+        return sum(a.samples for a in (arm, *self.samplers_of(arm)))
 
     def train_of(self, arm: ArmSettings) -> TrainSettings:
         """Return the training settings of one arm."""

@@ -50,14 +50,18 @@ def parse(source: str) -> ast.Module | None:
     return parse_or_error(source)[0]
 
 
-def parse_apart(source: str) -> ast.Module | None:
-    """Return a tree of the caller's own, which may be changed; None where the source does not parse."""
-    return parse_or_error.__wrapped__(source)[0]
+def own_tree(source: str) -> ast.Module | None:
+    """Return a tree that may be changed; None where the source does not parse."""
+    return _parsed(source)[0]
 
 
 @lru_cache(maxsize=64)
 def parse_or_error(source: str) -> tuple[ast.Module | None, str | None]:
     """Return (tree, None), or (None, what is wrong and in which line). Trees are shared: never change one."""
+    return _parsed(source)
+
+
+def _parsed(source: str) -> tuple[ast.Module | None, str | None]:
     if len(source) > MAX_SOURCE_CHARS:
         return None, "too long to parse"
     try:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from codefit.core.files import digest
-from codefit.curate.code import parse_apart
+from codefit.curate.code import own_tree
 from codefit.curate.rewrites import Free, rewritten
 
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -40,7 +40,7 @@ class NormalForm:
 
 def normal_form(source: str) -> NormalForm | None:
     """Return the normal form of a source, None where it does not parse or is too large."""
-    tree = parse_apart(source)  # it is rewritten in place
+    tree = own_tree(source)  # the rewrites change it
     if tree is None:
         return None
     try:

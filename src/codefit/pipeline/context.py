@@ -175,8 +175,15 @@ class Context:
         """Return where an arm trains."""
         return self.out / "train" if arm == self.main_arm.name else self.out / "arms" / arm / "train"
 
+    @property
+    def given_arms(self) -> list[ArmSettings]:
+        """The arms whose rows are there once they are curated, before any model has answered."""
+        return [arm for arm in self.recipe.arms if not arm.samples]
+
     def rows_file(self, arm: ArmSettings) -> str:
         """Return the arm's rows, below the run folder."""
+        if arm.samples:
+            return f"arms/{arm.name}/sampled/{'rows' if arm.rows == 'sampled' else 'mix'}.parquet"
         return {"curated": "data/kept.parquet", "raw": "data/raw.parquet", "random": "data/random.parquet"}[
             arm.rows
         ]

@@ -10,6 +10,7 @@ import codefit
 from codefit.core.errors import InputError
 from codefit.core.files import canonical_json, digest, write_json, write_jsonl
 from codefit.core.progress import Event
+from codefit.core.recipe import ArmSettings
 from codefit.core.seeds import rng
 from codefit.core.types import Row, Task
 from codefit.pipeline.context import Context, Sharding, source_settings, suite_settings
@@ -76,7 +77,7 @@ def curate_stage(context: Context) -> None:
         rows,
         context.recipe.curate,
         context.out,
-        tasks=_tasks(context),
+        tasks=test_tasks(context),
         sandbox=context.sandbox,
         seed=context.recipe.seed,
         count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
@@ -129,7 +130,7 @@ def _encoder(context: Context) -> Callable[[Sequence[str]], Any] | None:
     return Encoder(Path(folder))
 
 
-def _tasks(context: Context) -> dict[str, Sequence[Task]]:
+def test_tasks(context: Context) -> dict[str, Sequence[Task]]:
     """Return the tasks that no row may give away: a leak would flatter a choice as it flatters a score."""
     developed = {suite.info.name: suite.tasks for suite in _developments(context)}
     return {**developed, **{suite.info.name: suite.all_tasks for _, suite in context.suites}}
@@ -178,7 +179,7 @@ def _curate_over_shards(context: Context, sharding: Sharding, reading: _Reading)
             Input(digest(key), reading.rows, lambda: reading.described),
             recipe.curate,
             context.out,
-            tasks=_tasks(context),
+            tasks=test_tasks(context),
             executor=executor,
             code=code_version(),
             seed=recipe.seed,
@@ -215,36 +216,24 @@ def format_settings(context: Context) -> dict[str, Any]:
     return {
         "format": context.recipe.format.model_dump(mode="json"),
         "model": context.start_digest,
-        "arms": [arm.rows for arm in context.recipe.arms],
+        "arms": [arm.rows for arm in context.given_arms],
         "seed": context.recipe.seed,
     }
 
 
 def format_stage(context: Context) -> None:
     """Check prompt parity, count tokens, and write what the model will see."""
-    from codefit.format.pack import efficiency, epoch_bins
-
     chat, recipe = context.chat, context.recipe
-    files = {name: _by_source(context, name) for name in {context.rows_file(arm): 0 for arm in recipe.arms}}
-    parity = check_parity(chat, [suite for _, suite in context.suites], _parity_rows(files, recipe.seed))
+    names = dict.fromkeys([*map(context.rows_file, context.given_arms), f"data/{CURATED[0]}"])
+    files = {name: rows_by_source(context, name) for name in names}
+    parity = check_parity(chat, [suite for _, suite in context.suites], parity_rows(files, recipe.seed))
     arms = {}
     lost: list[dict[str, Any]] = []
-    for arm in recipe.arms:
-        examples, dropped = context.examples(arm)
-        bins = epoch_bins(examples, recipe.format.max_length, recipe.seed, 0)
-        arms[arm.name] = {
-            "rows": len(examples),
-            "too_long": sum("tokens, over" in d.reason for d in dropped),
-            "control": sum("control" in d.reason for d in dropped),
-            "sources": _counted(files[context.rows_file(arm)], {e.row_id for e in examples}),
-            "tokens": sum(len(e.token_ids) for e in examples),
-            "trained_tokens": sum(e.trained_tokens for e in examples),
-            "bins": len(bins),
-            "packing_efficiency": round(efficiency(examples, bins, recipe.format.max_length), 4),
-        }
-        lost += [{"arm": arm.name, "row_id": d.row_id, "reason": d.reason} for d in dropped]
-        context.listen(Event("format", f"{arm.name}: {len(examples)} rows, {len(dropped)} dropped"))
+    for arm in context.given_arms:
+        arms[arm.name], dropped = formatted(context, arm, files[context.rows_file(arm)])
+        lost += dropped
     write_jsonl(context.out / FORMAT_DROPPED, lost)
+    main = context.main_arm
     write_json(
         context.out / "format.json",
         {
@@ -252,12 +241,37 @@ def format_stage(context: Context) -> None:
             "max_length": recipe.format.max_length,
             "parity": parity,
             "arms": arms,
-            "previews": previews(context, files[context.rows_file(context.main_arm)]),
+            "previews": previews(
+                context, files[f"data/{CURATED[0]}" if main.samples else context.rows_file(main)]
+            ),
         },
     )
 
 
-def _by_source(context: Context, file: str) -> dict[str, list[Row]]:
+def formatted(
+    context: Context, arm: ArmSettings, sources: Mapping[str, list[Row]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return an arm's counts of rows and tokens, and a line for every row that cannot be trained on."""
+    from codefit.format.pack import efficiency, epoch_bins
+
+    recipe = context.recipe
+    examples, dropped = context.examples(arm)
+    bins = epoch_bins(examples, recipe.format.max_length, recipe.seed, 0)
+    context.listen(Event("format", f"{arm.name}: {len(examples)} rows, {len(dropped)} dropped"))
+    counts = {
+        "rows": len(examples),
+        "too_long": sum("tokens, over" in d.reason for d in dropped),
+        "control": sum("control" in d.reason for d in dropped),
+        "sources": _counted(sources, {e.row_id for e in examples}),
+        "tokens": sum(len(e.token_ids) for e in examples),
+        "trained_tokens": sum(e.trained_tokens for e in examples),
+        "bins": len(bins),
+        "packing_efficiency": round(efficiency(examples, bins, recipe.format.max_length), 4),
+    }
+    return counts, [{"arm": arm.name, "row_id": d.row_id, "reason": d.reason} for d in dropped]
+
+
+def rows_by_source(context: Context, file: str) -> dict[str, list[Row]]:
     """Return the rows of a file by source."""
     from codefit.curate.rows_io import read_rows
 
@@ -267,7 +281,7 @@ def _by_source(context: Context, file: str) -> dict[str, list[Row]]:
     return dict(sorted(rows.items()))
 
 
-def _parity_rows(files: Mapping[str, Mapping[str, list[Row]]], seed: int) -> dict[str, list[Row]]:
+def parity_rows(files: Mapping[str, Mapping[str, list[Row]]], seed: int) -> dict[str, list[Row]]:
     """Return rows of every source of every file: all of them, or as many as are drawn by seed."""
     found: dict[str, list[Row]] = {}
     for file, sources in files.items():

@@ -40,9 +40,7 @@ def plan_stage(context: Context) -> None:
         found = plan_first(shape, wishes, parse_bytes(context.recipe.memory))
         if not found.fits:
             raise refuse(found, f"memory: {context.recipe.memory}")
-        examples, _ = context.split(arm)
-        share = sum(len(e.token_ids) for e in examples) / sum(e.trained_tokens for e in examples)
-        arms[arm.name] = found.to_json(round(share * context.trained_budget(arm) / t.processes))
+        arms[arm.name] = found.to_json(_tokens(context, arm))
     main = context.main_arm.name
     write_json(context.out / "plan.json", {**arms[main], "arms": arms})
 
@@ -67,6 +65,15 @@ def _wish(context: Context, t: TrainSettings) -> Wish:
         host_embedding=t.movable_embedding,
         engine=t.engine,
     )
+
+
+def _tokens(context: Context, arm: ArmSettings) -> int | None:
+    """Return the tokens that one process of an arm will see; None while rows are still to be sampled."""
+    if arm.samples or (arm.budget == "tokens" and context.main_arm.samples):
+        return None
+    examples, _ = context.split(arm)
+    share = sum(len(e.token_ids) for e in examples) / sum(e.trained_tokens for e in examples)
+    return round(share * context.trained_budget(arm) / context.recipe.train_of(arm).processes)
 
 
 def train_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:

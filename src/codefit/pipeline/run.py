@@ -14,7 +14,7 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import choose, data, generate, judge, model
+from codefit.pipeline import choose, data, generate, judge, model, sample
 from codefit.pipeline.context import SPENT, Context, Sharding
 from codefit.pipeline.develop import check_watches
 from codefit.pipeline.pins import pinned
@@ -23,6 +23,7 @@ STAGES = (
     "curate",
     "format",
     "plan",
+    "sample",
     "train",
     "choose",
     "publish",
@@ -89,8 +90,9 @@ def run_recipe(
         raise InputError(
             f"no stage '{until}'", where="--until", todo=did_you_mean(until, STAGES) or ", ".join(STAGES)
         )
-    if until == "choose" and not _choosing(recipe):
-        raise InputError("no arm has train.choose", where="--until choose", todo="stop at another stage")
+    for group, none in (("choose", "has train.choose"), ("sample", "has rows sampled")):
+        if until == group and all(kind != group for kind, _ in making(recipe)):
+            raise InputError(f"no arm {none}", where=f"--until {group}", todo="stop at another stage")
     _check_engine(recipe, until)
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.check_recipe(recipe.identity())
@@ -137,22 +139,47 @@ def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tu
 
 def _last_of(stage: _Stage, context: Context) -> bool:
     """Return whether a stage is the last of its group."""
-    if stage.group == "train":
-        return stage.name == f"train:{context.recipe.arms[-1].name}"
-    if stage.group == "choose":
-        return stage.name == f"choose:{_choosing(context.recipe)[-1].name}"
+    made = [f"{kind}:{arm.name}" for kind, arm in making(context.recipe) if kind == stage.group]
+    if made:
+        return stage.name == made[-1]
     if stage.group in ("generate", "execute"):
         return stage.name.startswith(f"{stage.group}:{len(context.recipe.evaluate) - 1}:")
     return True
 
 
-def _choosing(recipe: Recipe) -> list[ArmSettings]:
-    """Return the arms whose weights are chosen."""
-    return [arm for arm in recipe.arms if recipe.train_of(arm).choose]
+def making(recipe: Recipe) -> list[tuple[str, ArmSettings]]:
+    """Return the stages that make the arms' models, in their order: `sample`, `train` and `choose` with the arm.
+
+    All arms are trained, then chosen; where an arm learns from another's answers, each as soon as it can be.
+    """
+    chooses = {arm.name for arm in recipe.arms if recipe.train_of(arm).choose}
+    if not any(arm.samples for arm in recipe.arms):
+        trained = [("train", arm) for arm in recipe.arms]
+        return trained + [("choose", arm) for arm in recipe.arms if arm.name in chooses]
+    found: list[tuple[str, ArmSettings]] = []
+
+    def rows(arm: ArmSettings) -> None:
+        if arm.samples and ("sample", arm) not in found:
+            if arm.sampled_from:
+                model_of(next(a for a in recipe.arms if a.name == arm.sampled_from))
+            found.append(("sample", arm))
+
+    def model_of(arm: ArmSettings) -> None:
+        if ("train", arm) in found:
+            return
+        rows(arm)
+        if arm.budget == "tokens":
+            rows(recipe.arms[0])  # whose tokens are the budget
+        found.append(("train", arm))
+        if arm.name in chooses:
+            found.append(("choose", arm))
+
+    for arm in recipe.arms:
+        model_of(arm)
+    return found
 
 
 def _stages(context: Context) -> Iterator[_Stage]:
-    arms = context.recipe.arms
     yield _Stage(
         "curate",
         partial(data.curate_settings, context),
@@ -160,7 +187,7 @@ def _stages(context: Context) -> Iterator[_Stage]:
         [f"data/{name}" for name in data.CURATED],
         partial(data.curate_stage, context),
     )
-    rows = sorted({context.rows_file(arm) for arm in arms})
+    rows = sorted({"data/kept.parquet", *map(context.rows_file, context.given_arms)})
     yield _Stage(
         "format",
         partial(data.format_settings, context),
@@ -171,27 +198,54 @@ def _stages(context: Context) -> Iterator[_Stage]:
     yield _Stage(
         "plan", partial(model.plan_settings, context), rows, ["plan.json"], partial(model.plan_stage, context)
     )
-    for arm in arms:
-        folder = context.arm_folder(arm.name).relative_to(context.out).as_posix()
-        weights = model.raw_weights(context, arm).relative_to(context.out).as_posix()
-        yield _Stage(
-            f"train:{arm.name}",
-            partial(model.train_settings, context, arm),
-            sorted({context.rows_file(arm), context.rows_file(arms[0]), "plan.json"}),
-            [f"{folder}/summary.json", f"{folder}/log.jsonl", *_weights_files(context, arm, weights)],
-            partial(model.train_stage, context, arm),
-        )
-    for arm in _choosing(context.recipe):
-        folder = context.arm_folder(arm.name).relative_to(context.out).as_posix()
-        raw = model.raw_weights(context, arm).relative_to(context.out).as_posix()
-        yield _Stage(
-            f"choose:{arm.name}",
-            partial(choose.choose_settings, context, arm),
-            _weights_files(context, arm, raw),
-            [f"{folder}/choice.json", *_weights_files(context, arm, f"{folder}/chosen")],
-            partial(choose.choose_stage, context, arm),
-        )
+    make = {"sample": _sample, "train": _train, "choose": _choose}
+    for kind, arm in making(context.recipe):
+        yield make[kind](context, arm)
     yield from _after_training(context)
+
+
+def _sample(context: Context, arm: ArmSettings) -> _Stage:
+    sampler = sample.sampler_of(context, arm)
+    weights = _trained_files(context, sampler) if sampler else []
+    return _Stage(
+        f"sample:{arm.name}",
+        partial(sample.sample_settings, context, arm),
+        ["data/kept.parquet", *weights],
+        sample.outputs(context, arm),
+        partial(sample.sample_stage, context, arm),
+    )
+
+
+def _train(context: Context, arm: ArmSettings) -> _Stage:
+    folder = context.arm_folder(arm.name).relative_to(context.out).as_posix()
+    weights = model.raw_weights(context, arm).relative_to(context.out).as_posix()
+    budget = context.main_arm if arm.budget == "tokens" else arm
+    return _Stage(
+        f"train:{arm.name}",
+        partial(model.train_settings, context, arm),
+        sorted({context.rows_file(arm), context.rows_file(budget), "plan.json"}),
+        [f"{folder}/summary.json", f"{folder}/log.jsonl", *_weights_files(context, arm, weights)],
+        partial(model.train_stage, context, arm),
+    )
+
+
+def _choose(context: Context, arm: ArmSettings) -> _Stage:
+    folder = context.arm_folder(arm.name).relative_to(context.out).as_posix()
+    raw = model.raw_weights(context, arm).relative_to(context.out).as_posix()
+    return _Stage(
+        f"choose:{arm.name}",
+        partial(choose.choose_settings, context, arm),
+        _weights_files(context, arm, raw),
+        [f"{folder}/choice.json", *_weights_files(context, arm, f"{folder}/chosen")],
+        partial(choose.choose_stage, context, arm),
+    )
+
+
+def _trained_files(context: Context, arm: ArmSettings) -> list[str]:
+    """Return the files of an arm's weights as they are used."""
+    return _weights_files(
+        context, arm, model.trained_weights(context, arm).relative_to(context.out).as_posix()
+    )
 
 
 def _weights_files(context: Context, arm: ArmSettings, weights: str) -> list[str]:
@@ -202,21 +256,15 @@ def _weights_files(context: Context, arm: ArmSettings, weights: str) -> list[str
 
 
 def _after_training(context: Context) -> Iterator[_Stage]:
-    weights = [
-        model.trained_weights(context, arm).relative_to(context.out).as_posix() for arm in context.recipe.arms
-    ]
-    trained = [
-        file
-        for arm, w in zip(context.recipe.arms, weights, strict=True)
-        for file in _weights_files(context, arm, w)
-    ]
+    trained = [file for arm in context.recipe.arms for file in _trained_files(context, arm)]
     added = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
     main = context.main_arm
+    folder = model.trained_weights(context, main).relative_to(context.out).as_posix()
     yield _Stage(
         "publish",
         partial(model.publish_settings, context),
-        _weights_files(context, main, weights[0]),
-        ["train/model"] if model.is_adapter(context, main) else [f"{weights[0]}/{name}" for name in added],
+        _trained_files(context, main),
+        ["train/model"] if model.is_adapter(context, main) else [f"{folder}/{name}" for name in added],
         partial(model.publish_stage, context),
     )
     for index, (_, suite) in enumerate(context.suites):
@@ -273,7 +321,8 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     logs = [s.replace("summary.json", "log.jsonl") for s in summaries]
     chosen = [
         (context.arm_folder(arm.name) / "choice.json").relative_to(context.out).as_posix()
-        for arm in _choosing(context.recipe)
+        for kind, arm in making(context.recipe)
+        if kind == "choose"
     ]
     answered = [f"tasks/{suite.info.name}.jsonl" for _, suite in context.suites] + completions + verdicts
     inputs = ["scores.json", "findings.json", "data/funnel.json", "data/hits.jsonl", "data/planted.json"]

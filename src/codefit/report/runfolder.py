@@ -88,7 +88,7 @@ def read(run: Path) -> RunFiles:
         card=_card(run / "data" / "card.json"),
         planted=_object(run / "data" / "planted.json"),
         hits=_lines(run / "data" / "hits.jsonl"),
-        format=_object(run / "format.json"),
+        format=_format(run),
         plan=_object(run / "plan.json"),
         training={a: s for a, f in folders.items() if (s := _object(f / "summary.json")) is not None},
         curves={a: log for a, f in folders.items() if (log := _lines(f / "log.jsonl")) is not None},
@@ -106,6 +106,15 @@ def _present(run: Path) -> tuple[str, ...]:
         p.relative_to(run).as_posix() for pattern in _LINKED for p in run.glob(pattern) if p.name[0] != "."
     }
     return tuple(sorted(found | {"report/report.json"}))
+
+
+def _format(run: Path) -> Record | None:
+    """Return format.json with the arms whose rows were sampled after it."""
+    found = _object(run / "format.json")
+    if found is None:
+        return None
+    sampled = {p.parent.parent.name: _object(p) for p in sorted(run.glob("arms/*/sampled/format.json"))}
+    return {**found, "arms": {**(found.get("arms") or {}), **sampled}}
 
 
 def _card(path: Path) -> Record | None:

@@ -1,0 +1,59 @@
+"""What a recipe says about rejection sampling; every field changes something."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from codefit.core.settings import Settings
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class SampleSettings(Settings):
+    """The model answers curated requests several times; what passes the row's tests becomes a row."""
+
+    rows: tuple[Literal["tests", "examples"], ...] = Field(
+        ("tests",),
+        min_length=1,
+        description="rows that are asked: those with tests, those whose answer keeps an example of the request",
+    )
+    prompts: Positive | None = Field(None, description="ask at most this many rows, drawn by seed; null: all")
+    least_tests: Annotated[int, Field(ge=0, le=200)] = Field(
+        8,
+        description="a row with fewer tests of calls gets more: inputs changed from its own, valued by its answer",
+    )
+    samples: Annotated[int, Field(ge=2, le=256)] = Field(8, description="answers per row")
+    temperature: Annotated[float, Field(gt=0, le=2)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    max_new_tokens: Positive | None = Field(None, description="null: as in `generate`")
+    keep: Positive = Field(2, description="at most this many different passing answers are kept of a row")
+    all_pass_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.3, description="at most this share of the kept rows' requests may be ones that every answer passed"
+    )
+    curated: Literal["unsolved", "all"] = Field(
+        "unsolved",
+        description="rows `curated+sampled`: curated answers only where no own one was kept, or all of them",
+    )
+    curated_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="rows `curated+sampled`: at most this share of them are curated; null: no limit"
+    )
+    replay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="share of own answers to requests without tests, marked unverified, among the own ones",
+    )
+    hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="stop asking after so long, all runs together; raise it to go on. null: no limit"
+    )
+
+    @field_validator("rows")
+    @classmethod
+    def _named_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a kind of rows twice")
+        return value
+
+    def lasting(self) -> dict[str, Any]:
+        """Return what a run's results belong to; more hours go on with the same run."""
+        return self.model_dump(mode="json", exclude={"hours"})

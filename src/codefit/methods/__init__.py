@@ -1,0 +1,1 @@
+"""Methods beyond tuning on given rows: rejection sampling, the model's own verified answers."""
