@@ -1,114 +1,168 @@
-"""The transformers engine: batched greedy decoding with left padding."""
+"""The transformers engine: many sequences decoded at once, inside a budget of memory."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from codefit.core.errors import InputError
+from codefit.core.units import MIB
+from codefit.generate.rows import Decoder, Row, rows_of
 from codefit.generate.types import Answer, Decoding, Request
+from codefit.plan.generation import Footprint, GenerationPlan, columns_of, plan_generation, refuse_generation
 
-
-class _LastLogits(LogitsProcessor):
-    """Keep the newest logits so that the chosen token's probability can be read."""
-
-    def __init__(self) -> None:
-        self.scores: Tensor | None = None
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        self.scores = scores
-        return scores
-
-
-class _Logprobs(StoppingCriteria):
-    """Collect the log-probability of every chosen token; never stops anything.
-
-    Storing one number per token keeps memory flat, where `output_logits` would hold steps x V.
-    """
-
-    def __init__(self, last: _LastLogits) -> None:
-        self._last = last
-        self.steps: list[Tensor] = []
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
-        logits_BV = self._last.scores
-        if logits_BV is None:
-            raise RuntimeError("generation stopped before any logits were seen")
-        chosen_B1 = input_ids[:, -1:]
-        self.steps.append(logits_BV.float().log_softmax(-1).gather(1, chosen_B1)[:, 0].cpu())
-        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+DEFAULT_MEMORY = 7000 * MIB
+_KINDS = {"full_attention", "sliding_attention"}
+_REFILL = 8  # new prompts are read when one slot in so many is free
+_SHRINK = 0.75  # the cache takes another shape when so little of its columns is needed
 
 
 class TransformersEngine:
-    """Greedy decoding by a local model, optionally with a LoRA adapter on it.
+    """Answers by a local model, optionally with a LoRA adapter on it that is not merged.
 
-    Prompts are sorted by length and padded at the left, so that a batch wastes little and the
-    answer does not depend on the batch (float32 on a CPU; lower precisions may differ in ties).
-    `end_id` is the end of a turn in the chat template, where training teaches answers to end.
+    How many sequences are decoded at once follows from `memory` (bytes, all that the process may take on
+    the device), at most `batch_size`. A sequence that ends makes room for the next prompt at once. Where
+    a GPU has less memory than was thought, the batch is halved and what was answered so far is kept.
+
+    An answer does not depend on the others in the batch nor on their order; in float32 on a CPU up to
+    the rounding of sums, in lower precision or on a GPU ties can fall otherwise. `end_id` is the end of
+    a turn in the chat template, where training teaches answers to end.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, end_id: int, decoding: Decoding, batch_size: int
-    ) -> None:
+        self, model: Any, tokenizer: Any, *, end_id: int, decoding: Decoding, batch_size: int | None = None,
+        memory: int = DEFAULT_MEMORY,
+    ) -> None:  # fmt: skip
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._decoding = decoding
         self._batch_size = batch_size
-        self._ends = sorted({end_id, *end_ids(model, tokenizer)})
+        self._memory = memory
+        self._ends = frozenset({end_id, *end_ids(model, tokenizer)})
+        self._config = model.config.get_text_config()
+        kinds = set(getattr(self._config, "layer_types", None) or ())
         if tokenizer.pad_token_id is None:
             raise InputError("the tokenizer has no pad token", where=str(tokenizer.name_or_path))
+        if kinds - _KINDS:
+            raise InputError(
+                f"cannot decode layers of kind {', '.join(sorted(kinds - _KINDS))}",
+                where=str(self._config.model_type),
+            )
 
-    def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
-        """Yield one list of answers per batch."""
-        order = sorted(range(len(requests)), key=lambda i: (len(requests[i].ids), i))
-        for at in range(0, len(order), self._batch_size):
-            yield self._batch([(i, requests[i].ids) for i in order[at : at + self._batch_size]])
+    def plan(self, requests: Sequence[Request]) -> GenerationPlan:
+        """Return how requests are answered inside the budget; raises `InputError` where they cannot be."""
+        rows = rows_of(requests, self._decoding, self._longest)
+        plan = self._plan(max(r.limit for r in rows), self._batch_size)
+        if self._model.device.type == "cuda" and not plan.fits:
+            raise refuse_generation(plan, "memory")
+        return plan
+
+    def _plan(self, tokens: int, most: int | None) -> GenerationPlan:
+        found = footprint_of(self._model)
+        return plan_generation(
+            found, tokens=tokens, budget=self._memory, device=self._model.device.type,
+            greedy=self._decoding.greedy, most=most,
+        )  # fmt: skip
+
+    @property
+    def _longest(self) -> int | None:
+        return getattr(self._config, "max_position_embeddings", None)
 
     @torch.no_grad()
-    def _batch(self, items: list[tuple[int, Sequence[int]]]) -> list[Answer]:
-        width = max(len(ids) for _, ids in items)
-        pad = self._tokenizer.pad_token_id
-        ids_BT = torch.tensor([[pad] * (width - len(ids)) + list(ids) for _, ids in items])
-        seen_BT = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for _, ids in items])
-        last = _LastLogits()
-        logprobs = _Logprobs(last)
-        out_BT = self._model.generate(
-            input_ids=ids_BT.to(self._model.device),
-            attention_mask=seen_BT.to(self._model.device),
-            max_new_tokens=self._decoding.max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-            eos_token_id=self._ends,
-            pad_token_id=pad,
-            use_cache=True,
-            logits_processor=LogitsProcessorList([last]),
-            stopping_criteria=StoppingCriteriaList([logprobs]),
-        )
-        new_BT = out_BT[:, width:].cpu()
-        chosen_BT = torch.stack(logprobs.steps, 1)
-        return [self._answer(index, new_BT[b], chosen_BT[b]) for b, (index, _) in enumerate(items)]
+    def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
+        """Yield the answers that a step has ended, the longest prompts first."""
+        if not requests:
+            return
+        pending = deque(rows_of(requests, self._decoding, self._longest))
+        most, plan = self._batch_size, self.plan(requests)
+        decoder = self._decoder(plan)
+        while pending or decoder.rows:
+            if not self._advance(decoder, pending, most):
+                most = self._half(decoder, pending)
+                decoder = self._decoder(self._plan(max(r.limit for r in pending), most))
+                self._free_memory()
+                continue
+            ended = [slot for slot, row in enumerate(decoder.rows) if self._ended(row)]
+            if ended:
+                yield [self._answer(row) for row in decoder.remove(ended)]
 
-    def _answer(self, index: int, new_T: Tensor, logprobs_T: Tensor) -> Answer:
-        ids = new_T.tolist()
-        length = next((i for i, token in enumerate(ids) if token in self._ends), None)
-        reason = "length" if length is None else "stop"
-        kept = len(ids) if length is None else length
-        text = self._tokenizer.decode(ids[:kept], skip_special_tokens=True)
-        counted = kept if length is None else kept + 1
-        if not counted:
-            return Answer(index, text, kept, None, None, reason)
-        chosen_T = logprobs_T[:counted]
+    def _advance(self, decoder: Decoder, pending: deque[Row], most: int | None) -> bool:
+        """Give every row its next token; return False where the memory did not suffice."""
+        try:
+            self._refill(decoder, pending, most)
+            decoder.step()
+        except torch.OutOfMemoryError:
+            return False
+        return True
+
+    def _decoder(self, plan: GenerationPlan) -> Decoder:
+        return Decoder(self._model, plan, self._decoding, self._config.num_hidden_layers,
+                       self._tokenizer.pad_token_id)  # fmt: skip
+
+    def _refill(self, decoder: Decoder, pending: deque[Row], most: int | None) -> None:
+        """Let new rows in once enough slots are free; where all that is left is short, make more slots first."""
+        if not pending:
+            return
+        if decoder.rows and decoder.free < max(1, decoder.cache.slots // _REFILL):
+            return
+        tokens = max(row.limit for row in (*decoder.rows, *pending))
+        if columns_of(tokens) <= _SHRINK * decoder.cache.columns:
+            plan = self._plan(tokens, most)
+            decoder.reshape(max(plan.sequences, len(decoder.rows)), plan.columns)
+        decoder.admit([pending.popleft() for _ in range(min(decoder.free, len(pending)))])
+
+    def _half(self, decoder: Decoder, pending: deque[Row]) -> int:
+        """Put the rows back as far as they came, and return half as many slots.
+
+        Raises `InputError` where there was one.
+        """
+        slots = decoder.cache.slots
+        if slots == 1:
+            raise InputError(
+                "out of memory with a single sequence",
+                where="memory",
+                todo="lower max_new_tokens, or quantise the weights (nf4)",
+            )
+        for row in reversed(decoder.rows):
+            pending.appendleft(row)
+        return slots // 2
+
+    def _free_memory(self) -> None:
+        if self._model.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _ended(self, row: Row) -> bool:
+        return row.ids[-1] in self._ends or len(row.ids) >= row.limit
+
+    def _answer(self, row: Row) -> Answer:
+        ids = row.new
+        stopped = ids[-1] in self._ends
+        kept = ids[:-1] if stopped else ids
+        text = self._tokenizer.decode(kept, skip_special_tokens=True)
+        mean, least = sum(row.logprobs) / len(ids), min(row.logprobs)
         return Answer(
-            index, text, kept, round(float(chosen_T.mean()), 6), round(float(chosen_T.min()), 6), reason
+            row.index, text, len(kept), round(mean, 6), round(least, 6), "stop" if stopped else "length"
         )
+
+
+def footprint_of(model: Any) -> Footprint:
+    """Return what a loaded model takes on its device."""
+    config = model.config.get_text_config()
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    element = torch.finfo(model.dtype).bits // 8
+    weights = {p.data_ptr(): p.numel() * p.element_size() for p in (*model.parameters(), *model.buffers())}
+    return Footprint(
+        weights=sum(weights.values()),
+        key_values=2 * element * config.num_hidden_layers * heads * head,
+        vocab=config.vocab_size,
+        hidden=config.hidden_size,
+        ffn=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
+        element=element,
+    )
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:
