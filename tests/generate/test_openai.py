@@ -35,10 +35,9 @@ def engine(
     notices: list[str] | None = None, replay_only: bool = False, stops: tuple[str, ...] = (), **options: Any,
 ) -> OpenAIEngine:  # fmt: skip
     wanted = EndpointSettings(base_url=url, model="tiny", **{"backoff_s": 0.01, "timeout_s": 5, **options})
-    found = endpoint_of(wanted, environ or {})
-    store = Replay(folder, found.identity, "tiny")
     return OpenAIEngine(
-        found, decoding or Decoding(64), store, replay_only=replay_only, stops=stops,
+        f"{url} tiny", wanted.api, lambda: endpoint_of(wanted, environ or {}), decoding or Decoding(64),
+        Replay(folder, f"{url} tiny", "tiny"), replay_only=replay_only, stops=stops,
         notice=(notices if notices is not None else []).append,
     )  # fmt: skip
 

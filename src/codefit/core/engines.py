@@ -10,20 +10,11 @@ from pydantic import Field, field_validator
 from codefit.core.settings import Settings
 
 ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
-API_STYLES = ("chat", "completions")
 
 
-class EndpointSettings(Settings):
-    """An OpenAI-compatible endpoint. The key itself stands in the environment only."""
+class PatienceSettings(Settings):
+    """How an endpoint is asked: how much at once, and how often again."""
 
-    base_url: str = Field(description="address up to its version, such as http://127.0.0.1:11434/v1")
-    model: Annotated[str, Field(min_length=1)] = Field(description="the model's name at the endpoint")
-    api: Literal["chat", "completions"] = Field(
-        "chat", description="`chat`: messages; `completions`: plain text, for base models"
-    )
-    api_key_env: Annotated[str, Field(pattern=ENVIRONMENT_NAME)] | None = Field(
-        None, description="name of the environment variable that holds the key"
-    )
     concurrency: Annotated[int, Field(ge=1, le=256)] = Field(4, description="requests at the same time")
     requests_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         None, description="never more than this; null: no limit of our own"
@@ -36,6 +27,19 @@ class EndpointSettings(Settings):
     )
     backoff_s: Annotated[float, Field(ge=0, le=600)] = Field(
         1.0, description="wait before the second try; it doubles with every further one"
+    )
+
+
+class EndpointSettings(PatienceSettings):
+    """An OpenAI-compatible endpoint. The key itself stands in the environment only."""
+
+    base_url: str = Field(description="address up to its version, such as http://127.0.0.1:11434/v1")
+    model: Annotated[str, Field(min_length=1)] = Field(description="the model's name at the endpoint")
+    api: Literal["chat", "completions"] = Field(
+        "chat", description="`chat`: messages; `completions`: plain text, for base models"
+    )
+    api_key_env: Annotated[str, Field(pattern=ENVIRONMENT_NAME)] | None = Field(
+        None, description="name of the environment variable that holds the key"
     )
 
     @field_validator("base_url")

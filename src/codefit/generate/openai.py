@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from codefit.core.engines import EndpointSettings
 from codefit.core.errors import InputError, MissingPrerequisite
@@ -27,11 +27,11 @@ STOPS_SENT = 4  # the most that OpenAI takes; whoever set them cuts the text by 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint ready to be asked. `identity` names what answers there; `key` never leaves memory."""
+    """An endpoint ready to be asked; the key never leaves memory. `shown` is what errors call it."""
 
     settings: EndpointSettings
-    identity: str
     key: str | None = field(default=None, repr=False)
+    shown: str | None = None
 
 
 def endpoint_of(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpoint:
@@ -44,19 +44,22 @@ def endpoint_of(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpo
         )
     if key and not (key.isascii() and key.isprintable()):
         raise InputError(f"the key in {name} is no plain text", where=settings.base_url)
-    return Endpoint(settings, f"{settings.base_url} {settings.model} {settings.api}", key)
+    return Endpoint(settings, key)
 
 
 class OpenAIEngine:
     """Answers requests by their messages; see `EndpointSettings` for concurrency, limits and patience.
 
-    `stops` end an answer; `replay_only` forbids new requests. `notice` hears, once each, of settings that
-    the endpoint does not take.
+    `identity` names what answers, and with a request names its answer. `connect` is called where there is
+    something new to ask. `stops` end an answer; `replay_only` forbids new requests; `notice` hears, once
+    each, of settings that the endpoint does not take.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        identity: str,
+        api: Literal["chat", "completions"],
+        connect: Callable[[], Endpoint],
         decoding: Decoding,
         store: Replay,
         *,
@@ -64,8 +67,9 @@ class OpenAIEngine:
         replay_only: bool = False,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._endpoint, self._decoding, self._store = endpoint, decoding, store
-        self._stops, self._replay_only, self._notice = tuple(stops), replay_only, notice
+        self._identity, self._api, self._connect = identity, api, connect
+        self._decoding, self._store, self._stops = decoding, store, tuple(stops)
+        self._replay_only, self._notice = replay_only, notice
 
     def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
         """Yield known answers first, then each new one as it comes.
@@ -90,16 +94,17 @@ class OpenAIEngine:
 
     def _key(self, request: Request) -> str:
         return digest(
-            self._endpoint.identity, repr(request.messages), self._decoding.key(), repr(self._stops),
+            self._identity, self._api, repr(request.messages), self._decoding.key(), repr(self._stops),
             str(request.sample),
         )  # fmt: skip
 
     def _ask(self, todo: list[tuple[int, Request, str]]) -> Iterator[list[Answer]]:
-        s = self._endpoint.settings
+        endpoint = self._connect()
+        s = endpoint.settings
         patience = Patience(
             backoff_s=s.backoff_s, requests_per_minute=s.requests_per_minute, seed=self._decoding.seed
         )
-        client = Client(self._endpoint.settings, self._endpoint.key, patience, self._notice)
+        client = Client(s, endpoint.key, patience, self._notice, endpoint.shown)
         waiting: queue.SimpleQueue[tuple[int, Request, str]] = queue.SimpleQueue()
         for item in todo:
             waiting.put(item)
@@ -160,8 +165,10 @@ class OpenAIEngine:
         """Return what is sent beside the model's name, with everything that an answer depends on."""
         d = self._decoding
         body: dict[str, Any] = {"temperature": d.temperature, "max_tokens": d.max_new_tokens}
-        if self._endpoint.settings.api == "chat":
+        if self._api == "chat":
             body["messages"] = [{"role": role, "content": text} for role, text in request.messages]
+            if request.messages[-1][0] == "assistant":  # the answer's first words: go on with them (vLLM)
+                body |= {"add_generation_prompt": False, "continue_final_message": True}
         else:
             body["prompt"] = "".join(text for _, text in request.messages)
         if not d.greedy:

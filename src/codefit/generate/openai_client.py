@@ -27,9 +27,15 @@ class Client:
     """
 
     def __init__(
-        self, settings: EndpointSettings, key: str | None, patience: Patience, notice: Callable[[str], None]
+        self,
+        settings: EndpointSettings,
+        key: str | None,
+        patience: Patience,
+        notice: Callable[[str], None],
+        shown: str | None = None,
     ) -> None:
         self._settings, self._key, self._patience, self._notice = settings, key, patience, notice
+        self._shown = shown or settings.base_url
         self._answered = False
         self._refused: set[str] = set()
         self._lock = threading.Lock()
@@ -100,7 +106,7 @@ class Client:
                     new = name not in self._refused
                     self._refused.add(name)
                 if new:
-                    self._notice(f"{self._settings.base_url} does not take '{name}': asked without it")
+                    self._notice(f"{self._shown} does not take '{name}': asked without it")
                 return True
         return False
 
@@ -159,4 +165,4 @@ class Client:
 
     def _error(self, what: str, todo: str | None = None) -> CodefitError:
         text = what.replace(self._key, "[key]") if self._key else what
-        return InputError(text, where=self._settings.base_url, todo=todo)
+        return InputError(text, where=self._shown, todo=todo)
