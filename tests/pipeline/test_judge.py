@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from codefit.core.files import read_jsonl, write_jsonl
+from codefit.core.files import read_jsonl, write_json, write_jsonl
 from codefit.core.progress import silent
 from codefit.core.recipe import load_recipe
 from codefit.core.types import Outcome
 from codefit.pipeline import judge
-from codefit.pipeline.context import Context
+from codefit.pipeline.context import SPENT, Context
 from codefit.sandbox import Run, Runtime, Sandbox
 
 RECIPE = Path(__file__).parents[2] / "src" / "codefit" / "recipes" / "micro-demo.yaml"
@@ -36,6 +36,7 @@ def test_a_sandbox_failure_ends_the_stage_and_is_tried_again(tmp_path: Path) -> 
     context = Context(recipe, tmp_path, tmp_path / "cache", silent, frozenset())
     (_, suite), answers = context.suites[0], []
     for arm in judge.arm_names(context):
+        write_json(tmp_path / "arms" / arm / "micro" / SPENT, {"decoding": "greedy", "weights": "float32"})
         for task in suite.tasks:
             answers.append({"arm": arm, "task_id": task.task_id, "sample": 0, "text": task.reference, "tokens": 1,
                             "mean_logprob": None, "min_logprob": None, "finish_reason": "stop"})  # fmt: skip

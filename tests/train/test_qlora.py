@@ -45,7 +45,9 @@ def test_steps_over_4_bit_weights_equal_those_of_peft(tmp_path: Path, recompute:
 
 
 def test_every_matrix_but_the_head_is_quantised_and_nothing_else(tmp_path: Path) -> None:
-    model = load_model(tiny_model(tmp_path / "model", tied=False), dtype="float32", device="cpu", nf4=True)
+    model = load_model(
+        tiny_model(tmp_path / "model", tied=False), dtype="float32", device="cpu", weights="nf4"
+    )
     bytes_of = {n for n, p in model.named_parameters() if p.dtype == torch.uint8}
     assert len(bytes_of) == 2 * 7
     assert not any("embed" in n or "head" in n or "norm" in n or "bias" in n for n in bytes_of)
@@ -96,7 +98,9 @@ def test_the_merged_model_answers_as_the_adapter_over_4_bit_weights_did(tmp_path
 
     def logits(path: Path, *, nf4: bool = False, adapter: Path | None = None) -> torch.Tensor:
         with torch.no_grad():
-            model = load_model(path, dtype="float32", device="cpu", nf4=nf4, adapter=adapter).eval()
+            model = load_model(
+                path, dtype="float32", device="cpu", weights="nf4" if nf4 else "plain", adapter=adapter
+            ).eval()
             found: torch.Tensor = model(ids).logits
         return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from codefit.cli import show
+from codefit.cli.asking import model_options, wish_of
 from codefit.core.errors import CodefitError, GateNotPassed, InputError
 from codefit.core.files import write_json
-from codefit.core.paths import expanded
 from codefit.core.progress import Event, Listener
 from codefit.sandbox.launch import LEVELS
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from codefit.suites.base import Suite
     from codefit.suites.execute import ExecuteResult
 
-DEVICES = r"auto|cpu|cuda(:\d+)?"
 Split = Literal["complete", "instruct"] | None
 F = TypeVar("F", bound=Callable[..., Any])
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -67,31 +65,6 @@ def _sandbox_options(f: F) -> F:
     return f
 
 
-def _device(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if not re.fullmatch(DEVICES, value):
-        raise click.BadParameter("choose auto, cpu, cuda or cuda:N")
-    return value
-
-
-def _model(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    expanded(value, "--model")
-    return value
-
-
-def _model_options(f: F) -> F:
-    for option in (
-        click.option("--device", default="auto", show_default=True, callback=_device,
-                     help="auto, cpu, cuda or cuda:N."),
-        click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Prompts in a batch."),
-        click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True,
-                     help="Longest answer."),
-        click.option("--system", help="System prompt; left to the chat template where not given."),
-        click.option("--model", required=True, callback=_model, help="Model folder, adapter folder, or micro."),
-    ):  # fmt: skip
-        f = option(f)
-    return f
-
-
 def _load(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool,
     split: Split, uncalibrated: bool, env: str | None,
@@ -106,6 +79,7 @@ def _load(
 def _judge(
     suite: Suite, completions: Any, out: Path, live: Listener, *, jobs: int | None, isolation: str, unsafe: bool,
     strict: bool, only: tuple[str, ...] = (), all_tests: bool = False, fresh: bool = False,
+    marks: dict[str, Any] | None = None,
 ) -> ExecuteResult:  # fmt: skip
     from codefit.sandbox import Sandbox
     from codefit.score.tally import pass_figures
@@ -117,16 +91,17 @@ def _judge(
         live(Event("sandbox", sandbox.description, finished=True))
         return run_execute(
             suite, completions, out, sandbox, pass_figures, cache=show.cache_folder(), only=only or None,
-            all_tests=all_tests, strict=strict, fresh=fresh,
+            all_tests=all_tests, strict=strict, fresh=fresh, marks=marks,
             progress=lambda phase, done, total: live(Event("execute", phase, done, total, "programs")),
             prepare_progress=lambda done, total: live(Event("reference", "", done, total, "tasks")),
         )  # fmt: skip
 
 
-def _tell(result: ExecuteResult, as_json: bool) -> None:
+def _tell(result: ExecuteResult, as_json: bool, took: dict[str, Any] | None = None) -> None:
     if as_json:
         show.print_json({"out": str(result.out), "scores": result.scores, "outcomes": result.outcomes,
-                         "missing": list(result.missing), "flakes": result.flakes, "notes": result.notes})  # fmt: skip
+                         "missing": list(result.missing), "flakes": result.flakes, "notes": result.notes,
+                         "generation": took})  # fmt: skip
     else:
         console = show.console()
         console.print(show.score_table(result.scores))
@@ -137,6 +112,8 @@ def _tell(result: ExecuteResult, as_json: bool) -> None:
                 rate = show.percent(row["counting_excluded"])
                 counted = f"{row['suite']}, {row['metric']}, tasks that cannot be judged here counted as failed: {rate}"
                 console.print(counted, soft_wrap=True, markup=False)
+        if took:
+            console.print(show.took_line(took), soft_wrap=True, markup=False)
         for note in result.notes:
             console.print(f"Note: {note}", soft_wrap=True, markup=False)
         console.print(f"Results: {result.out}", soft_wrap=True, markup=False)
@@ -178,56 +155,62 @@ def execute(
 
 @click.command()
 @_suite_options
-@_model_options
+@model_options
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 @_JSON
 def generate(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
-    env: str | None, model: str, system: str | None,
-    max_new_tokens: int, batch_size: int, device: str, out: Path, as_json: bool,
+    env: str | None, model: str, out: Path, as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
-    """Let a model answer SUITE, greedily. Killed runs go on where they were."""
-    from codefit.pipeline.answer import Asking, answer_suite, find_model, write_completions
+    """Let a model answer SUITE, greedily unless a temperature is given. Killed runs go on where they were."""
+    from codefit.pipeline.answer import answer_suite, find_model, write_completions
 
     if out.is_dir() or out.name in ("", ".."):
         raise InputError(
             "is a folder", where=str(out), todo="name a file to write, such as completions.jsonl"
         )
+    wish = wish_of(asked)
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
-    asking = Asking(system, max_new_tokens, batch_size, device)
     with show.Live() as live:
-        found = answer_suite(loaded, find_model(model), asking, out.with_name(f"{out.name}.ledger"), live)
+        found, took = answer_suite(loaded, find_model(model), wish, out.with_name(f"{out.name}.ledger"), live)
     write_completions(found, out)
     if as_json:
-        show.print_json({"out": str(out), "completions": len(found)})
+        show.print_json({"out": str(out), "completions": len(found), "took": took})
     else:
+        click.echo(show.took_line(took))
         click.echo(f"Results: {out} ({len(found)} completions)")
 
 
 @click.command()
 @_suite_options
-@_model_options
+@model_options
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--fresh", is_flag=True, help="Forget what the folder holds and judge all again.")
 @_sandbox_options
 @_JSON
 def evaluate(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
-    env: str | None, model: str, system: str | None,
-    max_new_tokens: int, batch_size: int, device: str, out: Path, fresh: bool, jobs: int | None, isolation: str,
-    unsafe_no_isolation: bool, as_json: bool,
+    env: str | None, model: str, out: Path, fresh: bool, jobs: int | None, isolation: str,
+    unsafe_no_isolation: bool, as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
-    """Let a model answer SUITE and judge the answers."""
-    from codefit.pipeline.answer import Asking, answer_suite, find_model, write_completions
+    """Let a model answer SUITE and judge the answers.
 
+    Writes what `execute` writes, completions.jsonl, and generation.json with what the answers took:
+    seconds, tokens a second, peak memory.
+    """
+    from codefit.pipeline.answer import answer_suite, find_model, write_completions
+    from codefit.pipeline.context import SPENT
+
+    wish = wish_of(asked)
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
-    asking = Asking(system, max_new_tokens, batch_size, device)
     with show.Live() as live:
-        found = answer_suite(loaded, find_model(model), asking, out / "completions.ledger", live)
+        found, took = answer_suite(loaded, find_model(model), wish, out / "completions.ledger", live)
         write_completions(found, out / "completions.jsonl")
+        write_json(out / SPENT, took)
+        marks = {name: took[name] for name in ("decoding", "weights")}
         result = _judge(loaded, found, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
-                        strict=strict, fresh=fresh)  # fmt: skip
-    _tell(result, as_json)
+                        strict=strict, fresh=fresh, only=wish.only or (), marks=marks)  # fmt: skip
+    _tell(result, as_json, took)
 
 
 @click.command()

@@ -109,13 +109,41 @@ def percent(score: dict[str, Any]) -> str:
 
 
 def score_table(scores: list[dict[str, Any]]) -> Table:
-    """Return scores as a table, one row per model and suite."""
-    table = Table(caption="95 % Wilson intervals", caption_justify="left")
-    for name in ("model", "suite", "pass@1", "revision", "not judged"):
+    """Return scores as a table, one row per model, suite and metric."""
+    several = any(s.get("samples", 1) > 1 for s in scores)
+    caption = "95 % intervals: bootstrap over tasks" if several else "95 % Wilson intervals"
+    table = Table(caption=caption, caption_justify="left")
+    more = [name for name in ("weights", "decoding") if any(s.get(name) for s in scores)]
+    for name in ("model", "suite", "metric", "score", *more, "revision", "not judged"):
         table.add_column(name, overflow="fold")
     for s in scores:
-        table.add_row(s.get("arm", ""), s["suite"], percent(s), s["revision"], str(len(s["excluded"])))
+        cells = [s.get(name) or "" for name in more]
+        table.add_row(s.get("arm", ""), s["suite"], s["metric"], percent(s), *cells, s["revision"],
+                      str(len(s["excluded"])))  # fmt: skip
     return table
+
+
+def models_table(models: list[dict[str, Any]]) -> Table:
+    """Return each model's pass@1 beside the memory and the time that its answers took."""
+    table = Table(caption="memory and speed as measured here", caption_justify="left")
+    for name in ("model", "suite", "weights", "pass@1", "weights MiB", "peak MiB", "tokens/s", "s a task"):
+        table.add_column(name, overflow="fold")
+    for m in models:
+        figures = [(m["weights_mb"], ",.1f"), (m["peak_mb"], ",.0f"), (m["tokens_per_s"], ",.0f"),
+                   (m["seconds_per_task"], ".2f")]  # fmt: skip
+        cells = ["not measured" if value is None else format(value, form) for value, form in figures]
+        table.add_row(m["arm"], m["suite"], m["weights"], percent(m), *cells)
+    return table
+
+
+def took_line(took: dict[str, Any]) -> str:
+    """Return what answers took as one line; what was not measured is left out."""
+    parts = [f"{took['tokens']:,} tokens in {took['seconds']:,.1f} s"]
+    if took["tokens_per_s"] is not None:
+        parts.append(f"{took['tokens_per_s']:,.0f} tokens/s, {took['seconds_per_task']:.2f} s a task")
+    if took["peak_mb"] is not None:
+        parts.append(f"peak {took['peak_mb']:,.0f} MiB")
+    return f"Generation ({took['weights']}, {took['decoding']}): {', '.join(parts)}"
 
 
 def comparison_line(c: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
+from codefit.core.generation import GenerateSettings, Weights
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
 
@@ -193,13 +194,6 @@ class TrainSettings(WatchSettings):
         return self
 
 
-class GenerateSettings(Settings):
-    """How completions are drawn; greedy."""
-
-    max_new_tokens: Positive = 512
-    batch_size: Positive = Field(16, description="prompts in one batch")
-
-
 class SuiteSettings(Settings):
     """One benchmark."""
 
@@ -227,6 +221,16 @@ class ArmSettings(Settings):
         "tokens", description="`tokens`: as many trained tokens as the first arm; `epochs`: as many epochs"
     )
     train: dict[str, Any] = Field(default_factory=dict, description="overrides of single `train` fields")
+
+
+class RivalSettings(Settings):
+    """A model that nobody trains here, evaluated beside the start model and the arms on the same harness."""
+
+    name: Name
+    model: ModelSettings
+    weights: Weights = Field(
+        "plain", description="`nf4` (4 bits) or `int8`: quantised as they are read (extra gpu)"
+    )
 
 
 class SandboxSettings(Settings):
@@ -259,6 +263,7 @@ class Recipe(Settings):
     arms: Annotated[tuple[ArmSettings, ...], Field(min_length=1)] = (ArmSettings(name="curated"),)
     generate: GenerateSettings = GenerateSettings()
     evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
+    rivals: tuple[RivalSettings, ...] = Field((), description="other models that answer the same suites")
     sandbox: SandboxSettings = SandboxSettings()
 
     @field_validator("memory", mode="before")
@@ -269,9 +274,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _arms_are_sound(self) -> Recipe:
-        names = [arm.name for arm in self.arms]
+        names = [arm.name for arm in self.arms] + [rival.name for rival in self.rivals]
         if len(set(names)) < len(names) or "start" in names:
-            raise ValueError("arm names must differ, and 'start' is the untouched model")
+            raise ValueError("names of arms and rivals must differ, and 'start' is the untouched model")
         for number, arm in enumerate(self.arms):
             try:
                 self.train_of(arm)

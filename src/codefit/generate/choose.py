@@ -42,7 +42,7 @@ def inverse_cdf(logits_CV: Tensor, top_p: float, u_C: Tensor) -> Tensor:
     """
     probs_CV = logits_CV.softmax(-1).double()
     if top_p < 1:
-        sorted_CV, order_CV = probs_CV.sort(-1, descending=True, stable=True)
+        sorted_CV, order_CV = probs_CV.sort(dim=-1, descending=True, stable=True)
         before_CV = sorted_CV.cumsum(-1) - sorted_CV
         kept_CV = torch.zeros_like(probs_CV, dtype=torch.bool).scatter(-1, order_CV, before_CV < top_p)
         probs_CV = probs_CV * kept_CV

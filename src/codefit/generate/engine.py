@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from codefit.core.errors import InputError
-from codefit.core.units import MIB
+from codefit.core.units import MIB, mib
 from codefit.generate.rows import Decoder, Row, rows_of
 from codefit.generate.types import Answer, Decoding, Request
+from codefit.generate.usage import peak_mb
 from codefit.plan.generation import Footprint, GenerationPlan, columns_of, plan_generation, refuse_generation
 
 DEFAULT_MEMORY = 7000 * MIB
@@ -41,6 +42,7 @@ class TransformersEngine:
         self._decoding = decoding
         self._batch_size = batch_size
         self._memory = memory
+        self._sequences = 0
         self._ends = frozenset({end_id, *end_ids(model, tokenizer)})
         self._config = model.config.get_text_config()
         kinds = set(getattr(self._config, "layer_types", None) or ())
@@ -55,12 +57,15 @@ class TransformersEngine:
     def plan(self, requests: Sequence[Request]) -> GenerationPlan:
         """Return how requests are answered inside the budget; raises `InputError` where they cannot be."""
         rows = rows_of(requests, self._decoding, self._longest)
-        plan = self._plan(max(r.limit for r in rows), self._batch_size)
+        plan = self._plan(max(r.limit for r in rows), self._most(requests))
         if self._model.device.type == "cuda" and not plan.fits:
             raise refuse_generation(plan, "memory")
         return plan
 
-    def _plan(self, tokens: int, most: int | None) -> GenerationPlan:
+    def _most(self, requests: Sequence[Request]) -> int:
+        return min(self._batch_size or len(requests), len(requests))
+
+    def _plan(self, tokens: int, most: int) -> GenerationPlan:
         found = footprint_of(self._model)
         return plan_generation(
             found, tokens=tokens, budget=self._memory, device=self._model.device.type,
@@ -71,13 +76,21 @@ class TransformersEngine:
     def _longest(self) -> int | None:
         return getattr(self._config, "max_position_embeddings", None)
 
+    def usage(self) -> dict[str, Any]:
+        """Return what it held, MiB, and how many sequences it decoded at once, for whoever keeps accounts."""
+        return {
+            "peak_mb": peak_mb(str(self._model.device)),
+            "weights_mb": mib(weights_of(self._model)),
+            "sequences": self._sequences,
+        }
+
     @torch.no_grad()
     def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
         """Yield the answers that a step has ended, the longest prompts first."""
         if not requests:
             return
         pending = deque(rows_of(requests, self._decoding, self._longest))
-        most, plan = self._batch_size, self.plan(requests)
+        most, plan = self._most(requests), self.plan(requests)
         decoder = self._decoder(plan)
         while pending or decoder.rows:
             if not self._advance(decoder, pending, most):
@@ -89,7 +102,7 @@ class TransformersEngine:
             if ended:
                 yield [self._answer(row) for row in decoder.remove(ended)]
 
-    def _advance(self, decoder: Decoder, pending: deque[Row], most: int | None) -> bool:
+    def _advance(self, decoder: Decoder, pending: deque[Row], most: int) -> bool:
         """Give every row its next token; return False where the memory did not suffice."""
         try:
             self._refill(decoder, pending, most)
@@ -99,10 +112,11 @@ class TransformersEngine:
         return True
 
     def _decoder(self, plan: GenerationPlan) -> Decoder:
+        self._sequences = plan.sequences
         return Decoder(self._model, plan, self._decoding, self._config.num_hidden_layers,
                        self._tokenizer.pad_token_id)  # fmt: skip
 
-    def _refill(self, decoder: Decoder, pending: deque[Row], most: int | None) -> None:
+    def _refill(self, decoder: Decoder, pending: deque[Row], most: int) -> None:
         """Let new rows in once enough slots are free; where all that is left is short, make more slots first."""
         if not pending:
             return
@@ -148,15 +162,22 @@ class TransformersEngine:
         )
 
 
+def weights_of(model: Any) -> int:
+    """Return the bytes of a model's weights; the scales of quantised ones are not in it."""
+    tensors = (*model.parameters(), *model.buffers())
+    return sum({t.data_ptr(): t.numel() * t.element_size() for t in tensors}.values())
+
+
 def footprint_of(model: Any) -> Footprint:
-    """Return what a loaded model takes on its device."""
+    """Return what a loaded model takes on its device; on a GPU with all that is there already."""
     config = model.config.get_text_config()
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     element = torch.finfo(model.dtype).bits // 8
-    weights = {p.data_ptr(): p.numel() * p.element_size() for p in (*model.parameters(), *model.buffers())}
+    device = model.device
+    held = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
     return Footprint(
-        weights=sum(weights.values()),
+        weights=max(weights_of(model), held),
         key_values=2 * element * config.num_hidden_layers * heads * head,
         vocab=config.vocab_size,
         hidden=config.hidden_size,

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from codefit.core.generation import GenerateSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
@@ -19,6 +21,14 @@ class Decoding:
     top_p: float = 1.0
     seed: int = 0
 
+    @classmethod
+    def of(cls, settings: GenerateSettings, seed: int) -> Decoding:
+        """Return the decoding of a recipe whose own seed is `seed`."""
+        return cls(
+            settings.max_new_tokens, settings.temperature, settings.top_p,
+            seed if settings.seed is None else settings.seed,
+        )  # fmt: skip
+
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token is taken every time."""
@@ -29,6 +39,12 @@ class Decoding:
         if self.greedy:
             return f"greedy, {self.max_new_tokens}"
         return f"t={self.temperature!r}, p={self.top_p!r}, seed={self.seed}, {self.max_new_tokens}"
+
+    def words(self) -> str:
+        """Return the text that stands in a score."""
+        if self.greedy:
+            return "greedy"
+        return f"temperature {self.temperature:g}, top_p {self.top_p:g}, seed {self.seed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from codefit.core.errors import CodefitError, InputError, MissingPrerequisite
 from codefit.core.files import open_bytes
+from codefit.core.generation import Weights
 
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _PAD = "<|endoftext|>"
@@ -39,6 +40,8 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.modeling_utils")
     # bitsandbytes tells everyone with a CPU of a kernel that it would like to download.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    # It tells everyone with int8 weights that it computes in float16.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     from transformers.utils import logging as verbosity
 
     verbosity.set_verbosity_error()
@@ -101,36 +104,37 @@ def _bare_tokenizer(path: Path) -> Any:
 
 
 def require_bitsandbytes() -> None:
-    """Raise `MissingPrerequisite` where 4-bit weights cannot be had."""
+    """Raise `MissingPrerequisite` where quantised weights cannot be had."""
     import importlib.util
 
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingPrerequisite(
-            "4-bit weights need bitsandbytes", where="train.method qlora", todo="pip install 'codefit[gpu]'"
+            "quantised weights need bitsandbytes", where="qlora, nf4, int8", todo="pip install 'codefit[gpu]'"
         )
 
 
 def load_model(
-    path: Path, *, dtype: str, device: str, adapter: Path | None = None, nf4: bool = False
+    path: Path, *, dtype: str, device: str, adapter: Path | None = None, weights: Weights = "plain"
 ) -> Any:  # fmt: skip
     """Return a causal language model, loaded straight in `dtype` (float32, bfloat16 or float16).
 
-    With `nf4` every matrix but the head is quantised as it is read: 4-bit NormalFloat with double
-    quantisation (Dettmers et al. 2023), computed with in `dtype`.
+    Every matrix but embedding and head can be quantised as it is read. `nf4`: 4-bit NormalFloat with
+    double quantisation (Dettmers et al. 2023, arXiv 2305.14314), computed with in `dtype`. `int8`:
+    LLM.int8 (Dettmers et al. 2022, arXiv 2208.07339), 8 bits with outliers apart.
     """
     quiet_libraries()
-    if nf4:
+    if weights != "plain":
         require_bitsandbytes()
     import torch
     from transformers import AutoModelForCausalLM
 
     kind = getattr(torch, dtype)
-    options = _quantised(kind, device) if nf4 else {}
+    options = {} if weights == "plain" else _quantised(weights, kind, device)
     with _one_line("model", path):
         model = AutoModelForCausalLM.from_pretrained(
             str(path), dtype=kind, attn_implementation="sdpa", **options
         )
-    if nf4:
+    if weights == "nf4":
         for module in model.modules():
             if hasattr(module, "support_avx512bf16_for_cpu"):
                 # It would multiply in bfloat16, repack weights that others hold, and fail at odd widths.
@@ -140,16 +144,19 @@ def load_model(
 
         with _one_line("adapter", adapter):
             model = PeftModel.from_pretrained(model, str(adapter))
-    return model if nf4 else model.to(device)
+    return model.to(device) if weights == "plain" else model
 
 
-def _quantised(dtype: Any, device: str) -> dict[str, Any]:
+def _quantised(weights: Weights, dtype: Any, device: str) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
-    config = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )  # fmt: skip
+    if weights == "int8":
+        config = BitsAndBytesConfig(load_in_8bit=True)
+    else:
+        config = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )  # fmt: skip
     return {"quantization_config": config, "device_map": {"": device}}
 
 

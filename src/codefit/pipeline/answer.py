@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codefit.core.errors import InputError
-from codefit.core.files import digest, file_digest, read_json, write_jsonl
+from codefit.core.errors import InputError, did_you_mean
+from codefit.core.files import read_json, write_jsonl
+from codefit.core.generation import GenerateSettings, Weights
 from codefit.core.paths import expanded
 from codefit.core.progress import Listener
-from codefit.core.types import Completion
+from codefit.core.types import Completion, Task
 
 if TYPE_CHECKING:
     from codefit.suites.base import Suite
@@ -41,69 +42,66 @@ def find_model(name: str) -> Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How a model is asked."""
+class Wish:
+    """How a model is to be asked; `only` are the tasks to ask, None for all."""
 
     system: str | None
-    max_new_tokens: int
-    batch_size: int
+    generate: GenerateSettings
+    memory: int
     device: str
+    weights: Weights = "plain"
+    only: tuple[str, ...] | None = None
 
 
 def answer_suite(
-    suite: Suite, model: Model, asking: Asking, ledger: Path, listen: Listener
-) -> list[Completion]:
-    """Return a greedy completion per task; `ledger` keeps them, so that a killed run goes on."""
-    from codefit.models.load import load_model, load_tokenizer, require_torch, resolve_device, resolve_dtype
+    suite: Suite, model: Model, wish: Wish, ledger: Path, listen: Listener
+) -> tuple[list[Completion], dict[str, Any]]:
+    """Return the completions of the tasks, and what they took; `ledger` keeps them, so that a killed run goes on."""
+    from codefit.models.load import load_tokenizer, require_torch, resolve_device, resolve_dtype
 
+    tasks = chosen_tasks(suite, wish.only)
     require_torch()
     from codefit.format.chat import ChatFormat
     from codefit.generate.ask import requests_of
-    from codefit.generate.cache import complete
     from codefit.generate.types import Decoding
+    from codefit.pipeline.local import Asking, LocalModel, ask
 
-    device, decoding = resolve_device(asking.device), Decoding(asking.max_new_tokens)
-    dtype = resolve_dtype("auto", device)
+    device = resolve_device(wish.device)
+    local = LocalModel(model.path, model.adapter, device, resolve_dtype("auto", device), wish.weights)
     tokenizer = load_tokenizer(model.path)
-    chat = ChatFormat(tokenizer, system=asking.system, fence=True)  # a fence shapes answers only
+    chat = ChatFormat(tokenizer, system=wish.system, fence=True)  # a fence shapes answers only
+    asking = Asking(chat, tokenizer, Decoding.of(wish.generate, 0), wish.generate.batch_size, wish.memory,
+                    ledger, listen)  # fmt: skip
+    requests = requests_of(chat, tasks, wish.generate.samples)
+    found, took = ask(local, requests, asking, f"generate {suite.info.name}")
+    return found, {"model": str(model.adapter or model.path), **took}
 
-    def load() -> Any:
-        from codefit.generate.engine import TransformersEngine
 
-        loaded = load_model(model.path, dtype=dtype, device=device, adapter=model.adapter)
-        return TransformersEngine(
-            loaded,
-            tokenizer,
-            end_id=chat.end_id,
-            decoding=decoding,
-            batch_size=asking.batch_size,
-        )
-
-    weights = [file_digest(p) for p in (model.path, model.adapter) if p is not None]
-    return complete(
-        requests_of(chat, suite.tasks),
-        load,
-        ledger,
-        setting=digest(*weights, dtype, decoding.key(), str(chat.end_id)),
-        stage=f"generate {suite.info.name}",
-        listen=listen,
-    )
+def chosen_tasks(suite: Suite, only: tuple[str, ...] | None) -> list[Task]:
+    """Return a suite's tasks, or those named; raises `InputError` for one that it has not."""
+    if only is None:
+        return list(suite.tasks)
+    known = {t.task_id: t for t in suite.tasks}
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        todo = did_you_mean(unknown[0], known) or "check the task id"
+        raise InputError(f"no task '{unknown[0]}' in suite '{suite.info.name}'", where="--only", todo=todo)
+    return [known[name] for name in dict.fromkeys(only)]
 
 
 def write_completions(completions: list[Completion], out: Path) -> None:
     """Write completions as JSON Lines, atomically."""
-    write_jsonl(
-        out,
-        (
-            {
-                "task_id": c.task_id,
-                "sample": c.sample,
-                "text": c.text,
-                "tokens": c.tokens,
-                "mean_logprob": c.mean_logprob,
-                "min_logprob": c.min_logprob,
-                "finish_reason": c.finish_reason,
-            }
-            for c in completions
-        ),
-    )
+    write_jsonl(out, (completion_line(c) for c in completions))
+
+
+def completion_line(c: Completion) -> dict[str, Any]:
+    """Return a completion as a line of a file."""
+    return {
+        "task_id": c.task_id,
+        "sample": c.sample,
+        "text": c.text,
+        "tokens": c.tokens,
+        "mean_logprob": c.mean_logprob,
+        "min_logprob": c.min_logprob,
+        "finish_reason": c.finish_reason,
+    }

@@ -14,8 +14,9 @@ from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings
 from codefit.pipeline.context import Context
 from codefit.pipeline.develop import Development, development, judged
+from codefit.pipeline.generate import greedy_answers
 from codefit.pipeline.judge import SandboxFailures
-from codefit.pipeline.model import answers, job_of, raw_weights
+from codefit.pipeline.model import job_of, raw_weights
 
 RULE = (
     "the most development tasks passed; of equal ones the weights as trained, then the scale nearest to 1 (the "
@@ -51,7 +52,7 @@ def choose_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:
         "choose": settings.choose.model_dump(mode="json") if settings.choose else None,
         "scales": settings.scales,
         "development": found.settings() if found else None,
-        "generate": context.recipe.generate.model_dump(mode="json", exclude={"batch_size"}),
+        "max_new_tokens": context.recipe.generate.max_new_tokens,
         "format": context.recipe.format.model_dump(mode="json", exclude={"max_length"}),
         "model": context.start_digest,
         "sandbox": context.recipe.sandbox.level,
@@ -139,7 +140,7 @@ def _answered(
     if candidate.write:
         candidate.write(weights)
     stage = f"choose {arm.name}, {candidate.name}"
-    completions = answers(context, arm, weights, requests_of(context.chat, found.tasks), stage)
+    completions = greedy_answers(context, arm, weights, requests_of(context.chat, found.tasks), stage)
     result = judged(context, found, completions, place, stage)
     if result["passed"] is None:
         raise SandboxFailures(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from codefit.suites.base import Suite, SuiteInfo
 
 START = "start"
+SPENT = "generation.json"  # beside a model's verdicts: how it answered, and what that took
 Made = TypeVar("Made")
 
 

@@ -17,6 +17,7 @@ from codefit.core.files import digest, read_jsonl
 from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings
 from codefit.core.types import Completion, Outcome, Task
+from codefit.core.units import parse_bytes
 from codefit.core.watches import DevelopSettings
 from codefit.pipeline.context import Context, suite_settings
 from codefit.pipeline.judge import executed
@@ -138,7 +139,7 @@ def developer(context: Context, arm: ArmSettings) -> Callable[[Any], dict[str, A
     def answer(model: Any) -> dict[str, Any]:
         engine = TransformersEngine(
             model, context.tokenizer, end_id=context.chat.end_id, decoding=Decoding(g.max_new_tokens),
-            batch_size=g.batch_size,
+            batch_size=g.batch_size, memory=parse_bytes(context.recipe.memory),
         )  # fmt: skip
         texts: dict[int, Completion] = {}
         for answers in engine.complete(requests):

@@ -10,7 +10,7 @@ from codefit.core.errors import CodefitError
 from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.types import Completion
-from codefit.pipeline.context import START, Context, suite_settings
+from codefit.pipeline.context import SPENT, START, Context, suite_settings
 
 if TYPE_CHECKING:
     from codefit.suites.base import Suite, SuiteInfo
@@ -22,8 +22,9 @@ class SandboxFailures(CodefitError):
 
 
 def arm_names(context: Context) -> list[str]:
-    """Return `start` and the arms in recipe order."""
-    return [START, *(arm.name for arm in context.recipe.arms)]
+    """Return `start`, the arms and the rivals in recipe order."""
+    recipe = context.recipe
+    return [START, *(arm.name for arm in recipe.arms), *(rival.name for rival in recipe.rivals)]
 
 
 def execute_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
@@ -44,7 +45,9 @@ def execute_stage(context: Context, index: int) -> None:
     verdicts: list[dict[str, Any]] = []
     for arm, completions in by_arm.items():
         out = context.out / "arms" / arm / name
-        result = executed(context, suite, completions, out, f"execute {name}, {arm}")
+        took = read_json(out / SPENT)
+        marks = {mark: took[mark] for mark in ("decoding", "weights")}
+        result = executed(context, suite, completions, out, f"execute {name}, {arm}", marks=marks)
         if result.sandbox_failed:
             raise SandboxFailures(
                 f"{result.sandbox_failed} programs could not be judged (sandbox_failed)",
@@ -57,7 +60,7 @@ def execute_stage(context: Context, index: int) -> None:
 
 def executed(
     context: Context, suite: Suite, completions: Sequence[Completion], out: Path, stage: str,
-    only: Sequence[str] | None = None,
+    only: Sequence[str] | None = None, marks: dict[str, Any] | None = None,
 ) -> ExecuteResult:  # fmt: skip
     """Judge completions as `codefit execute` does, in the run's sandbox, and write what it writes into `out`."""
     from codefit.score.tally import pass_figures
@@ -65,7 +68,7 @@ def executed(
 
     return execute(
         suite, completions, out, context.sandbox_of(suite.runtime, suite.jobs_per_core), pass_figures,
-        cache=context.cache, only=only, strict=context.recipe.strict, replace=True,
+        cache=context.cache, only=only, strict=context.recipe.strict, replace=True, marks=marks,
         progress=_judging(context, stage),
         prepare_progress=_progress(context, f"reference {suite.info.name}", "tasks"),
     )  # fmt: skip
@@ -84,7 +87,7 @@ def score_stage(context: Context) -> None:
     from codefit.score.compare import compare, read_sides
 
     main = context.main_arm.name
-    others = [arm.name for arm in context.recipe.arms[1:]]
+    others = [name for name in arm_names(context)[1:] if name != main]
     pairs = [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
     scores: list[dict[str, Any]] = []
     comparisons: list[dict[str, Any]] = []
@@ -98,7 +101,23 @@ def score_stage(context: Context) -> None:
             for name in sides[before]:
                 found = compare(sides[before][name], sides[after][name], seed=context.recipe.seed)
                 comparisons.append({"before_arm": before, "after_arm": after, **found})
+    write_json(context.out / "models.json", {"models": _models(context, scores)})
     write_json(context.out / "scores.json", {"scores": scores, "comparisons": comparisons})
+
+
+def _models(context: Context, scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a line per model and suite: its pass@1, the format of its weights, memory and speed."""
+    lines = []
+    for score in scores:
+        if score["metric"] != "pass@1":
+            continue
+        place = next(
+            s.info.name for _, s in context.suites if score["suite"] in (s.info.name, s.info.base_name)
+        )
+        took = read_json(context.out / "arms" / score["arm"] / place / SPENT)
+        figures = {k: score[k] for k in ("arm", "suite", "value", "passed", "n", "ci95", "limit")}
+        lines.append({**figures, **{k: v for k, v in took.items() if k != "model"}})
+    return lines
 
 
 def analyse_stage(context: Context) -> None:

@@ -1,21 +1,18 @@
-"""Stages that make and ask models: plan, train, publish, generate."""
+"""Stages that make models: plan, train, publish."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codefit.core.files import digest, file_digest, read_json, write_json, write_jsonl
+from codefit.core.files import read_json, write_json
 from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings, TrainSettings
-from codefit.core.types import Completion, Task
 from codefit.core.units import parse_bytes
-from codefit.pipeline.context import START, Context, suite_settings
+from codefit.pipeline.context import Context
 from codefit.pipeline.develop import developer
 
 if TYPE_CHECKING:
-    from codefit.generate.types import Request
-    from codefit.suites.base import SuiteInfo
     from codefit.train.loop import Job
 
 
@@ -155,99 +152,3 @@ def publish_stage(context: Context) -> None:
         export_merged(context.start_model, weights, context.tokenizer, weights.with_name("model"), nf4=nf4)
     else:
         complete_model(weights, context.tokenizer)
-
-
-def answers(
-    context: Context, arm: ArmSettings | None, weights: Path | None, requests: list[Request], stage: str
-) -> list[Completion]:
-    """Let weights of an arm answer requests, greedily; those answered before are read from the cache.
-
-    `weights` are an adapter or a model, by the arm's method; without an arm it is the start model that answers.
-    """
-    from codefit.generate.cache import complete
-    from codefit.generate.types import Decoding
-    from codefit.models.load import resolve_device, resolve_dtype
-
-    model_path, adapter = context.start_model, None
-    if arm and weights:
-        model_path, adapter = (context.start_model, weights) if is_adapter(context, arm) else (weights, None)
-    g, t = context.recipe.generate, context.recipe.train_of(arm or context.main_arm)
-    device, decoding = resolve_device(t.device), Decoding(g.max_new_tokens)
-    # the start model answers in the numbers that the main arm's adapters were trained on
-    nf4 = t.method == "qlora"
-    dtype = resolve_dtype(t.dtype, device, t.method if arm or nf4 else "lora")
-
-    def load() -> Any:
-        from codefit.generate.engine import TransformersEngine
-        from codefit.models.load import load_model
-
-        return TransformersEngine(
-            load_model(model_path, dtype=dtype, device=device, adapter=adapter, nf4=nf4),
-            context.tokenizer,
-            end_id=context.chat.end_id,
-            decoding=decoding,
-            batch_size=g.batch_size,
-        )
-
-    setting = digest(
-        file_digest(model_path),
-        file_digest(adapter) if adapter else "",
-        f"nf4, {dtype}" if nf4 else dtype,
-        decoding.key(),
-        str(context.chat.end_id),
-    )
-    ledger = context.out / "cache" / "completions.jsonl"
-    return complete(requests, load, ledger, setting=setting, stage=stage, listen=context.listen)
-
-
-def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
-    """Return what decides completions, beside the weights."""
-    return {
-        **suite_settings(info),
-        "generate": context.recipe.generate.model_dump(mode="json", exclude={"batch_size"}),
-        "format": context.recipe.format.model_dump(mode="json", exclude={"max_length"}),
-        "model": context.start_digest,
-    }
-
-
-def generate_stage(context: Context, index: int) -> None:
-    """Let the start model and every arm answer one suite."""
-    from codefit.generate.ask import requests_of
-    from codefit.suites.extract import extract
-
-    _, suite = context.suites[index]
-    requests = requests_of(context.chat, suite.tasks)
-    lines: list[dict[str, Any]] = []
-    for arm in (None, *context.recipe.arms):
-        name = arm.name if arm else START
-        weights = trained_weights(context, arm) if arm else None
-        found = answers(context, arm, weights, requests, f"generate {suite.info.name}, {name}")
-        for task, c in zip(suite.tasks, found, strict=True):
-            part = extract(c.text, task.entry_point)
-            lines.append(
-                {
-                    "arm": name,
-                    "task_id": c.task_id,
-                    "sample": c.sample,
-                    "text": c.text,
-                    "program": part.program,
-                    "extraction": part.rule,
-                    "tokens": c.tokens,
-                    "mean_logprob": c.mean_logprob,
-                    "min_logprob": c.min_logprob,
-                    "finish_reason": c.finish_reason,
-                }
-            )
-    write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (_task_line(t) for t in suite.tasks))
-    write_jsonl(context.out / "completions" / f"{suite.info.name}.jsonl", lines)
-
-
-def _task_line(task: Task) -> dict[str, Any]:
-    return {
-        "task_id": task.task_id,
-        "prompt": task.prompt,
-        "entry_point": task.entry_point,
-        "reference": task.reference,
-        "tests": len(task.tests),
-        "plus_tests": len(task.plus) if task.plus else 0,
-    }

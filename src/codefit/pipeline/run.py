@@ -14,8 +14,8 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import choose, data, judge, model
-from codefit.pipeline.context import Context, Sharding
+from codefit.pipeline import choose, data, generate, judge, model
+from codefit.pipeline.context import SPENT, Context, Sharding
 from codefit.pipeline.develop import check_watches
 
 STAGES = (
@@ -58,6 +58,11 @@ class RunResult:
         """Return scores.json as data, empty where the run stopped before it."""
         path = self.out / "scores.json"
         return dict(read_json(path)) if path.exists() else {"scores": [], "comparisons": []}
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return what each model's answers took, empty where the run stopped before it."""
+        path = self.out / "models.json"
+        return list(read_json(path)["models"]) if path.exists() else []
 
 
 def run_recipe(
@@ -209,21 +214,26 @@ def _after_training(context: Context) -> Iterator[_Stage]:
         name = suite.info.name
         yield _Stage(
             f"generate:{index}:{name}",
-            partial(model.generate_settings, context, suite.info),
+            partial(generate.generate_settings, context, suite.info),
             trained,
-            [f"completions/{name}.jsonl", f"tasks/{name}.jsonl"],
-            partial(model.generate_stage, context, index),
+            [f"completions/{name}.jsonl", f"tasks/{name}.jsonl", *_spent(context, name)],
+            partial(generate.generate_stage, context, index),
         )
     for index, (_, suite) in enumerate(context.suites):
         name = suite.info.name
         yield _Stage(
             f"execute:{index}:{name}",
             partial(judge.execute_settings, context, suite.info),
-            [f"completions/{name}.jsonl"],
+            [f"completions/{name}.jsonl", *_spent(context, name)],
             [f"verdicts/{name}.jsonl", *_judged(context, name)],
             partial(judge.execute_stage, context, index),
         )
     yield from _evidence(context)
+
+
+def _spent(context: Context, suite: str) -> list[str]:
+    """Return the files per model that say how it answered and what that took."""
+    return [f"arms/{arm}/{suite}/{SPENT}" for arm in judge.arm_names(context)]
 
 
 def _judged(context: Context, suite: str) -> list[str]:
@@ -236,8 +246,15 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     verdicts = [f"verdicts/{suite.info.name}.jsonl" for _, suite in context.suites]
     completions = [f"completions/{suite.info.name}.jsonl" for _, suite in context.suites]
     version = {"codefit": codefit.__version__}
+    spent = [file for _, suite in context.suites for file in _spent(context, suite.info.name)]
     judged = [file for _, suite in context.suites for file in _judged(context, suite.info.name)]
-    yield _Stage("score", lambda: version, judged, ["scores.json"], partial(judge.score_stage, context))
+    yield _Stage(
+        "score",
+        lambda: version,
+        [*judged, *spent],
+        ["scores.json", "models.json"],
+        partial(judge.score_stage, context),
+    )
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
     yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
     summaries = [
@@ -246,6 +263,7 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     ]
     logs = [s.replace("summary.json", "log.jsonl") for s in summaries]
     inputs = ["scores.json", "findings.json", "data/funnel.json", "data/hits.jsonl", "data/planted.json"]
+    inputs += ["models.json"] if context.recipe.rivals else []
     inputs += ["data/card.json", "format.json", data.FORMAT_DROPPED, "plan.json", *summaries, *logs]
     pages = [f"report/{page}" for page in ("index.html", "report.md", "report.zh.md", "report.json")]
     yield _Stage(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from codefit.core.errors import InputError
-from codefit.core.files import Ledger, digest, file_digest, read_json, write_json, write_jsonl
+from codefit.core.files import Ledger, canonical_json, digest, file_digest, read_json, write_json, write_jsonl
 from codefit.core.types import Completion, Outcome, Task
 from codefit.sandbox.sandbox import Sandbox
 from codefit.suites.base import Suite
@@ -57,6 +57,7 @@ def execute(
     strict: bool = False,
     fresh: bool = False,
     replace: bool = False,
+    marks: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     prepare_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], datetime] = datetime.now,
@@ -69,12 +70,14 @@ def execute(
     `judged.jsonl` grows while it runs and makes an interrupted run go on; `manifest.json`, written
     last, means complete, and the same call again does nothing. `fresh` forgets both; `replace` writes
     over the result of other completions but keeps verdicts on programs that were judged before.
+    `marks` say how the completions came to be (`decoding`, `weights`) and stand in every score.
     `sandbox`'s own `jobs` decide how many programs run at once.
     Raises `InputError` for unusable completions, or an `out` with another result in it.
     """
     tasks = _tasks(suite, only)
     samples = _samples(completions, tasks, suite, strict)
-    inputs = _inputs_key(suite, samples, tasks, all_tests)
+    marks = marks or {}
+    inputs = _inputs_key(suite, samples, tasks, all_tests, marks)
     if not (fresh or replace):
         done = _done_before(out, inputs)
         if done is not None:
@@ -88,7 +91,7 @@ def execute(
     with Ledger(out / LEDGER) as ledger:
         judge = Judge(suite, sandbox, ledger, all_tests=all_tests)
         judged = _judge(suite, samples.samples, tasks, judge, progress, all_tests)
-    return _write(suite, tasks, samples, judged, out, sandbox, figures, inputs, clock, judge, before)
+    return _write(suite, tasks, samples, judged, out, sandbox, figures, inputs, clock, judge, before, marks)
 
 
 def _tasks(suite: Suite, only: Iterable[str] | None) -> dict[str, Task]:
@@ -112,8 +115,11 @@ def _samples(
     return from_completions(completions, tasks)
 
 
-def _inputs_key(suite: Suite, samples: Samples, tasks: dict[str, Task], all_tests: bool) -> str:
+def _inputs_key(
+    suite: Suite, samples: Samples, tasks: dict[str, Task], all_tests: bool, marks: Mapping[str, Any]
+) -> str:
     parts = [suite.info.name, suite.info.revision, suite.info.harness, str(all_tests), *sorted(tasks)]
+    parts += [canonical_json(marks)] if marks else []
     for s in samples.samples:
         parts += [s.task_id, str(s.sample), s.kind, s.text]
     return digest(*parts)
@@ -193,6 +199,7 @@ def _write(
     clock: Callable[[], datetime],
     judge: Judge,
     machine: dict[str, Any],
+    marks: Mapping[str, Any],
 ) -> ExecuteResult:
     have = {s.task_id for s in samples.samples}
     missing = tuple(t for t in tasks if t not in have)
@@ -204,7 +211,9 @@ def _write(
         notes.append(
             f"time limits were stretched by {judge.slowdown:.2f} for programs that were run again alone"
         )
-    scores = score_rows(suite, judged, missing, figures, isolation=sandbox.level, flakes=flakes, notes=notes)
+    scores = score_rows(
+        suite, judged, missing, figures, isolation=sandbox.level, flakes=flakes, notes=notes, marks=marks
+    )
     write_jsonl(out / "verdicts.jsonl", (verdict_row(j.verdict()) for j in judged))
     write_json(out / "scores.json", scores)
     write_json(out / "eval_results.json", published_results(suite, judged, clock()))

@@ -24,13 +24,16 @@ def score_rows(
     isolation: str,
     flakes: int,
     notes: Sequence[str],
+    marks: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the scores: base tests, and base and plus tests together where there are any.
 
     `figures` turns (samples, passing samples) of each task and k into metric, value, passed, n, ci95.
     Tasks that cannot be judged here are left out; `counting_excluded` counts them as not passed.
+    `marks` are `decoding` and `weights` where it is known how the completions came to be.
     """
     info = suite.info
+    made = {name: (marks or {}).get(name) for name in ("decoding", "weights")}
     details = {
         "oracle": info.oracle,
         "limits": info.harness,
@@ -45,9 +48,20 @@ def score_rows(
     rows = []
     if info.has_plus:
         rows += _scores(
-            suite, info.base_name, info.base_revision, judged, missing, _base, figures, isolation, details
+            suite,
+            info.base_name,
+            info.base_revision,
+            judged,
+            missing,
+            _base,
+            figures,
+            isolation,
+            details,
+            made,
         )
-    return rows + _scores(suite, info.name, info.revision, judged, missing, _all, figures, isolation, details)
+    return rows + _scores(
+        suite, info.name, info.revision, judged, missing, _all, figures, isolation, details, made
+    )
 
 
 def _counted(
@@ -78,6 +92,7 @@ def _scores(
     figures: Figures,
     isolation: str,
     details: dict[str, Any],
+    made: dict[str, Any],
 ) -> list[dict[str, Any]]:
     found: dict[str, list[Outcome]] = {}
     for j in judged:
@@ -88,13 +103,15 @@ def _scores(
     outcomes = Counter(o.value for t, found_ in found.items() for o in found_)
     smallest = min((n for n, _ in counts.values()), default=0)
     rows = []
-    for k in (1, *(k for k in KS if k <= smallest)):
+    for k in sorted({1, *(k for k in (*KS, smallest) if 1 <= k <= smallest)}):
         rows.append(
             {
                 "suite": name,
                 "revision": revision,
                 "harness": suite.info.harness,
                 **figures(list(counts.values()), k),
+                **made,
+                "samples": smallest,
                 "excluded": excluded,
                 "counting_excluded": _counted(counts, suite.excluded, figures, k),
                 "outcomes": dict(sorted(outcomes.items())),

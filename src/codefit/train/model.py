@@ -42,7 +42,9 @@ def prepare(path: Path, settings: TrainSettings, seed: int) -> Trainee:
     """
     device = resolve_device(settings.device)
     dtype = resolve_dtype(settings.dtype, device, settings.method, settings.bits)
-    model = load_model(path, dtype=dtype, device=device, nf4=settings.method == "qlora")
+    model = load_model(
+        path, dtype=dtype, device=device, weights="nf4" if settings.method == "qlora" else "plain"
+    )
     if settings.host_embedding:
         _to_host(model, path)
     # the lean decoder recomputes by itself

@@ -1,0 +1,138 @@
+"""The stage in which the start model, the arms and the rivals answer the suites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codefit.core.files import file_digest, write_json, write_jsonl
+from codefit.core.recipe import ArmSettings, RivalSettings
+from codefit.core.types import Completion, Task
+from codefit.core.units import parse_bytes
+from codefit.pipeline.answer import completion_line
+from codefit.pipeline.context import SPENT, START, Context, suite_settings
+from codefit.pipeline.local import Asking, LocalModel, ask
+from codefit.pipeline.model import is_adapter, trained_weights
+
+if TYPE_CHECKING:
+    from codefit.generate.types import Decoding, Request
+    from codefit.suites.base import Suite, SuiteInfo
+
+
+def model_of(context: Context, arm: ArmSettings | None, weights: Path | None) -> LocalModel:
+    """Return weights of an arm (an adapter or a model, by its method); without an arm the start model."""
+    from codefit.models.load import resolve_device, resolve_dtype
+
+    path, adapter = context.start_model, None
+    if arm and weights:
+        path, adapter = (context.start_model, weights) if is_adapter(context, arm) else (weights, None)
+    t = context.recipe.train_of(arm or context.main_arm)
+    device = resolve_device(t.device)
+    # the start model answers in the numbers that the main arm's adapters were trained on
+    nf4 = t.method == "qlora"
+    dtype = resolve_dtype(t.dtype, device, t.method if arm or nf4 else "lora")
+    return LocalModel(path, adapter, device, dtype, "nf4" if nf4 else "plain")
+
+
+def asking_of(context: Context, decoding: Decoding) -> Asking:
+    """Return how the models of a run are asked."""
+    return Asking(
+        context.chat, context.tokenizer, decoding, context.recipe.generate.batch_size,
+        parse_bytes(context.recipe.memory), context.out / "cache" / "completions.jsonl", context.listen,
+    )  # fmt: skip
+
+
+def greedy_answers(
+    context: Context, arm: ArmSettings, weights: Path, requests: list[Request], stage: str
+) -> list[Completion]:
+    """Let weights of an arm answer requests, greedily; those answered before are read from the cache."""
+    from codefit.generate.types import Decoding
+
+    asking = asking_of(context, Decoding(context.recipe.generate.max_new_tokens))
+    return ask(model_of(context, arm, weights), requests, asking, stage)[0]
+
+
+def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
+    """Return what decides completions, beside the weights."""
+    recipe = context.recipe
+    return {
+        **suite_settings(info),
+        "generate": recipe.generate.model_dump(mode="json", exclude={"batch_size"}),
+        "seed": recipe.seed if recipe.generate.temperature else None,
+        "format": recipe.format.model_dump(mode="json", exclude={"max_length"}),
+        "model": context.start_digest,
+        "rivals": [
+            {"name": r.name, "model": file_digest(_rival_folder(context, r)), "weights": r.weights}
+            for r in recipe.rivals
+        ],
+    }
+
+
+def generate_stage(context: Context, index: int) -> None:
+    """Let the start model, every arm and every rival answer one suite."""
+    from codefit.generate.types import Decoding
+
+    _, suite = context.suites[index]
+    asking = asking_of(context, Decoding.of(context.recipe.generate, context.recipe.seed))
+    lines: list[dict[str, Any]] = []
+    for arm in (None, *context.recipe.arms):
+        model = model_of(context, arm, trained_weights(context, arm) if arm else None)
+        lines += _answered(context, suite, arm.name if arm else START, model, asking)
+    for rival in context.recipe.rivals:
+        model, own = _rival(context, rival, asking)
+        lines += _answered(context, suite, rival.name, model, own)
+    write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (_task_line(t) for t in suite.tasks))
+    write_jsonl(context.out / "completions" / f"{suite.info.name}.jsonl", lines)
+
+
+def _rival_folder(context: Context, rival: RivalSettings) -> Path:
+    from codefit.models.start import start_model
+
+    model = rival.model
+    if model.tokenizer:
+        model = model.model_copy(update={"tokenizer": str(context.located(Path(model.tokenizer)))})
+    return start_model(model, context.out / "arms" / rival.name / "start", context.recipe.seed)
+
+
+def _rival(context: Context, rival: RivalSettings, asking: Asking) -> tuple[LocalModel, Asking]:
+    """Return a rival and how it is asked: by its own template, with the recipe's system prompt."""
+    from dataclasses import replace
+
+    from codefit.format.chat import ChatFormat
+    from codefit.models.load import load_tokenizer, resolve_device, resolve_dtype
+
+    path = _rival_folder(context, rival)
+    device = resolve_device(context.recipe.train.device)
+    model = LocalModel(path, None, device, resolve_dtype("auto", device), rival.weights)
+    tokenizer, f = load_tokenizer(path), context.recipe.format
+    chat = ChatFormat(tokenizer, system=f.system, fence=f.fence)
+    return model, replace(asking, chat=chat, tokenizer=tokenizer)
+
+
+def _answered(
+    context: Context, suite: Suite, name: str, model: LocalModel, asking: Asking
+) -> list[dict[str, Any]]:
+    """Return the completion lines of one model, after what they took is written."""
+    from codefit.generate.ask import requests_of
+    from codefit.suites.extract import extract
+
+    requests = requests_of(asking.chat, suite.tasks, context.recipe.generate.samples)
+    found, took = ask(model, requests, asking, f"generate {suite.info.name}, {name}")
+    write_json(context.out / "arms" / name / suite.info.name / SPENT, {"model": name, **took})
+    points = {t.task_id: t.entry_point for t in suite.tasks}
+    lines = []
+    for c in found:
+        part = extract(c.text, points[c.task_id])
+        lines.append({"arm": name, **completion_line(c), "program": part.program, "extraction": part.rule})
+    return lines
+
+
+def _task_line(task: Task) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "prompt": task.prompt,
+        "entry_point": task.entry_point,
+        "reference": task.reference,
+        "tests": len(task.tests),
+        "plus_tests": len(task.plus) if task.plus else 0,
+    }
