@@ -83,6 +83,13 @@ class ChatFormat:
         system = (("system", self._system),) if self._system is not None else ()
         return (*system, ("user", request))
 
+    def begun(self, turns: Iterable[tuple[str, str]], begin: str) -> list[int]:
+        """Return the token ids of (role, content) turns and of the first words of the answer to them.
+
+        Of one user turn and no words it is what `prefix` returns.
+        """
+        return self._encode(self._render([{"role": r, "content": c} for r, c in turns], True) + begin)
+
     def _render(self, turns: list[dict[str, str]], generate: bool) -> str:
         messages = [{"role": "system", "content": self._system}] if self._system is not None else []
         text = self._tokenizer.apply_chat_template(

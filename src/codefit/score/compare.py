@@ -23,7 +23,8 @@ from codefit.score.paired import (
 class Side:
     """One side of a comparison: what decided the verdicts, and which samples passed by task.
 
-    `unjudged` names tasks with a verdict that is our fault.
+    `unjudged` names tasks with a verdict that is our fault; `flavour` is how the tasks were put, None where
+    nobody said.
     """
 
     suite: str
@@ -32,6 +33,7 @@ class Side:
     passed: Mapping[str, Sequence[bool]]
     unjudged: tuple[str, ...] = ()
     name: str = ""
+    flavour: str | None = None
 
 
 def side(score: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]], *, name: str = "") -> Side:
@@ -51,7 +53,10 @@ def side(score: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]], *, nam
         passed.setdefault(v["task_id"], []).append(v[key] == Outcome.PASSED.value)
         if v[key] == Outcome.SANDBOX_FAILED.value:
             unjudged.append(v["task_id"])
-    return Side(score["suite"], score["revision"], score["harness"], passed, tuple(unjudged), name)
+    return Side(
+        score["suite"], score["revision"], score["harness"], passed, tuple(unjudged), name,
+        score.get("flavour"),
+    )  # fmt: skip
 
 
 def read_sides(folder: Path) -> dict[str, Side]:
@@ -116,6 +121,13 @@ def _check_alike(before: Side, after: Side) -> None:
             raise InputError(
                 f"the two sides differ in {what}: '{one}' and '{two}'", where=where, todo="judge both alike"
             )
+    flavours = {s.flavour for s in (before, after) if s.flavour}
+    if len(flavours) > 1:
+        raise InputError(
+            f"the two sides were asked in different flavours: '{before.flavour}' and '{after.flavour}'",
+            where=where,
+            todo="ask both alike",
+        )
     unjudged = sorted({*before.unjudged, *after.unjudged})
     if unjudged:
         raise InputError(

@@ -70,7 +70,8 @@ class SuiteInfo:
     """What decides a score beside the model. `revision` hashes the content of the tasks.
 
     `base_name` and `base_revision` name the base tests alone where there are plus tests;
-    `limit` is the number of tasks asked for when it is not the whole benchmark.
+    `limit` is the number of tasks asked for when it is not the whole benchmark; `flavour` is how they are
+    put to a model (see `flavours`), None where nobody said.
     """
 
     name: str
@@ -85,6 +86,7 @@ class SuiteInfo:
     data: str | None = None
     data_hash: str | None = None
     limit: int | None = None
+    flavour: str | None = None
 
 
 class Suite(Protocol):

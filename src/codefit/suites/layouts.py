@@ -61,7 +61,7 @@ def mbpp_task(row: dict[str, Any], split: range = MBPP_TEST_SPLIT) -> Task:
         entry_point=entry_point,
         tests=Tests("asserts", entry_point, asserts, setup=setup.strip()),
         reference=code,
-        extra={} if number in split else {"judged": False},
+        extra={"request": request, **({} if number in split else {"judged": False})},
     )
 
 
