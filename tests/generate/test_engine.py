@@ -242,6 +242,7 @@ def test_sampled_answers_have_the_models_own_distribution(
 ) -> None:
     n, decoding = 1500, Decoding(1, temperature=0.7, top_p=0.8, seed=1)
     drawing = engine(model, None, decoding=decoding)
+    drawing._ends = frozenset()
     monkeypatch.setattr(drawing._tokenizer, "decode", lambda ids, **_: str(ids[0]))
     found = asked(drawing, [Request("t", (40, 41, 42), (), s) for s in range(n)])
     with torch.no_grad():
