@@ -68,7 +68,11 @@ def test_what_is_held_stays_below_the_plan_and_near_it(decoding: Decoding) -> No
         Request(f"t{i}", tuple(draw.randrange(260) for _ in range(draw.randint(60, 100)))) for i in range(40)
     ]
     engine = TransformersEngine(
-        model, byte_tokenizer(), end_id=258, decoding=decoding, memory=footprint_of(model).weights + 7 * MIB // 2
+        model,
+        byte_tokenizer(),
+        end_id=258,
+        decoding=decoding,
+        memory=footprint_of(model).weights + 7 * MIB // 2,
     )
     plan = engine.plan(requests)
     assert 4 < plan.sequences < 40
