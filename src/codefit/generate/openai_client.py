@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -40,8 +41,8 @@ class Client:
         self._refused: set[str] = set()
         self._lock = threading.Lock()
 
-    def completion(self, asked: dict[str, Any], task: str, sample: int) -> Said:
-        """Return the completion of one request for a task.
+    def completion(self, asked: dict[str, Any], task: str, sample: int) -> tuple[Said, float]:
+        """Return the completion of one request for a task, and the seconds of the try that brought it.
 
         Raises `InputError` where the endpoint does not answer it, and `Stopped` where the run ends.
         """
@@ -51,11 +52,12 @@ class Client:
             self._patience.turn()
             refused = frozenset(self._refused)
             wait_s: float | None = None
+            began = time.monotonic()
             try:
                 reply = self._send(asked, refused)
                 self._answered = True
                 if reply.status == 200:
-                    return read_completion(reply.body, self._settings.api)
+                    return read_completion(reply.body, self._settings.api), time.monotonic() - began
                 if reply.status in (400, 422) and self._adapt(reply.body, asked, refused):
                     tries -= 1
                     continue
