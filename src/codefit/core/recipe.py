@@ -15,11 +15,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
-from codefit.core.generation import GenerateSettings, Weights
+from codefit.core.generation import GenerateSettings
+from codefit.core.rivals import ModelSettings, Name, RivalSettings
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 
 
 class SourceSettings(Settings):
@@ -30,15 +29,6 @@ class SourceSettings(Settings):
     name: Name | None = Field(None, description="name of the source in cards and quotas; default its kind")
     limit: Positive | None = Field(None, description="take the first N rows only")
     licence: str | None = Field(None, description="licence of the rows where the kind doesn't know it")
-
-
-class ModelSettings(Settings):
-    """The start model."""
-
-    name: str = Field(description="`micro` (embedded), `random:SHAPE` (random weights) or a folder")
-    tokenizer: str | None = Field(
-        None, description="for a random model: tokenizer folder or tokenizer.json, below data_dir"
-    )
 
 
 class FormatSettings(Settings):
@@ -206,6 +196,9 @@ class SuiteSettings(Settings):
     split: Literal["complete", "instruct"] = Field(
         "instruct", description="which prompt of BigCodeBench is asked"
     )
+    flavour: Literal["plain", "evalplus-0-shot", "mbpp-3-shot", "bigcodebench"] = Field(
+        "plain", description="how tasks are put: `plain`, the prompt alone, or as a harness puts them"
+    )
     calibrated: bool = Field(True, description="put BigCodeBench's imports and signature before each answer")
     environment: str | None = Field(
         None, description="folder of BigCodeBench's libraries; default where `codefit env create` puts them"
@@ -221,16 +214,6 @@ class ArmSettings(Settings):
         "tokens", description="`tokens`: as many trained tokens as the first arm; `epochs`: as many epochs"
     )
     train: dict[str, Any] = Field(default_factory=dict, description="overrides of single `train` fields")
-
-
-class RivalSettings(Settings):
-    """A model that nobody trains here, evaluated beside the start model and the arms on the same harness."""
-
-    name: Name
-    model: ModelSettings
-    weights: Weights = Field(
-        "plain", description="`nf4` (4 bits) or `int8`: quantised as they are read (extra gpu)"
-    )
 
 
 class SandboxSettings(Settings):
@@ -318,6 +301,7 @@ class Recipe(Settings):
         for arm, written in zip(self.arms, data["arms"], strict=True):
             written["train"] = self.train_of(arm).lasting()
         data["generate"].pop("batch_size")
+        data["rivals"] = [rival.lasting() for rival in self.rivals]
         return canonical_json(data)
 
     def train_of(self, arm: ArmSettings) -> TrainSettings:

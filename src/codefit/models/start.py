@@ -7,7 +7,7 @@ from pathlib import Path
 from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import atomic_folder, read_json
 from codefit.core.paths import expanded
-from codefit.core.recipe import ModelSettings
+from codefit.core.rivals import ModelSettings
 from codefit.models.load import load_tokenizer, require_torch
 
 _RANDOM = "random:"

@@ -29,7 +29,7 @@ class Model:
 
 def find_model(name: str) -> Model:
     """Return the model of `micro`, a model folder, or an adapter folder; raises `InputError`."""
-    from codefit.core.recipe import ModelSettings
+    from codefit.core.rivals import ModelSettings
     from codefit.models.start import start_model
 
     path = expanded(Path(name), "--model")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codefit.core.files import file_digest, write_json, write_jsonl
-from codefit.core.recipe import ArmSettings, RivalSettings
+from codefit.core.files import write_json, write_jsonl
+from codefit.core.recipe import ArmSettings
 from codefit.core.types import Completion, Task
 from codefit.core.units import parse_bytes
 from codefit.pipeline.answer import completion_line
 from codefit.pipeline.context import SPENT, START, Context, suite_settings
 from codefit.pipeline.local import Asking, LocalModel, ask
 from codefit.pipeline.model import is_adapter, trained_weights
+from codefit.pipeline.remote import Question, RemoteModel, ask_remote
+from codefit.pipeline.rivals import rival_of, rival_settings
 
 if TYPE_CHECKING:
     from codefit.generate.types import Decoding, Request
     from codefit.suites.base import Suite, SuiteInfo
+    from codefit.suites.flavours import Flavour
 
 
 def model_of(context: Context, arm: ArmSettings | None, weights: Path | None) -> LocalModel:
@@ -61,64 +65,60 @@ def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
         "seed": recipe.seed if recipe.generate.temperature else None,
         "format": recipe.format.model_dump(mode="json", exclude={"max_length"}),
         "model": context.start_digest,
-        "rivals": [
-            {"name": r.name, "model": file_digest(_rival_folder(context, r)), "weights": r.weights}
-            for r in recipe.rivals
-        ],
+        "rivals": [rival_settings(context, rival) for rival in recipe.rivals],
     }
 
 
 def generate_stage(context: Context, index: int) -> None:
     """Let the start model, every arm and every rival answer one suite."""
     from codefit.generate.types import Decoding
+    from codefit.suites.flavours import flavour_of
 
-    _, suite = context.suites[index]
+    settings, suite = context.suites[index]
+    flavour = flavour_of(suite, settings.flavour)
     asking = asking_of(context, Decoding.of(context.recipe.generate, context.recipe.seed))
     lines: list[dict[str, Any]] = []
     for arm in (None, *context.recipe.arms):
         model = model_of(context, arm, trained_weights(context, arm) if arm else None)
-        lines += _answered(context, suite, arm.name if arm else START, model, asking)
+        name = arm.name if arm else START
+        lines += _lines(context, suite, name, *_answers(context, suite, flavour, name, model, asking))
     for rival in context.recipe.rivals:
-        model, own = _rival(context, rival, asking)
-        lines += _answered(context, suite, rival.name, model, own)
+        if isinstance(who := rival_of(context, rival, asking), RemoteModel):
+            found = _remote_answers(context, suite, flavour, rival.name, who, asking)
+        else:
+            found = _answers(context, suite, flavour, rival.name, *who)
+        lines += _lines(context, suite, rival.name, *found)
     write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (_task_line(t) for t in suite.tasks))
     write_jsonl(context.out / "completions" / f"{suite.info.name}.jsonl", lines)
 
 
-def _rival_folder(context: Context, rival: RivalSettings) -> Path:
-    from codefit.models.start import start_model
+def _answers(
+    context: Context, suite: Suite, flavour: Flavour, name: str, model: LocalModel, asking: Asking
+) -> tuple[list[Completion], dict[str, Any]]:
+    """Return what a model on this machine's disk answers, as the judge gets it, and what that took."""
+    from codefit.generate.ask import requests_of
 
-    model = rival.model
-    if model.tokenizer:
-        model = model.model_copy(update={"tokenizer": str(context.located(Path(model.tokenizer)))})
-    return start_model(model, context.out / "arms" / rival.name / "start", context.recipe.seed)
-
-
-def _rival(context: Context, rival: RivalSettings, asking: Asking) -> tuple[LocalModel, Asking]:
-    """Return a rival and how it is asked: by its own template, with the recipe's system prompt."""
-    from dataclasses import replace
-
-    from codefit.format.chat import ChatFormat
-    from codefit.models.load import load_tokenizer, resolve_device, resolve_dtype
-
-    path = _rival_folder(context, rival)
-    device = resolve_device(context.recipe.train.device)
-    model = LocalModel(path, None, device, resolve_dtype("auto", device), rival.weights)
-    tokenizer, f = load_tokenizer(path), context.recipe.format
-    chat = ChatFormat(tokenizer, system=f.system, fence=f.fence)
-    return model, replace(asking, chat=chat, tokenizer=tokenizer)
+    requests = requests_of(asking.chat, suite.tasks, context.recipe.generate.samples, flavour)
+    found, took = ask(model, requests, asking, f"generate {suite.info.name}, {name}")
+    texts = [replace(c, text=flavour.answer(c.text, "begun")) for c in found]
+    return texts, {**took, "form": flavour.form("begun")}
 
 
-def _answered(
-    context: Context, suite: Suite, name: str, model: LocalModel, asking: Asking
+def _remote_answers(
+    context: Context, suite: Suite, flavour: Flavour, name: str, model: RemoteModel, asking: Asking
+) -> tuple[list[Completion], dict[str, Any]]:
+    question = Question(suite.tasks, flavour, context.recipe.format.system, context.recipe.generate.samples)
+    stage = f"generate {suite.info.name}, {name}"
+    return ask_remote(model, question, asking.decoding, asking.ledger, stage, asking.listen)
+
+
+def _lines(
+    context: Context, suite: Suite, name: str, found: list[Completion], took: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Return the completion lines of one model, after what they took is written."""
-    from codefit.generate.ask import requests_of
     from codefit.suites.extract import extract
 
-    requests = requests_of(asking.chat, suite.tasks, context.recipe.generate.samples)
-    found, took = ask(model, requests, asking, f"generate {suite.info.name}, {name}")
-    write_json(context.out / "arms" / name / suite.info.name / SPENT, {"model": name, **took})
+    write_json(context.out / "arms" / name / suite.info.name / SPENT, {**took, "model": name})
     points = {t.task_id: t.entry_point for t in suite.tasks}
     lines = []
     for c in found:
