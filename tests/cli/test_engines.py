@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from codefit.cli.doctor import findings
 from codefit.cli.main import main
 from codefit.core.errors import CodefitError
 from codefit.micro import tasks
@@ -113,6 +114,23 @@ def test_what_cannot_be_asked_is_one_line(
     assert (caught.value.exit_code, caught.value.line()) == (code, line)
     assert "secret" not in line
     assert not (tmp_path / "c.jsonl").exists()
+
+
+def test_the_doctor_checks_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEFIT_VLLM", "/no/such/vllm")
+    with endpoint(solve, models=("a", "b")) as e:
+        found = {f.name: f for f in findings(e.url)}
+        assert (found["endpoint"].ok, found["endpoint"].detail) == (True, f"{e.url}: 2 models: a, b")
+        assert (found["vLLM"].ok, found["vLLM"].fix) == (
+            None,
+            "install it, or export CODEFIT_VLLM=/path/to/vllm",
+        )
+        assert e.asked == []
+    gone = findings("http://127.0.0.1:9/v1")[-1]
+    assert (gone.ok, gone.detail) == (
+        False, "http://127.0.0.1:9/v1: connection refused: nothing listens there",
+    )  # fmt: skip
+    assert findings("http://h", "sk-1")[-1].detail.startswith("--api-key-env: ")
 
 
 def test_a_gguf_file_is_served_for_one_command(cli: Cli, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from codefit.core.engines import EndpointSettings
 from codefit.core.errors import InputError, MissingPrerequisite
 from codefit.core.files import digest
@@ -47,6 +49,18 @@ def endpoint_of(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpo
     if key and not (key.isascii() and key.isprintable()):
         raise InputError(f"the key in {name} is no plain text", where=settings.base_url)
     return Endpoint(settings, key)
+
+
+def listed_models(base_url: str, api_key_env: str | None, environ: Mapping[str, str]) -> list[str]:
+    """Return the models that an endpoint lists; raises `InputError` and `MissingPrerequisite`."""
+    try:
+        settings = EndpointSettings(base_url=base_url, model="any", api_key_env=api_key_env)
+    except ValidationError as e:
+        fault = e.errors()[0]
+        where = f"--{str(fault['loc'][0]).replace('_', '-')}"
+        raise InputError(fault["msg"].removeprefix("Value error, "), where=where) from None
+    endpoint = endpoint_of(settings, environ)
+    return Client(settings, endpoint.key, Patience(backoff_s=0, requests_per_minute=None)).listed()
 
 
 class OpenAIEngine:

@@ -32,7 +32,7 @@ class Client:
         settings: EndpointSettings,
         key: str | None,
         patience: Patience,
-        notice: Callable[[str], None],
+        notice: Callable[[str], None] = lambda text: None,
         shown: str | None = None,
     ) -> None:
         self._settings, self._key, self._patience, self._notice = settings, key, patience, notice
@@ -152,11 +152,20 @@ class Client:
     def models(self) -> list[str]:
         """Return the models that the endpoint says it has, none where it doesn't say."""
         try:
+            return self.listed()
+        except CodefitError:
+            return []
+
+    def listed(self) -> list[str]:
+        """Return the models that the endpoint has; raises `InputError` where it doesn't tell."""
+        try:
             url = f"{self._settings.base_url}/models"
             reply = http.send("GET", url, None, self._headers(), min(_LIST_S, self._settings.timeout_s))
-            return read_models(reply.body) if reply.status == 200 else []
-        except (http.Unreachable, http.Broken, Unusable):
-            return []
+            if reply.status == 200:
+                return read_models(reply.body)
+        except (http.Unreachable, http.Broken, Unusable) as e:
+            raise self._error(str(e)) from e
+        raise self._error(f"HTTP {reply.status}: {told(reply.body)}")
 
     def _advice(self, reason: str) -> str:
         if not self._answered:

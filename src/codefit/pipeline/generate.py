@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codefit.core.errors import InputError
 from codefit.core.files import write_json, write_jsonl
 from codefit.core.recipe import ArmSettings
 from codefit.core.types import Completion, Task
@@ -15,12 +17,77 @@ from codefit.pipeline.context import SPENT, START, Context, suite_settings
 from codefit.pipeline.local import Asking, LocalModel, ask
 from codefit.pipeline.model import is_adapter, trained_weights
 from codefit.pipeline.remote import Question, RemoteModel, ask_remote
-from codefit.pipeline.rivals import rival_of, rival_settings
+from codefit.pipeline.rivals import local_rival, rival_of, rival_settings
 
 if TYPE_CHECKING:
     from codefit.generate.types import Decoding, Request
+    from codefit.plan.generation import Footprint
     from codefit.suites.base import Suite, SuiteInfo
     from codefit.suites.flavours import Flavour
+
+
+def plan_settings(context: Context) -> dict[str, Any]:
+    """Return what decides how answers are planned, beside memory and start model."""
+    return {
+        **context.recipe.generate.model_dump(mode="json"),
+        "suites": [suite_settings(suite.info) for _, suite in context.suites],
+        "rivals": _rivals(context),
+        "format": context.chat.revision,
+    }
+
+
+def plan_stage(context: Context) -> None:
+    """Plan how every model answers the longest prompt, before anything is trained; refuse what cannot.
+
+    The engine plans again with the very model; this is the closed form, from its shape.
+    """
+    from codefit.plan.generation import plan_generation, refuse_generation
+
+    g, budget = context.recipe.generate, parse_bytes(context.recipe.memory)
+    tokens = max(len(r.ids) for index in range(len(context.suites)) for r in _requests(context, index))
+    tokens += g.max_new_tokens
+    most = max(len(suite.tasks) for _, suite in context.suites) * g.samples
+    plans = {}
+    for name, (found, device) in _footprints(context).items():
+        plan = plan_generation(
+            found, tokens=tokens, budget=budget, device=device, greedy=g.temperature == 0,
+            most=min(g.batch_size or most, most),
+        )  # fmt: skip
+        if device.startswith("cuda") and not plan.fits:
+            raise refuse_generation(plan, f"memory: {context.recipe.memory}, model {name}")
+        plans[name] = plan.to_json()
+    write_json(context.out / "generation_plan.json", {"tokens": tokens, "models": plans})
+
+
+def _requests(context: Context, index: int) -> list[Request]:
+    """Return one request per task of a suite, in its flavour, by the start model's template."""
+    from codefit.generate.ask import requests_of
+    from codefit.suites.flavours import flavour_of
+
+    settings, suite = context.suites[index]
+    return requests_of(context.chat, suite.tasks, 1, flavour_of(suite, settings.flavour))
+
+
+def _footprints(context: Context) -> dict[str, tuple[Footprint, str]]:
+    """Return what each model takes, and its device; rivals of a family that no plan knows are left out."""
+    from codefit.plan.generation import footprint
+    from codefit.plan.shape import read_shape
+
+    found = {}
+    for arm in (None, *context.recipe.arms):
+        model = model_of(context, arm, None)
+        adapter = arm is not None and is_adapter(context, arm)
+        rank = context.recipe.train_of(arm).lora_rank if arm and adapter else 0
+        shape, element = read_shape(model.path / "config.json"), 2 if model.dtype == "bfloat16" else 4
+        found[arm.name if arm else START] = (footprint(shape, model.weights, element, rank), model.device)
+    for rival in context.recipe.rivals:
+        here = local_rival(context, rival)
+        if here is None:
+            continue  # whoever answers over HTTP plans for itself
+        with contextlib.suppress(InputError):
+            shape, element = read_shape(here.path / "config.json"), 2 if here.dtype == "bfloat16" else 4
+            found[rival.name] = (footprint(shape, here.weights, element), here.device)
+    return found
 
 
 def model_of(context: Context, arm: ArmSettings | None, weights: Path | None) -> LocalModel:
@@ -65,8 +132,12 @@ def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
         "seed": recipe.seed if recipe.generate.temperature else None,
         "format": recipe.format.model_dump(mode="json", exclude={"max_length"}),
         "model": context.start_digest,
-        "rivals": [rival_settings(context, rival) for rival in recipe.rivals],
+        "rivals": _rivals(context),
     }
+
+
+def _rivals(context: Context) -> list[dict[str, Any]]:
+    return [rival_settings(context, rival) for rival in context.recipe.rivals]
 
 
 def generate_stage(context: Context, index: int) -> None:

@@ -27,25 +27,29 @@ def rival_settings(context: Context, rival: RivalSettings) -> dict[str, Any]:
     return found
 
 
+def local_rival(context: Context, rival: RivalSettings) -> LocalModel | None:
+    """Return a rival that this process loads, None where it is asked over HTTP."""
+    if rival.engine != "transformers" or rival.model is None:
+        return None
+    from codefit.models.load import resolve_device, resolve_dtype
+
+    device = resolve_device(context.recipe.train.device)
+    folder = _folder(context, rival, rival.model)
+    return LocalModel(folder, None, device, resolve_dtype("auto", device), rival.weights)
+
+
 def rival_of(
     context: Context, rival: RivalSettings, asking: Asking
 ) -> RemoteModel | tuple[LocalModel, Asking]:
-    """Return a rival and, where it is on this machine's disk, how it is asked: by its own template."""
-    replay = context.cache / "replay"
-    if rival.endpoint:
-        return RemoteModel(rival.endpoint, replay, rival.stated_weights)
-    if rival.engine != "transformers":
-        return RemoteModel(_server(context, rival), replay)
-    if rival.model is None:
-        raise RuntimeError(f"rival {rival.name} has no model")
-
+    """Return a rival and, where this process loads it, how it is asked: by its own template."""
+    model = local_rival(context, rival)
+    if model is None:
+        what = rival.endpoint or _server(context, rival)
+        return RemoteModel(what, context.cache / "replay", rival.stated_weights)
     from codefit.format.chat import ChatFormat
-    from codefit.models.load import load_tokenizer, resolve_device, resolve_dtype
+    from codefit.models.load import load_tokenizer
 
-    path = _folder(context, rival, rival.model)
-    device = resolve_device(context.recipe.train.device)
-    model = LocalModel(path, None, device, resolve_dtype("auto", device), rival.weights)
-    tokenizer, f = load_tokenizer(path), context.recipe.format
+    tokenizer, f = load_tokenizer(model.path), context.recipe.format
     chat = ChatFormat(tokenizer, system=f.system, fence=f.fence)
     return model, replace(asking, chat=chat, tokenizer=tokenizer)
 

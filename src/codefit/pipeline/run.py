@@ -160,7 +160,11 @@ def _stages(context: Context) -> Iterator[_Stage]:
         partial(data.format_stage, context),
     )
     yield _Stage(
-        "plan", partial(model.plan_settings, context), rows, ["plan.json"], partial(model.plan_stage, context)
+        "plan",
+        lambda: {**model.plan_settings(context), "answers": generate.plan_settings(context)},
+        rows,
+        ["plan.json", "generation_plan.json"],
+        partial(_plan, context),
     )
     for arm in arms:
         folder = context.arm_folder(arm.name).relative_to(context.out).as_posix()
@@ -183,6 +187,11 @@ def _stages(context: Context) -> Iterator[_Stage]:
             partial(choose.choose_stage, context, arm),
         )
     yield from _after_training(context)
+
+
+def _plan(context: Context) -> None:
+    model.plan_stage(context)
+    generate.plan_stage(context)
 
 
 def _weights_files(context: Context, arm: ArmSettings, weights: str) -> list[str]:
