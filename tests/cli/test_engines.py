@@ -142,6 +142,12 @@ def test_a_gguf_file_is_served_for_one_command(cli: Cli, tmp_path: Path) -> None
     (score,) = scores(tmp_path / "out")
     assert (score["engine"], score["weights"]) == ("llama.cpp", "Q4_K_M")
     assert (tmp_path / "out" / "server.log").read_text().startswith("ready soon")
+    served = cli("generate", "micro", "--limit", "1", "--engine", "vllm", "--model", "micro", "--out", "v.jsonl",
+                 "--json", "--server-command", shlex.join([sys.executable, str(STAND_IN), "vllm"]),
+                 STAND_IN=str(tmp_path / "notes"))  # fmt: skip
+    assert served.returncode == 0, served.stderr
+    took = json.loads(served.stdout)["took"]
+    assert (took["engine"], took["weights"], took["form"]) == ("vllm", "float16", "chat")
     missing = cli(
         "evaluate", "micro", "--gguf", "tiny.gguf", "--out", "no", "--server-command", "no-such-server"
     )
