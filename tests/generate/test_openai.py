@@ -318,10 +318,11 @@ def test_base_models_are_asked_for_plain_completions(tmp_path: Path) -> None:
 def test_a_proxy_from_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with endpoint(echo) as e:
         monkeypatch.setenv("http_proxy", e.url.removesuffix("/v1"))
-        monkeypatch.setenv("no_proxy", "localhost")
         answers(engine("http://api.invalid/v1", tmp_path).complete(requests(1)))
         assert e.asked[0].path == "http://api.invalid/v1/chat/completions"
         assert e.asked[0].headers["host"] == "api.invalid"
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        answers(engine(e.url, tmp_path).complete(requests(1)))  # no proxy stands before this machine
 
 
 def test_an_https_endpoint_needs_a_trusted_certificate(

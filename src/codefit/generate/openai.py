@@ -104,7 +104,7 @@ class OpenAIEngine:
             raise InputError(
                 f"{len(todo)} of {len(requests)} answers are not in the replay store, and new requests are "
                 "forbidden",
-                where=str(self._store.path), todo="leave out --replay-only",
+                where=str(self._store.path), todo="leave out --replay-only, or unset CODEFIT_REPLAY_ONLY",
             )  # fmt: skip
         if todo:
             yield from self._ask([(i, requests[i], keys[i]) for i in todo])
@@ -188,7 +188,8 @@ class OpenAIEngine:
             index, said.text, said.tokens, said.mean_logprob, said.min_logprob, said.finish_reason
         )
         share = seconds / at_once
-        self._store.put(key, answer, share, {**asked, "sample": request.sample}, {"model": said.model})
+        told = {"model": said.model, "asked_without": client.without}
+        self._store.put(key, answer, share, {**asked, "sample": request.sample}, told)
         return answer, share
 
     def _asked(self, request: Request) -> dict[str, Any]:

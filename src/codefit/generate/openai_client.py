@@ -75,6 +75,11 @@ class Client:
                 raise self._error(f"{reason} (tried {tries} times)", self._advice(reason))
             self._patience.again(f"{task} {sample}", tries, wait_s)
 
+    @property
+    def without(self) -> list[str]:
+        """The settings that the endpoint does not take."""
+        return sorted(self._refused)
+
     def _most(self) -> int:
         return self._settings.attempts if self._answered else min(_FIRST_TRIES, self._settings.attempts)
 
@@ -98,7 +103,7 @@ class Client:
         return headers
 
     def _adapt(self, body: bytes, asked: dict[str, Any], refused: frozenset[str]) -> bool:
-        """Leave out what an error names and no text depends on; returns whether to ask again."""
+        """Leave out what an error names and an answer can do without; returns whether to ask again."""
         text = told(body).lower()
         for name in ("logprobs", "seed", "max_tokens"):
             wants_other = name != "max_tokens" or "max_completion_tokens" in text
