@@ -143,7 +143,8 @@ def took_line(took: dict[str, Any]) -> str:
         parts.append(f"{took['tokens_per_s']:,.0f} tokens/s, {took['seconds_per_task']:.2f} s a task")
     if took["peak_mb"] is not None:
         parts.append(f"peak {took['peak_mb']:,.0f} MiB")
-    return f"Generation ({took['weights']}, {took['decoding']}): {', '.join(parts)}"
+    weights = took["weights"] or "format of the weights not stated"
+    return f"Generation ({took['engine']}, {weights}, {took['decoding']}): {', '.join(parts)}"
 
 
 def comparison_line(c: dict[str, Any]) -> str:

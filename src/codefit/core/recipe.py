@@ -15,10 +15,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
-from codefit.core.generation import GenerateSettings, Weights
+from codefit.core.generation import GenerateSettings
 from codefit.core.origins import ModelSettings as ModelSettings
 from codefit.core.origins import Name, Revision
 from codefit.core.origins import SourceSettings as SourceSettings
+from codefit.core.rivals import RivalSettings
 from codefit.core.sampling import SampleSettings
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
@@ -211,6 +212,9 @@ class SuiteSettings(Settings):
     split: Literal["complete", "instruct"] = Field(
         "instruct", description="which prompt of BigCodeBench is asked"
     )
+    flavour: Literal["plain", "evalplus-0-shot", "mbpp-3-shot", "bigcodebench"] = Field(
+        "plain", description="how tasks are put: `plain`, the prompt alone, or as a harness puts them"
+    )
     calibrated: bool = Field(True, description="put BigCodeBench's imports and signature before each answer")
     environment: str | None = Field(
         None, description="folder of BigCodeBench's libraries; default where `codefit env create` puts them"
@@ -242,16 +246,6 @@ class ArmSettings(Settings):
         if self.sampled_from and not self.samples:
             raise ValueError("sampled_from is for rows sampled or curated+sampled")
         return self
-
-
-class RivalSettings(Settings):
-    """A model that nobody trains here, evaluated beside the start model and the arms on the same harness."""
-
-    name: Name
-    model: ModelSettings
-    weights: Weights = Field(
-        "plain", description="`nf4` (4 bits) or `int8`: quantised as they are read (extra gpu)"
-    )
 
 
 class SandboxSettings(Settings):
@@ -357,6 +351,7 @@ class Recipe(Settings):
         for arm, written in zip(self.arms, data["arms"], strict=True):
             written["train"] = self.train_of(arm).lasting()
         data["generate"].pop("batch_size")
+        data["rivals"] = [rival.lasting() for rival in self.rivals]
         return canonical_json(data)
 
     def samplers_of(self, arm: ArmSettings) -> list[ArmSettings]:

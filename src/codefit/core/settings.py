@@ -25,6 +25,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
 _LONGEST = 1 << 20  # characters of a document
 _MOST_NODES = 20_000  # with every alias written out; a recipe has some hundreds
+_PRIVATE = ("api_key_env", "base_url")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -170,6 +171,8 @@ def _explain(
     if detail["type"] == "missing":
         return InputError(f"'{name}' is missing", where=place)
     message = detail["msg"].removeprefix("Value error, ")
+    if loc and loc[-1] in _PRIVATE:  # what stands there by mistake may be a key
+        return InputError(f"{name}: {message}", where=place, todo="a key belongs into the environment alone")
     given = repr(detail["input"])
     return InputError(f"{name}: {message}", where=place, todo=f"given: {given[:60]}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from codefit.core.progress import Listener
 from codefit.core.types import Completion, Task
 
 if TYPE_CHECKING:
+    from codefit.pipeline.remote import RemoteModel
     from codefit.suites.base import Suite
+    from codefit.suites.flavours import Flavour
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Model:
 
 def find_model(name: str) -> Model:
     """Return the model of `micro`, of the hub, of a model folder or of an adapter folder; raises `InputError`."""
-    from codefit.core.recipe import ModelSettings
+    from codefit.core.origins import ModelSettings
     from codefit.models.hub import fetch_model, names_hub_model
     from codefit.models.start import start_model
 
@@ -46,7 +48,7 @@ def find_model(name: str) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How a model is to be asked; `only` are the tasks to ask, None for all."""
+    """How a model is to be asked; `only` are the tasks to ask, None for all, `flavour` how they are put."""
 
     system: str | None
     generate: GenerateSettings
@@ -54,12 +56,32 @@ class Wish:
     device: str
     weights: Weights = "plain"
     only: tuple[str, ...] | None = None
+    flavour: str = "plain"
 
 
 def answer_suite(
-    suite: Suite, model: Model, wish: Wish, ledger: Path, listen: Listener
+    suite: Suite, model: Model | RemoteModel, wish: Wish, ledger: Path, listen: Listener
 ) -> tuple[list[Completion], dict[str, Any]]:
-    """Return the completions of the tasks, and what they took; `ledger` keeps them, so that a killed run goes on."""
+    """Return the completions of the tasks, and what they took; `ledger` keeps them, so that a killed run goes on.
+
+    Where a flavour cuts answers, the texts are what the judge gets, and the ledger's what the model wrote.
+    """
+    from codefit.suites.flavours import flavour_of
+
+    flavour = flavour_of(suite, wish.flavour)
+    if isinstance(model, Model):
+        return _answer_here(suite, model, flavour, wish, ledger, listen)
+    from codefit.generate.types import Decoding
+    from codefit.pipeline.remote import Question, ask_remote
+
+    question = Question(chosen_tasks(suite, wish.only), flavour, wish.system, wish.generate.samples)
+    stage = f"generate {suite.info.name}"
+    return ask_remote(model, question, Decoding.of(wish.generate, 0), ledger, stage, listen)
+
+
+def _answer_here(
+    suite: Suite, model: Model, flavour: Flavour, wish: Wish, ledger: Path, listen: Listener
+) -> tuple[list[Completion], dict[str, Any]]:
     from codefit.models.load import load_tokenizer, require_torch, resolve_device, resolve_dtype
 
     tasks = chosen_tasks(suite, wish.only)
@@ -75,9 +97,10 @@ def answer_suite(
     chat = ChatFormat(tokenizer, system=wish.system, fence=True)  # a fence shapes answers only
     asking = Asking(chat, tokenizer, Decoding.of(wish.generate, 0), wish.generate.batch_size, wish.memory,
                     ledger, listen)  # fmt: skip
-    requests = requests_of(chat, tasks, wish.generate.samples)
+    requests = requests_of(chat, tasks, wish.generate.samples, flavour)
     found, took = ask(local, requests, asking, f"generate {suite.info.name}")
-    return found, {"model": str(model.adapter or model.path), **took}
+    texts = [replace(c, text=flavour.answer(c.text, "begun")) for c in found]
+    return texts, {"model": str(model.adapter or model.path), "form": flavour.form("begun"), **took}
 
 
 def chosen_tasks(suite: Suite, only: tuple[str, ...] | None) -> list[Task]:

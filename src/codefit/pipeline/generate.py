@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codefit.core.errors import InputError
-from codefit.core.files import file_digest, write_json, write_jsonl
-from codefit.core.recipe import ArmSettings, RivalSettings
+from codefit.core.files import write_json, write_jsonl
+from codefit.core.recipe import ArmSettings
 from codefit.core.types import Completion, Task
 from codefit.core.units import parse_bytes
 from codefit.pipeline.answer import completion_line
 from codefit.pipeline.context import SPENT, START, Context, suite_settings
 from codefit.pipeline.local import Asking, LocalModel, ask
 from codefit.pipeline.model import is_adapter, trained_weights
+from codefit.pipeline.remote import Question, RemoteModel, ask_remote
+from codefit.pipeline.rivals import local_rival, rival_of, rival_settings
 
 if TYPE_CHECKING:
     from codefit.generate.types import Decoding, Request
     from codefit.plan.generation import Footprint
     from codefit.suites.base import Suite, SuiteInfo
+    from codefit.suites.flavours import Flavour
 
 
 def plan_settings(context: Context) -> dict[str, Any]:
@@ -41,8 +44,8 @@ def plan_stage(context: Context) -> None:
     from codefit.plan.generation import plan_generation, refuse_generation
 
     g, budget = context.recipe.generate, parse_bytes(context.recipe.memory)
-    prompts = (context.chat.prefix(t.prompt) for _, suite in context.suites for t in suite.tasks)
-    tokens = max(len(ids) for ids in prompts) + g.max_new_tokens
+    tokens = max(len(r.ids) for index in range(len(context.suites)) for r in _requests(context, index))
+    tokens += g.max_new_tokens
     most = max(len(suite.tasks) for _, suite in context.suites) * g.samples
     plans = {}
     for name, (found, device) in _footprints(context).items():
@@ -54,6 +57,15 @@ def plan_stage(context: Context) -> None:
             raise refuse_generation(plan, f"memory: {context.recipe.memory}, model {name}")
         plans[name] = plan.to_json()
     write_json(context.out / "generation_plan.json", {"tokens": tokens, "models": plans})
+
+
+def _requests(context: Context, index: int) -> list[Request]:
+    """Return one request per task of a suite, in its flavour, by the start model's template."""
+    from codefit.generate.ask import requests_of
+    from codefit.suites.flavours import flavour_of
+
+    settings, suite = context.suites[index]
+    return requests_of(context.chat, suite.tasks, 1, flavour_of(suite, settings.flavour))
 
 
 def _footprints(context: Context) -> dict[str, tuple[Footprint, str]]:
@@ -69,10 +81,12 @@ def _footprints(context: Context) -> dict[str, tuple[Footprint, str]]:
         shape, element = read_shape(model.path / "config.json"), 2 if model.dtype == "bfloat16" else 4
         found[arm.name if arm else START] = (footprint(shape, model.weights, element, rank), model.device)
     for rival in context.recipe.rivals:
-        model = _rival_model(context, rival)
+        here = local_rival(context, rival)
+        if here is None:
+            continue  # whoever answers over HTTP plans for itself
         with contextlib.suppress(InputError):
-            shape, element = read_shape(model.path / "config.json"), 2 if model.dtype == "bfloat16" else 4
-            found[rival.name] = (footprint(shape, model.weights, element), model.device)
+            shape, element = read_shape(here.path / "config.json"), 2 if here.dtype == "bfloat16" else 4
+            found[rival.name] = (footprint(shape, here.weights, element), here.device)
     return found
 
 
@@ -123,68 +137,59 @@ def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
 
 
 def _rivals(context: Context) -> list[dict[str, Any]]:
-    return [
-        {"name": r.name, "model": file_digest(_rival_folder(context, r)), "weights": r.weights}
-        for r in context.recipe.rivals
-    ]
+    return [rival_settings(context, rival) for rival in context.recipe.rivals]
 
 
 def generate_stage(context: Context, index: int) -> None:
     """Let the start model, every arm and every rival answer one suite."""
     from codefit.generate.types import Decoding
+    from codefit.suites.flavours import flavour_of
 
-    _, suite = context.suites[index]
+    settings, suite = context.suites[index]
+    flavour = flavour_of(suite, settings.flavour)
     asking = asking_of(context, Decoding.of(context.recipe.generate, context.recipe.seed))
     lines: list[dict[str, Any]] = []
     for arm in (None, *context.recipe.arms):
         model = model_of(context, arm, trained_weights(context, arm) if arm else None)
-        lines += _answered(context, suite, arm.name if arm else START, model, asking)
+        name = arm.name if arm else START
+        lines += _lines(context, suite, name, *_answers(context, suite, flavour, name, model, asking))
     for rival in context.recipe.rivals:
-        model, own = _rival(context, rival, asking)
-        lines += _answered(context, suite, rival.name, model, own)
+        if isinstance(who := rival_of(context, rival, asking), RemoteModel):
+            found = _remote_answers(context, suite, flavour, rival.name, who, asking)
+        else:
+            found = _answers(context, suite, flavour, rival.name, *who)
+        lines += _lines(context, suite, rival.name, *found)
     write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (_task_line(t) for t in suite.tasks))
     write_jsonl(context.out / "completions" / f"{suite.info.name}.jsonl", lines)
 
 
-def _rival_folder(context: Context, rival: RivalSettings) -> Path:
-    from codefit.models.start import start_model
+def _answers(
+    context: Context, suite: Suite, flavour: Flavour, name: str, model: LocalModel, asking: Asking
+) -> tuple[list[Completion], dict[str, Any]]:
+    """Return what a model on this machine's disk answers, as the judge gets it, and what that took."""
+    from codefit.generate.ask import requests_of
 
-    model = rival.model
-    if model.tokenizer:
-        model = model.model_copy(update={"tokenizer": str(context.located(Path(model.tokenizer)))})
-    return start_model(model, context.out / "arms" / rival.name / "start", context.recipe.seed)
-
-
-def _rival(context: Context, rival: RivalSettings, asking: Asking) -> tuple[LocalModel, Asking]:
-    """Return a rival and how it is asked: by its own template, with the recipe's system prompt."""
-    from codefit.format.chat import ChatFormat
-    from codefit.models.load import load_tokenizer
-
-    model, f = _rival_model(context, rival), context.recipe.format
-    tokenizer = load_tokenizer(model.path)
-    chat = ChatFormat(tokenizer, system=f.system, fence=f.fence)
-    return model, replace(asking, chat=chat, tokenizer=tokenizer)
+    requests = requests_of(asking.chat, suite.tasks, context.recipe.generate.samples, flavour)
+    found, took = ask(model, requests, asking, f"generate {suite.info.name}, {name}")
+    texts = [replace(c, text=flavour.answer(c.text, "begun")) for c in found]
+    return texts, {**took, "form": flavour.form("begun")}
 
 
-def _rival_model(context: Context, rival: RivalSettings) -> LocalModel:
-    from codefit.models.load import resolve_device, resolve_dtype
+def _remote_answers(
+    context: Context, suite: Suite, flavour: Flavour, name: str, model: RemoteModel, asking: Asking
+) -> tuple[list[Completion], dict[str, Any]]:
+    question = Question(suite.tasks, flavour, context.recipe.format.system, context.recipe.generate.samples)
+    stage = f"generate {suite.info.name}, {name}"
+    return ask_remote(model, question, asking.decoding, asking.ledger, stage, asking.listen)
 
-    device = resolve_device(context.recipe.train.device)
-    return LocalModel(
-        _rival_folder(context, rival), None, device, resolve_dtype("auto", device), rival.weights
-    )
 
-
-def _answered(
-    context: Context, suite: Suite, name: str, model: LocalModel, asking: Asking
+def _lines(
+    context: Context, suite: Suite, name: str, found: list[Completion], took: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Return the completion lines of one model, after what they took is written."""
-    from codefit.generate.ask import requests_of
     from codefit.suites.extract import extract
 
-    requests = requests_of(asking.chat, suite.tasks, context.recipe.generate.samples)
-    found, took = ask(model, requests, asking, f"generate {suite.info.name}, {name}")
-    write_json(context.out / "arms" / name / suite.info.name / SPENT, {"model": name, **took})
+    write_json(context.out / "arms" / name / suite.info.name / SPENT, {**took, "model": name})
     points = {t.task_id: t.entry_point for t in suite.tasks}
     lines = []
     for c in found:

@@ -34,6 +34,8 @@ def execute_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
 
 def execute_stage(context: Context, index: int) -> None:
     """Judge every arm's completions of one suite."""
+    from codefit.suites.score_rows import MARKS
+
     _, suite = context.suites[index]
     name = suite.info.name
     by_arm: dict[str, list[Completion]] = {arm: [] for arm in arm_names(context)}
@@ -46,7 +48,7 @@ def execute_stage(context: Context, index: int) -> None:
     for arm, completions in by_arm.items():
         out = context.out / "arms" / arm / name
         took = read_json(out / SPENT)
-        marks = {mark: took[mark] for mark in ("decoding", "weights")}
+        marks = {mark: took[mark] for mark in MARKS}
         result = executed(context, suite, completions, out, f"execute {name}, {arm}", marks=marks)
         if result.sandbox_failed:
             raise SandboxFailures(

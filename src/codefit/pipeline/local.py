@@ -83,6 +83,7 @@ def ask(
     )
     found = complete(requests, load, asking.ledger, setting=setting, stage=stage, listen=asking.listen)
     return found, {
+        "engine": "transformers",
         "weights": model.format,
         "dtype": model.dtype,
         "device": model.device,

@@ -120,6 +120,7 @@ def _inputs_key(
 ) -> str:
     parts = [suite.info.name, suite.info.revision, suite.info.harness, str(all_tests), *sorted(tasks)]
     parts += [canonical_json(marks)] if marks else []
+    parts += [suite.info.flavour] if suite.info.flavour else []
     for s in samples.samples:
         parts += [s.task_id, str(s.sample), s.kind, s.text]
     return digest(*parts)

@@ -12,6 +12,7 @@ from codefit.suites.base import EXTRACTION_VERSION, Suite
 from codefit.suites.judged import Judged
 
 KS = (10, 100)
+MARKS = ("decoding", "weights", "engine", "form")
 Figures = Callable[[Sequence[tuple[int, int]], int], dict[str, Any]]
 
 
@@ -30,10 +31,11 @@ def score_rows(
 
     `figures` turns (samples, passing samples) of each task and k into metric, value, passed, n, ci95.
     Tasks that cannot be judged here are left out; `counting_excluded` counts them as not passed.
-    `marks` are `decoding` and `weights` where it is known how the completions came to be.
+    `marks` are `decoding`, `weights`, `engine` and `form` (of the prompt, see `flavours`) where it is known how
+    the completions came to be.
     """
     info = suite.info
-    made = {name: (marks or {}).get(name) for name in ("decoding", "weights")}
+    made = {name: (marks or {}).get(name) for name in MARKS}
     details = {
         "oracle": info.oracle,
         "limits": info.harness,
@@ -111,6 +113,7 @@ def _scores(
                 "harness": suite.info.harness,
                 **figures(list(counts.values()), k),
                 **made,
+                "flavour": suite.info.flavour,
                 "samples": smallest,
                 "excluded": excluded,
                 "counting_excluded": _counted(counts, suite.excluded, figures, k),
