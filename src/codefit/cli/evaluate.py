@@ -196,7 +196,9 @@ def generate(
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     asking = Asking(system, max_new_tokens, batch_size, device)
     with show.Live() as live:
-        found = answer_suite(loaded, find_model(model), asking, out.with_name(f"{out.name}.ledger"), live)
+        found = answer_suite(
+            loaded, find_model(model, live), asking, out.with_name(f"{out.name}.ledger"), live
+        )
     write_completions(found, out)
     if as_json:
         show.print_json({"out": str(out), "completions": len(found)})
@@ -223,7 +225,7 @@ def evaluate(
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     asking = Asking(system, max_new_tokens, batch_size, device)
     with show.Live() as live:
-        found = answer_suite(loaded, find_model(model), asking, out / "completions.ledger", live)
+        found = answer_suite(loaded, find_model(model, live), asking, out / "completions.ledger", live)
         write_completions(found, out / "completions.jsonl")
         result = _judge(loaded, found, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
                         strict=strict, fresh=fresh)  # fmt: skip

@@ -66,6 +66,12 @@ class Snapshot:
         return digest(*(part for f in self.files if f.path in wanted for part in (f.path, f.oid)))
 
 
+def stale_event(snapshot: Snapshot) -> Event:
+    """Return what to tell of a snapshot that only the cache could answer for."""
+    message = f"{snapshot.repo}: the hub cannot be asked; the cache's commit {snapshot.commit} is used"
+    return Event("hub", message, finished=True)
+
+
 def is_commit(revision: str | None) -> bool:
     """Return True for a full commit hash, which never means anything else."""
     return bool(revision and _COMMIT.fullmatch(revision))
