@@ -182,7 +182,7 @@ def generate(
     remote = remote_of(asked, model, out.with_name(f"{out.name}.server.log"))
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     with show.Live() as live:
-        who = remote or find_model(str(model))
+        who = remote or find_model(str(model), live)
         found, took = answer_suite(loaded, who, wish, out.with_name(f"{out.name}.ledger"), live)
     write_completions(found, out)
     if as_json:
@@ -219,7 +219,7 @@ def evaluate(
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     with show.Live() as live:
         found, took = answer_suite(
-            loaded, remote or find_model(str(model)), wish, out / "completions.ledger", live
+            loaded, remote or find_model(str(model), live), wish, out / "completions.ledger", live
         )
         write_completions(found, out / "completions.jsonl")
         write_json(out / SPENT, took)
