@@ -93,10 +93,9 @@ def _checks(recipe: Recipe) -> Iterator[Callable[[], object]]:
     for _, develop in _developments(recipe):
         data = develop.data and base / expanded(develop.data, "develop")
         yield partial(_check_file, data)
-    model = recipe.model
-    if model.tokenizer:
-        model = model.model_copy(update={"tokenizer": str(base / expanded(model.tokenizer, "model"))})
-    yield partial(check_model, model)
+    for model in (recipe.model, *(rival.model for rival in recipe.rivals)):
+        words = model.tokenizer and str(base / expanded(model.tokenizer, "model"))
+        yield partial(check_model, model.model_copy(update={"tokenizer": words}))
 
 
 def _check_file(path: Path | None) -> None:

@@ -53,7 +53,7 @@ def _tell(recipe: Recipe, result: RunResult, until: str | None, as_json: bool) -
         # A verb that stops early may find a run that went to its end before.
         complete = bool(read_json(result.out / MANIFEST)["complete"])
         done: dict[str, Any] = {"run": str(result.out), "complete": complete, "until": until}
-        done |= {"ran": list(result.ran), "note": recipe.note, **scores}
+        done |= {"ran": list(result.ran), "note": recipe.note, **scores, "models": result.models()}
         show.print_json({**done, "report": str(report) if complete else None})
         return
     console = show.console()
@@ -63,6 +63,8 @@ def _tell(recipe: Recipe, result: RunResult, until: str | None, as_json: bool) -
                 "The model is a stand-in of 0.4 M parameters: these figures show the machine at work."
             )
         console.print(show.score_table(scores["scores"]))
+        if recipe.rivals:
+            console.print(show.models_table(result.models()))
         for c in scores["comparisons"]:
             console.print(show.comparison_line(c), soft_wrap=True, markup=False)
         console.print(f"Report: {report}", soft_wrap=True, markup=False)

@@ -123,6 +123,19 @@ def score_table(scores: list[dict[str, Any]]) -> Table:
     return table
 
 
+def models_table(models: list[dict[str, Any]]) -> Table:
+    """Return each model's pass@1 beside the memory and the time that its answers took."""
+    table = Table(caption="memory and speed as measured here", caption_justify="left")
+    for name in ("model", "suite", "weights", "pass@1", "weights MiB", "peak MiB", "tokens/s", "s a task"):
+        table.add_column(name, overflow="fold")
+    for m in models:
+        figures = [(m["weights_mb"], ",.1f"), (m["peak_mb"], ",.0f"), (m["tokens_per_s"], ",.0f"),
+                   (m["seconds_per_task"], ".2f")]  # fmt: skip
+        cells = ["not measured" if value is None else format(value, form) for value, form in figures]
+        table.add_row(m["arm"], m["suite"], m["weights"], percent(m), *cells)
+    return table
+
+
 def took_line(took: dict[str, Any]) -> str:
     """Return what answers took as one line; what was not measured is left out."""
     parts = [f"{took['tokens']:,} tokens in {took['seconds']:,.1f} s"]

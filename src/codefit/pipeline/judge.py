@@ -101,7 +101,23 @@ def score_stage(context: Context) -> None:
             for name in sides[before]:
                 found = compare(sides[before][name], sides[after][name], seed=context.recipe.seed)
                 comparisons.append({"before_arm": before, "after_arm": after, **found})
+    write_json(context.out / "models.json", {"models": _models(context, scores)})
     write_json(context.out / "scores.json", {"scores": scores, "comparisons": comparisons})
+
+
+def _models(context: Context, scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a line per model and suite: its pass@1, the format of its weights, memory and speed."""
+    lines = []
+    for score in scores:
+        if score["metric"] != "pass@1":
+            continue
+        place = next(
+            s.info.name for _, s in context.suites if score["suite"] in (s.info.name, s.info.base_name)
+        )
+        took = read_json(context.out / "arms" / score["arm"] / place / SPENT)
+        figures = {k: score[k] for k in ("arm", "suite", "value", "passed", "n", "ci95", "limit")}
+        lines.append({**figures, **{k: v for k, v in took.items() if k != "model"}})
+    return lines
 
 
 def analyse_stage(context: Context) -> None:

@@ -60,6 +60,11 @@ class RunResult:
         path = self.out / "scores.json"
         return dict(read_json(path)) if path.exists() else {"scores": [], "comparisons": []}
 
+    def models(self) -> list[dict[str, Any]]:
+        """Return what each model's answers took, empty where the run stopped before it."""
+        path = self.out / "models.json"
+        return list(read_json(path)["models"]) if path.exists() else []
+
 
 def run_recipe(
     recipe: Recipe,
@@ -289,8 +294,15 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     verdicts = [f"verdicts/{suite.info.name}.jsonl" for _, suite in context.suites]
     completions = [f"completions/{suite.info.name}.jsonl" for _, suite in context.suites]
     version = {"codefit": codefit.__version__}
+    spent = [file for _, suite in context.suites for file in _spent(context, suite.info.name)]
     judged = [file for _, suite in context.suites for file in _judged(context, suite.info.name)]
-    yield _Stage("score", lambda: version, judged, ["scores.json"], partial(judge.score_stage, context))
+    yield _Stage(
+        "score",
+        lambda: version,
+        [*judged, *spent],
+        ["scores.json", "models.json"],
+        partial(judge.score_stage, context),
+    )
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
     yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
     summaries = [
@@ -299,6 +311,7 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     ]
     logs = [s.replace("summary.json", "log.jsonl") for s in summaries]
     inputs = ["scores.json", "findings.json", "data/funnel.json", "data/hits.jsonl", "data/planted.json"]
+    inputs += ["models.json"] if context.recipe.rivals else []
     inputs += ["data/card.json", "format.json", data.FORMAT_DROPPED, "plan.json", *summaries, *logs]
     pages = [f"report/{page}" for page in ("index.html", "report.md", "report.zh.md", "report.json")]
     yield _Stage(

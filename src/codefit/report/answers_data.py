@@ -30,7 +30,12 @@ def q5(evidence: Evidence) -> Answer:
     ]
     said += _verified((evidence["data"] or {}).get("card"))
     said += _separated(evidence)
-    arms = [c for c in other_comparisons(evidence) if c.get("after_arm") == evidence["main"][1]]
+    rivals = {m["arm"] for m in evidence["models"]} - set((evidence["format"] or {}).get("arms") or {})
+    arms = [
+        c
+        for c in other_comparisons(evidence)
+        if c.get("after_arm") == evidence["main"][1] and c.get("before_arm") not in rivals
+    ]
     said += [msg("answer.arms", **line_arguments(c)) for c in arms]
     has_random = any(a["arm"] == "random" for a in evidence["arms"])
     return said, [] if has_random else ["random_arm"]

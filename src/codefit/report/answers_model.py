@@ -42,7 +42,14 @@ def _memory(evidence: Evidence) -> list[Message]:
 
 def q1(evidence: Evidence) -> Answer:
     """Why tune small rather than quantise large: needs the larger model's row."""
-    return _scores_of_main(evidence) + _memory(evidence), ["larger_quantised"]
+    quantised = [m for m in evidence["models"] if m["weights"] in ("nf4", "int8")]
+    said = [
+        msg("answer.quantised", arm=code(m["arm"]), weights=m["weights"], suite=code(m["suite"]),
+            figure=m["figure"], memory=mib(m["weights_mb"]), speed=round(m["tokens_per_s"]))
+        for m in quantised
+    ]  # fmt: skip
+    found = _scores_of_main(evidence) + _memory(evidence) + said
+    return found, [] if said else ["larger_quantised"]
 
 
 def q2(evidence: Evidence) -> Answer:

@@ -1,6 +1,7 @@
 """One model of the evidence of a run, from its files alone; report.json is this model.
 
-It holds no clock times and no durations, so that equal run contents give equal bytes.
+It holds no clock times and no durations, but for the speed of models that a recipe sets side by side, so
+that equal run contents give equal bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from codefit.report.questions import answers
 from codefit.report.runfolder import Record, RunFiles, read
 
 LAYOUT = 1
+_ONE = "pass@1"
 _CURVE_POINTS = 300
 _CURVE_KEYS = ("step", "trained_tokens", "loss", "val_loss", "lr", "grad_norm")
 _LOOK_KEYS = ("step", "val_loss", "kl_to_start", "develop")
@@ -40,7 +42,9 @@ def build(run: Path, verbs: frozenset[str] = VERBS_NOW) -> Record:
         "run": _about(files),
         "main": list(main),
         "arms": _arms(files, scores),
-        "scores": verdict.arm_scores(scores),
+        "scores": verdict.arm_scores([s for s in scores if s.get("metric", _ONE) == _ONE]),
+        "pass_at_k": verdict.arm_scores([s for s in scores if s.get("metric", _ONE) != _ONE]),
+        "models": _models(files),
         "comparisons": [{**c, "reading": verdict.reading(c)} for c in comparisons],
         "verdict": _verdict(primary),
         "worse": verdict.got_worse(primary, files.findings, main),
@@ -95,6 +99,13 @@ def _arms(files: RunFiles, scores: Sequence[Record]) -> list[Record]:
         {"arm": arm, "rows": formatted.get(arm), "training": _without_clock(files.training.get(arm))}
         for arm in order
     ]
+
+
+def _models(files: RunFiles) -> list[Record]:
+    """Return what each model's answers took, where the run has rivals: there speed is what is asked."""
+    if not (files.recipe or {}).get("rivals"):
+        return []
+    return verdict.arm_scores((files.models or {}).get("models") or [])
 
 
 def _trained_arms(files: RunFiles) -> list[str]:

@@ -9,7 +9,7 @@ from codefit.report.blocks import Bullets, Chart, Fold, Heading, Paragraph, Sect
 from codefit.report.limits import limits
 from codefit.report.lookup import Evidence, main_comparisons, other_comparisons
 from codefit.report.messages import code, msg, term
-from codefit.report.numbers import interval_text, percent, signed
+from codefit.report.numbers import interval_text, mib, percent, signed
 from codefit.report.verdict import p_value, relative_text, side_value
 
 _MOST_WANTED = 5
@@ -111,6 +111,10 @@ def arms_section(evidence: Evidence) -> Section:
         blocks.append(Chart("pass_bars", msg("chart.pass_bars"), {"scores": scores}))
     columns, rows = _arm_columns(evidence), [_arm_row(a, evidence) for a in evidence["arms"]]
     blocks.append(Table(msg("table.arms"), columns, rows, frozenset(range(1, len(columns)))))
+    if evidence["pass_at_k"]:
+        blocks.append(_samples_table(evidence))
+    if evidence["models"]:
+        blocks.append(_models_table(evidence))
     others = other_comparisons(evidence)
     if others:
         blocks.append(comparison_table(msg("table.others"), others, evidence))
@@ -118,6 +122,29 @@ def arms_section(evidence: Evidence) -> Section:
         levels = sorted({str(s["isolation"]) for s in evidence["scores"] if s.get("isolation")})
         blocks.append(Paragraph(msg("isolation", levels=[code(level) for level in levels]), "note"))
     return Section("arms", blocks, ["scores.json", "format.json"])
+
+
+def _samples_table(evidence: Evidence) -> Table:
+    """Return the scores over several answers to a task."""
+    rows = [
+        [code(s["arm"]), code(s["suite"]), s["metric"], s["figure"], s.get("decoding")]
+        for s in evidence["pass_at_k"]
+    ]
+    columns = [msg(f"column.{name}") for name in ("arm", "suite", "metric", "score", "decoding")]
+    return Table(msg("table.samples"), columns, rows, frozenset({3}))
+
+
+def _models_table(evidence: Evidence) -> Table:
+    """Return every model with its pass@1, and what its answers took."""
+    rows = [
+        [
+            code(m["arm"]), code(m["suite"]), m["weights"], m["figure"], mib(m.get("weights_mb")),
+            mib(m.get("peak_mb")), m.get("tokens_per_s"), m.get("seconds_per_task"),
+        ]
+        for m in evidence["models"]
+    ]  # fmt: skip
+    names = ("arm", "suite", "weights", "score", "weights_mb", "peak_mb", "tokens_per_s", "seconds_per_task")
+    return Table(msg("table.models"), [msg(f"column.{n}") for n in names], rows, frozenset(range(3, 8)))
 
 
 def _suites(evidence: Evidence) -> list[str]:
@@ -132,7 +159,8 @@ def _arm_columns(evidence: Evidence) -> list[Any]:
 
 def _arm_row(arm: Mapping[str, Any], evidence: Evidence) -> list[Any]:
     training, formatted = arm["training"] or {}, arm["rows"] or {}
-    if arm["arm"] == evidence["main"][0] and not training:
+    rival = not formatted and any(m["arm"] == arm["arm"] for m in evidence["models"])
+    if (arm["arm"] == evidence["main"][0] or rival) and not training:
         trained: list[Any] = [msg("untouched")] + ["—"] * 3
     else:
         trained = [

@@ -64,6 +64,7 @@ class RunFiles:
     choices: Mapping[str, Record]
     scores: Record | None
     findings: Record | None
+    models: Record | None = None
 
 
 def read(run: Path) -> RunFiles:
@@ -85,6 +86,7 @@ def read(run: Path) -> RunFiles:
         choices={a: c for a, f in folders.items() if (c := _object(f / "choice.json")) is not None},
         scores=_scores(run / "scores.json"),
         findings=_object(run / "findings.json"),
+        models=_object(run / "models.json"),
     )
 
 
