@@ -14,10 +14,11 @@ Positive = Annotated[int, Field(ge=1)]
 class SampleSettings(Settings):
     """The model answers curated requests several times; what passes the row's tests becomes a row."""
 
-    rows: tuple[Literal["tests", "examples"], ...] = Field(
+    rows: tuple[Literal["tests", "examples", "failed"], ...] = Field(
         ("tests",),
         min_length=1,
-        description="rows that are asked: those with tests, those whose answer keeps an example of the request",
+        description="rows that are asked: curated ones with tests, those whose answer keeps an example of the "
+        "request, those that verification dropped because none of their solutions passes",
     )
     prompts: Positive | None = Field(None, description="ask at most this many rows, drawn by seed; null: all")
     least_tests: Annotated[int, Field(ge=0, le=200)] = Field(

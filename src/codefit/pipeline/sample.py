@@ -7,6 +7,7 @@ from typing import Any
 from codefit.core.files import digest, write_json, write_jsonl
 from codefit.core.recipe import ArmSettings
 from codefit.core.seeds import subseed
+from codefit.core.types import Row
 from codefit.pipeline.context import START, Context, suite_settings
 from codefit.pipeline.data import formatted, parity_rows, rows_by_source, test_tasks
 from codefit.pipeline.generate import asking_of, model_of
@@ -27,6 +28,12 @@ _FILES = (
 def sampler_of(context: Context, arm: ArmSettings) -> ArmSettings | None:
     """Return the arm whose tuned model answers, None for the start model."""
     return next((a for a in context.recipe.arms if a.name == arm.sampled_from), None)
+
+
+def inputs(context: Context) -> list[str]:
+    """Return the files of rows that the stage reads, below the run folder."""
+    more = ["data/raw.parquet", "data/dropped.parquet"] if "failed" in context.recipe.sample.rows else []
+    return ["data/kept.parquet", *more]
 
 
 def outputs(context: Context, arm: ArmSettings) -> list[str]:
@@ -65,7 +72,7 @@ def sample_stage(context: Context, arm: ArmSettings) -> None:
 
     curated = list(read_rows(context.out / "data" / "kept.parquet"))
     out = context.out / "arms" / arm.name / "sampled"
-    own = sample_rows(curated, _job(context, arm), out)
+    own = sample_rows(curated, _job(context, arm), out, _failed(context, curated))
     if arm.rows == "curated+sampled":
         write_rows(out / "mix.parquet", mixed(curated, own, context.recipe.sample, context.recipe.seed))
     name = context.rows_file(arm)
@@ -74,6 +81,18 @@ def sample_stage(context: Context, arm: ArmSettings) -> None:
     counts, dropped = formatted(context, arm, sources)
     write_jsonl(out / "format_dropped.jsonl", dropped)
     write_json(out / "format.json", {**counts, "parity_rows": parity["rows"]})
+
+
+def _failed(context: Context, curated: list[Row]) -> list[Row]:
+    """Return the rows that no solution of theirs passes, where the recipe asks them as well."""
+    from codefit.curate.rows_io import read_dropped, read_rows
+    from codefit.methods.failed import failed_rows
+
+    if "failed" not in context.recipe.sample.rows:
+        return []
+    data = context.out / "data"
+    raw, dropped = read_rows(data / "raw.parquet"), read_dropped(data / "dropped.parquet")
+    return failed_rows(raw, dropped, curated, context.recipe.curate, context.recipe.seed)
 
 
 def _job(context: Context, arm: ArmSettings) -> Any:
