@@ -9,6 +9,7 @@ from codefit.core.files import read_json, write_json
 from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings, TrainSettings
 from codefit.core.units import parse_bytes
+from codefit.pipeline import grpo
 from codefit.pipeline.context import Context
 from codefit.pipeline.develop import developer
 
@@ -40,7 +41,7 @@ def plan_stage(context: Context) -> None:
         wish = Wish(
             method=t.method,
             max_length=context.recipe.format.max_length,
-            batch_size=t.share_of_batch,
+            batch_size=grpo.sequences(context) if arm.objective == "grpo" else t.share_of_batch,
             rank=t.lora_rank,
             element=2 if resolve_dtype(t.dtype, device, t.method, t.bits) == "bfloat16" else 4,
             device=device,
@@ -49,8 +50,10 @@ def plan_stage(context: Context) -> None:
             bits=t.bits,
             offload=t.offload,
             host_embedding=t.movable_embedding,
-            engine=t.engine,
+            engine="trl" if arm.objective == "grpo" else t.engine,
         )
+        if arm.objective == "grpo":
+            grpo.check_generation(context, shape, wish.element, t.lora_rank, device)
         found = plan(shape, wish, parse_bytes(context.recipe.memory))
         if not found.fits:
             raise refuse(found, f"memory: {context.recipe.memory}")
@@ -61,7 +64,7 @@ def plan_stage(context: Context) -> None:
 
 def _tokens(context: Context, arm: ArmSettings) -> int | None:
     """Return the tokens that one process of an arm will see; None while rows are still to be sampled."""
-    if arm.samples or (arm.budget == "tokens" and context.main_arm.samples):
+    if arm.objective == "grpo" or arm.samples or (arm.budget == "tokens" and context.main_arm.samples):
         return None
     examples, _ = context.split(arm)
     share = sum(len(e.token_ids) for e in examples) / sum(e.trained_tokens for e in examples)
@@ -75,6 +78,7 @@ def train_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:
         "model": context.start_digest,
         "format": context.recipe.format.model_dump(mode="json"),
         "budget": arm.budget,
+        "grpo": grpo.grpo_settings(context) if arm.objective == "grpo" else None,
         "seed": context.recipe.seed,
     }
 
@@ -112,6 +116,9 @@ def job_of(context: Context, arm: ArmSettings) -> Job:
 
 def train_stage(context: Context, arm: ArmSettings) -> None:
     """Train one arm, or go on from its last checkpoint."""
+    if arm.objective == "grpo":
+        grpo.grpo_stage(context, arm)
+        return
     from codefit.train.checkpoint import discard_foreign
     from codefit.train.loop import train
     from codefit.train.trl import launch, saved

@@ -7,9 +7,8 @@ from typing import Any
 from codefit.core.files import digest, write_json, write_jsonl
 from codefit.core.recipe import ArmSettings
 from codefit.core.seeds import subseed
-from codefit.core.types import Row
 from codefit.pipeline.context import START, Context, suite_settings
-from codefit.pipeline.data import formatted, parity_rows, rows_by_source, test_tasks
+from codefit.pipeline.data import failed_of, formatted, parity_rows, rows_by_source, test_tasks
 from codefit.pipeline.generate import asking_of, model_of
 from codefit.pipeline.model import trained_weights
 from codefit.pipeline.preview import check_parity
@@ -72,7 +71,7 @@ def sample_stage(context: Context, arm: ArmSettings) -> None:
 
     curated = list(read_rows(context.out / "data" / "kept.parquet"))
     out = context.out / "arms" / arm.name / "sampled"
-    own = sample_rows(curated, _job(context, arm), out, _failed(context, curated))
+    own = sample_rows(curated, _job(context, arm), out, failed_of(context, curated))
     if arm.rows == "curated+sampled":
         write_rows(out / "mix.parquet", mixed(curated, own, context.recipe.sample, context.recipe.seed))
     name = context.rows_file(arm)
@@ -81,18 +80,6 @@ def sample_stage(context: Context, arm: ArmSettings) -> None:
     counts, dropped = formatted(context, arm, sources)
     write_jsonl(out / "format_dropped.jsonl", dropped)
     write_json(out / "format.json", {**counts, "parity_rows": parity["rows"]})
-
-
-def _failed(context: Context, curated: list[Row]) -> list[Row]:
-    """Return the rows that no solution of theirs passes, where the recipe asks them as well."""
-    from codefit.curate.rows_io import read_dropped, read_rows
-    from codefit.methods.failed import failed_rows
-
-    if "failed" not in context.recipe.sample.rows:
-        return []
-    data = context.out / "data"
-    raw, dropped = read_rows(data / "raw.parquet"), read_dropped(data / "dropped.parquet")
-    return failed_rows(raw, dropped, curated, context.recipe.curate, context.recipe.seed)
 
 
 def _job(context: Context, arm: ArmSettings) -> Any:
