@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "codefit"
 MODULE_LINES, FUNCTION_LINES = 400, 60
 FLOORS = [
     {"core"},
-    {"sandbox", "micro"},
+    {"sandbox", "micro", "hub"},
     {"suites", "format", "plan", "score", "scale", "models"},
     {"sources", "curate", "train", "generate"},
     {"methods", "analyse"},

@@ -67,7 +67,7 @@ def model_options(f: F) -> F:
                      help="Longest answer."),
         click.option("--only", multiple=True, metavar="TASK", help="Ask this task only; may be given again."),
         click.option("--system", help="System prompt; left to the chat template where not given."),
-        click.option("--model", required=True, callback=_model, help="Model folder, adapter folder, or micro."),
+        click.option("--model", required=True, callback=_model, help="A folder, owner/name[@revision], or micro."),
     ):  # fmt: skip
         f = option(f)
     return f

@@ -8,18 +8,20 @@ from pathlib import Path
 
 from codefit.core.errors import InputError, InputErrors, did_you_mean
 from codefit.core.paths import expanded
-from codefit.core.recipe import Recipe, SourceSettings
+from codefit.core.recipe import Recipe
 from codefit.core.settings import Location, parse_yaml
 from codefit.core.watches import DevelopSettings
 
 
 def recipe_faults(recipe: Recipe, path: Path) -> list[InputError]:
     """Return the faults of kinds of sources and names of suites, by line; no data file is needed."""
+    from codefit.sources.registry import spec_fault
+
     _, lines = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     faults: list[tuple[Location, tuple[str, str] | None]] = []
-    faults += [(("sources", i), _source_fault(source)) for i, source in enumerate(recipe.sources)]
-    faults += [(("evaluate", i), _suite_fault(s.name, s.data)) for i, s in enumerate(recipe.evaluate)]
-    faults += [(at, _suite_fault(d.suite, d.data)) for at, d in _developments(recipe)]
+    faults += [(("sources", i), spec_fault(source)) for i, source in enumerate(recipe.sources)]
+    faults += [(("evaluate", i), _suite_fault(s.name)) for i, s in enumerate(recipe.evaluate)]
+    faults += [(at, _suite_fault(d.suite)) for at, d in _developments(recipe)]
     found: list[InputError] = []
     for at, fault in faults:
         if fault:
@@ -38,28 +40,14 @@ def _developments(recipe: Recipe) -> Iterator[tuple[Location, DevelopSettings]]:
             yield ("arms", i, "train", "develop"), found
 
 
-def _source_fault(source: SourceSettings) -> tuple[str, str] | None:
-    from codefit.sources.registry import KINDS
-
-    if source.kind not in KINDS:
-        hint = did_you_mean(source.kind, KINDS) or f"known: {', '.join(KINDS)}"
-        return f"unknown kind of source '{source.kind}'", hint
-    if source.kind == "micro" and source.path is not None:
-        return "kind 'micro' is built in and takes no path", "remove 'path'"
-    if source.kind != "micro" and source.path is None:
-        return f"kind '{source.kind}' needs a path", "set 'path' to the data file"
-    return None
-
-
-def _suite_fault(name: str, data: Path | None) -> tuple[str, str] | None:
+def _suite_fault(name: str) -> tuple[str, str] | None:
     from codefit.suites.load import SUPPORTED
 
-    known = f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
     if name in SUPPORTED:
-        lacking = data is None and not name.startswith("micro")
-        return (f"suite '{name}' needs its data", "set 'data' to the published JSONL") if lacking else None
+        return None
     if "/" in name or Path(name).suffix in (".jsonl", ".gz", ".json") or Path(name).is_file():
         return None
+    known = f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
     hint = did_you_mean(name.lower(), SUPPORTED)
     return f"unknown suite '{name}'", f"{hint} {known}" if hint else known
 

@@ -56,6 +56,31 @@ def _environment(name: str) -> Finding:
         return Finding(f"libraries of {name}", None, f"not in {folder}", f"codefit env create {name}")
 
 
+def _hub() -> Finding:
+    """Return whether the hub, or the mirror that HF_ENDPOINT names, answers; one request of at most 5 seconds."""
+    from codefit.core.errors import CodefitError
+    from codefit.hub.client import Hub
+    from codefit.hub.doctor import answers, kept
+
+    try:
+        hub = Hub.from_environment()
+    except CodefitError as e:
+        return Finding("hub", None, e.line(), e.todo)
+    place = f"{kept(hub)} in {hub.cache}"
+    token = "a token is set" if hub.token else "no token"
+    if hub.offline:
+        return Finding(
+            "hub", None, f"switched off by HF_HUB_OFFLINE; {place}", "unset HF_HUB_OFFLINE to download"
+        )
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return Finding("hub", None, "huggingface_hub is not installed", "pip install 'codefit[hub]'")
+    fault, seconds = answers(hub)
+    if fault:
+        fix = "set HF_ENDPOINT to a mirror, or work with local files"
+        return Finding("hub", None, f"{hub.endpoint}: {fault}; {place}", fix)
+    return Finding("hub", True, f"{hub.endpoint} answers in {seconds:.1f} s, {token}; {place}")
+
+
 def _machine() -> Finding:
     detail = f"{platform.platform()}, {os.cpu_count()} cores"
     if sys.platform != "win32":
@@ -86,7 +111,7 @@ def findings() -> list[Finding]:
         _extra("trl", "pip install 'codefit[trl]'", needed=False),
         _extra("matplotlib", "pip install 'codefit[report]'", needed=False),
         _gpu(),
-        Finding("hub", None, "not used by this version"),
+        _hub(),
         _environment("bigcodebench"),
     ]
 

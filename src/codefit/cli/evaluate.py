@@ -36,7 +36,7 @@ def _suite_options(f: F) -> F:
         click.option("--oracle", type=click.Choice(["0.2", "0.3"]), default="0.3", show_default=True,
                      help="Comparison rules of MBPP(+): evalplus 0.2 or 0.3."),
         click.option("--limit", type=click.IntRange(1), help="First N tasks only; marked on every figure."),
-        click.option("--data", type=click.Path(path_type=Path), help="The benchmark's file, in its published layout."),
+        click.option("--data", type=click.Path(path_type=Path), help="Its file, as published; default the hub."),
         click.argument("suite"),
     ):  # fmt: skip
         f = option(f)

@@ -36,7 +36,9 @@ class _Tflops(click.FloatRange):
 
 @click.command()
 @click.argument("recipe", required=False)
-@click.option("--model", help="Model shape: a folder with config.json, or a name such as qwen2.5-coder-1.5b.")
+@click.option(
+    "--model", help="A name such as qwen2.5-coder-1.5b, a folder with config.json, or owner/name on the hub."
+)
 @click.option("--memory", help="Budget with its unit, such as 7000MiB or 8GB.")
 @click.option("--method", type=click.Choice(["lora", "qlora", "full"]), help="Default lora.")
 @click.option(
@@ -71,7 +73,7 @@ def plan(recipe: str | None, as_json: bool, verify: bool, tokens: int | None, **
     """
     base = load_recipe(resolve_recipe(recipe)) if recipe else None
     memory = options["memory"]
-    name = options["model"] or (base.model.name.removeprefix("random:") if base else None)
+    name = options["model"] or (_model_of(base) if base else None)
     if name is None and memory is None:
         raise InputError("nothing to plan", where="plan", todo="give a recipe, --model or --memory")
     try:
@@ -96,6 +98,11 @@ def plan(recipe: str | None, as_json: bool, verify: bool, tokens: int | None, **
         _print(result)
     if not found.fits:
         raise refuse(found, f"--memory {memory}" if memory else "memory")
+
+
+def _model_of(recipe: Recipe) -> str:
+    model = recipe.model
+    return f"{model.name}@{model.revision}" if model.revision else model.name.removeprefix("random:")
 
 
 def _wish(base: Recipe | None, options: dict[str, Any]) -> Wish:

@@ -16,30 +16,12 @@ from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
 from codefit.core.generation import GenerateSettings, Weights
+from codefit.core.origins import ModelSettings as ModelSettings
+from codefit.core.origins import Name, Revision
+from codefit.core.origins import SourceSettings as SourceSettings
 from codefit.core.sampling import GrpoSettings, SampleSettings
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
-
-
-class SourceSettings(Settings):
-    """Where rows come from."""
-
-    kind: str = Field(description="code_alpaca, taco, jsonl, parquet or micro")
-    path: Path | None = Field(None, description="file; a relative one is below data_dir")
-    name: Name | None = Field(None, description="name of the source in cards and quotas; default its kind")
-    limit: Positive | None = Field(None, description="take the first N rows only")
-    licence: str | None = Field(None, description="licence of the rows where the kind doesn't know it")
-
-
-class ModelSettings(Settings):
-    """The start model."""
-
-    name: str = Field(description="`micro` (embedded), `random:SHAPE` (random weights) or a folder")
-    tokenizer: str | None = Field(
-        None, description="for a random model: tokenizer folder or tokenizer.json, below data_dir"
-    )
 
 
 class FormatSettings(Settings):
@@ -200,7 +182,10 @@ class SuiteSettings(Settings):
 
     name: str = Field(description="mbpp, mbpp+, humaneval, bigcodebench, micro or a path to your own JSONL")
     data: Path | None = Field(
-        None, description="file in its published layout; a relative one is below data_dir"
+        None, description="file in its published layout; a relative one is below data_dir; null: the hub"
+    )
+    revision: Revision | None = Field(
+        None, description="without data: of the benchmark's dataset on the hub; null: as it is at the start"
     )
     limit: Positive | None = Field(None, description="first N tasks only; marked on every figure")
     oracle: Literal["0.2", "0.3"] = Field("0.3", description="version of the comparison rules of MBPP(+)")

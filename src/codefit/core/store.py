@@ -106,7 +106,7 @@ class Store:
 
     def _new_manifest(self) -> dict[str, Any]:
         return {"codefit": self._version, "recipe": None, "recipe_hash": None, "environment": environment(),
-                "stages": {}, "complete": False}  # fmt: skip
+                "hub": {}, "stages": {}, "complete": False}  # fmt: skip
 
     def _clear(self) -> None:
         """Remove a former run; the manifest, which says that the folder is ours, changes first and stays."""
@@ -115,8 +115,8 @@ class Store:
         for name in (*_PARTS, RECIPE):
             _remove(self.path / name)
 
-    def adopt_recipe(self, name: str, resolved_yaml: str, identity: str) -> None:
-        """Write the resolved recipe, or check that the folder's results belong to it.
+    def check_recipe(self, identity: str) -> None:
+        """Raise `InputError` where the folder's results belong to another recipe.
 
         `identity` is a text of all that a result may depend on; while no stage is complete, any
         recipe is taken.
@@ -128,12 +128,28 @@ class Store:
                 where=str(self.path),
                 todo="choose another --out, or --fresh to start over",
             )
+
+    def adopt_recipe(self, name: str, resolved_yaml: str, identity: str) -> None:
+        """Write the resolved recipe, once it is checked that the folder's results belong to it."""
+        self.check_recipe(identity)
+        key = digest(identity)
         path = self.path / RECIPE
         if not path.exists() or path.read_text(encoding="utf-8") != resolved_yaml:
             write_text(path, resolved_yaml)
         if self.manifest["recipe_hash"] != key:
             self.manifest["recipe"], self.manifest["recipe_hash"] = name, key
             self._save()
+
+    def pinned(self, repository: str, resolve: Callable[[], str]) -> str:
+        """Return the commit that this run takes of a repository, which `resolve` tells the first time only.
+
+        A branch may move between a kill and the same command again; the run stays with what it began with.
+        """
+        pins = self.manifest.setdefault("hub", {})
+        if repository not in pins:
+            pins[repository] = resolve()
+            self._save()
+        return str(pins[repository])
 
     def stage(
         self,

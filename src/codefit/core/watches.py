@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from codefit.core.origins import Revision
 from codefit.core.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
@@ -21,8 +22,9 @@ class DevelopSettings(Settings):
 
     suite: str = Field(description="micro-dev, mbpp-dev or a path to your own JSONL; none that is evaluated")
     data: Path | None = Field(
-        None, description="file in its published layout; a relative one is below data_dir"
+        None, description="file in its published layout; a relative one is below data_dir; null: the hub"
     )
+    revision: Revision | None = Field(None, description="without data: of the benchmark's dataset on the hub")
     limit: Positive | None = Field(None, description="first N tasks only")
     every: Positive | None = Field(None, description="steps between; null: only at the end")
     skip_overlap: bool = Field(

@@ -13,6 +13,7 @@ from typing import Any
 from codefit.core.errors import CodefitError, InputError, MissingPrerequisite
 from codefit.core.files import open_bytes
 from codefit.core.generation import Weights
+from codefit.models.check import check_vocabulary, settle_pad
 
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _PAD = "<|endoftext|>"
@@ -31,8 +32,11 @@ def require_torch() -> None:
 
 
 def quiet_libraries() -> None:
-    """Keep transformers off the network and out of the terminal; call before it is imported."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    """Keep transformers off the network and out of the terminal; call before it is imported.
+
+    Models come from folders. Only the hub's client may ask the network, in a session of its own (`hub.Hub`), so the
+    switch is set inside this process and the user's own HF_HUB_OFFLINE is left as it is.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Read when CUDA starts; without it a GPU's memory falls into pieces that no batch fits.
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
@@ -42,6 +46,9 @@ def quiet_libraries() -> None:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     # It tells everyone with int8 weights that it computes in float16.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = True
     from transformers.utils import logging as verbosity
 
     verbosity.set_verbosity_error()
@@ -64,8 +71,9 @@ def _one_line(what: str, path: Path) -> Iterator[None]:
 def load_tokenizer(path: Path) -> Any:
     """Return the tokenizer of a folder, or of a bare `tokenizer.json` (gzip accepted).
 
-    A bare file of the Qwen family gets its ChatML markers and a ChatML template. Raises
-    `InputError` where it is broken or has no pad token.
+    A bare file of the Qwen family gets its ChatML markers and a ChatML template. A pad token that is missing
+    or ends an answer is replaced by one that doesn't (see `check.settle_pad`). Raises `InputError` where the
+    tokenizer is broken, has no such token, or has tokens that the model beside it has no row for.
     """
     quiet_libraries()
     from transformers import AutoTokenizer
@@ -76,10 +84,8 @@ def load_tokenizer(path: Path) -> Any:
         if not any((path / name).exists() for name in _TOKENIZER_FILES):
             raise InputError("no tokenizer there", where=str(path), todo="name a folder with tokenizer.json")
         tokenizer = AutoTokenizer.from_pretrained(str(path))
-    if tokenizer.pad_token_id is None:
-        raise InputError(
-            "the tokenizer has no pad token", where=str(path), todo="set one that never ends a turn"
-        )
+    settle_pad(tokenizer, str(path))
+    check_vocabulary(tokenizer, path)
     return tokenizer
 
 

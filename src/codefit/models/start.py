@@ -1,4 +1,4 @@
-"""The start model of a run, as a folder: embedded, local, or random weights of a given shape."""
+"""The start model of a run, as a folder: embedded, local, of a hub, or random weights of a given shape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import atomic_folder, read_json
 from codefit.core.paths import expanded
+from codefit.core.progress import Listener, silent
 from codefit.core.recipe import ModelSettings
+from codefit.models.check import check_weights
+from codefit.models.hub import fetch_config, fetch_model, look_at_model, names_hub_model
 from codefit.models.load import load_tokenizer, require_torch
 
 _RANDOM = "random:"
@@ -19,25 +22,29 @@ def known_shapes() -> dict[str, Path]:
 
 
 def shape_file(name: str) -> Path:
-    """Return the config.json of a folder or of a shape that codefit knows by name."""
+    """Return the config.json of a folder, of a shape that codefit knows by name, or of a hub model."""
     known = known_shapes()
-    bare = name.lower().split("/")[-1].removesuffix("-instruct")
+    bare = name.lower().split("@")[0].split("/")[-1].removesuffix("-instruct")
     if bare in known:
         return known[bare]
+    if names_hub_model(name):
+        return fetch_config(name)
     path = expanded(name, "model")
     path = path / "config.json" if path.is_dir() else path
     if path.is_file():
         return path
     hint = did_you_mean(bare, known) or f"known shapes: {', '.join(known)}"
     raise InputError(
-        f"no model shape '{name}'", where="model", todo=f"name a folder with config.json; {hint}"
+        f"no model shape '{name}'",
+        where="model",
+        todo=f"name a folder with config.json, or owner/name; {hint}",
     )
 
 
-def start_model(settings: ModelSettings, folder: Path, seed: int) -> Path:
-    """Return the start model's folder; a random one is made in `folder`.
+def start_model(settings: ModelSettings, folder: Path, seed: int, listen: Listener = silent) -> Path:
+    """Return the start model's folder; a random one is made in `folder`, one of a hub downloaded.
 
-    Raises `InputError` for a folder without config.json, or weights that aren't there.
+    Raises `InputError` for a folder without config.json, or weights that aren't there or are cut off.
     """
     if settings.name == "micro":
         from codefit.micro import model_path
@@ -47,14 +54,18 @@ def start_model(settings: ModelSettings, folder: Path, seed: int) -> Path:
         return _random_model(
             shape_file(settings.name.removeprefix(_RANDOM)), settings.tokenizer, folder, seed
         )
+    if names_hub_model(settings.name):
+        return fetch_model(settings.name, settings.revision, listen)
     return _model_folder(settings.name)
 
 
 def check_model(settings: ModelSettings) -> None:
-    """Raise `InputError` for a start model that cannot be had; makes nothing."""
+    """Raise `InputError` for a start model that cannot be had; makes and downloads nothing."""
     if settings.name.startswith(_RANDOM):
         shape_file(settings.name.removeprefix(_RANDOM))
         _tokenizer_path(settings.tokenizer)
+    elif names_hub_model(settings.name):
+        look_at_model(settings.name, settings.revision)
     elif settings.name != "micro":
         _model_folder(settings.name)
 
@@ -74,8 +85,9 @@ def _model_folder(name: str) -> Path:
         raise InputError(
             f"no model at '{name}'",
             where="model.name",
-            todo="name a folder with config.json, or 'micro'; models from a hub come with a later version",
+            todo="name a folder with config.json, a model of the hub as owner/name, or 'micro'",
         )
+    check_weights(path)
     return path
 
 

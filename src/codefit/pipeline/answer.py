@@ -26,14 +26,17 @@ class Model:
 
 
 def find_model(name: str) -> Model:
-    """Return the model of `micro`, a model folder, or an adapter folder; raises `InputError`."""
+    """Return the model of `micro`, of the hub, of a model folder or of an adapter folder; raises `InputError`."""
     from codefit.core.recipe import ModelSettings
+    from codefit.models.hub import fetch_model, names_hub_model
     from codefit.models.start import start_model
 
-    path = expanded(Path(name), "--model")
+    path = fetch_model(name) if names_hub_model(name) else expanded(Path(name), "--model")
     if not (path / "adapter_config.json").exists():
-        return Model(start_model(ModelSettings(name=name), path, 0), None)
+        return Model(start_model(ModelSettings(name=str(path)), path, 0), None)
     base = read_json(path / "adapter_config.json").get("base_model_name_or_path")
+    if base and names_hub_model(base):
+        return Model(fetch_model(base), path)
     if not base or not (Path(base) / "config.json").exists():
         raise InputError(
             f"its base model is not at '{base}'", where=name, todo="merge it: codefit export merge"

@@ -83,7 +83,8 @@ class Context:
         from codefit.sources.registry import open_source
 
         return [
-            open_source({**self._located(spec), "seed": self.recipe.seed}) for spec in self.recipe.sources
+            open_source({**self._located(spec), "seed": self.recipe.seed}, listen=self.listen)
+            for spec in self.recipe.sources
         ]
 
     def _located(self, spec: SourceSettings) -> dict[str, Any]:
@@ -109,6 +110,7 @@ class Context:
                     limit=s.limit,
                     strict=self.recipe.strict,
                     options=Options(s.split, s.calibrated, s.environment, self.cache),
+                    revision=s.revision,
                 ),
             )
             for s in self.recipe.evaluate
@@ -141,7 +143,7 @@ class Context:
         model = self.recipe.model
         if model.tokenizer:
             model = model.model_copy(update={"tokenizer": str(self.located(Path(model.tokenizer)))})
-        return start_model(model, self.out / "train" / "start", self.recipe.seed)
+        return start_model(model, self.out / "train" / "start", self.recipe.seed, self.listen)
 
     @cached_property
     def start_digest(self) -> str:
@@ -239,7 +241,8 @@ def source_settings(context: Context) -> list[dict[str, Any]]:
 
 
 def _plain(spec: SourceSettings) -> dict[str, Any]:
-    return spec.model_dump(mode="json", exclude={"path"})
+    # Where the content came from does not matter to a stage, only what it is.
+    return spec.model_dump(mode="json", exclude={"path", "repo", "revision", "config", "split"})
 
 
 def suite_settings(info: SuiteInfo) -> dict[str, Any]:

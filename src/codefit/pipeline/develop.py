@@ -51,7 +51,7 @@ def _read(context: Context, wanted: DevelopSettings) -> Development:
     from codefit.suites.load import load_suite
 
     data = context.located(wanted.data) if wanted.data else None
-    suite = load_suite(wanted.suite, data, strict=context.recipe.strict)
+    suite = load_suite(wanted.suite, data, strict=context.recipe.strict, revision=wanted.revision)
     shared = _shared(suite, [tested for _, tested in context.suites])
     if shared and not wanted.skip_overlap:
         task, test = next(iter(shared.items()))

@@ -17,6 +17,7 @@ from codefit.core.store import Store
 from codefit.pipeline import choose, data, generate, judge, model, sample
 from codefit.pipeline.context import SPENT, Context, Sharding
 from codefit.pipeline.develop import check_watches
+from codefit.pipeline.pins import pinned
 
 STAGES = (
     "curate",
@@ -91,8 +92,10 @@ def run_recipe(
             raise InputError(f"no arm {none}", where=f"--until {group}", todo="stop at another stage")
     _check_engine(recipe, until)
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
-        store.adopt_recipe(recipe.name, to_yaml(recipe), recipe.identity())
-        context = Context(recipe, out, cache, listen, verbs, sharding)
+        store.check_recipe(recipe.identity())
+        taken = pinned(recipe, store.pinned)
+        store.adopt_recipe(recipe.name, to_yaml(taken), recipe.identity())
+        context = Context(taken, out, cache, listen, verbs, sharding)
         ran: list[str] = []
         try:
             check_watches(context)
@@ -123,7 +126,8 @@ def _check_engine(recipe: Recipe, until: str | None) -> None:
 
 def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tuple[str, list[str]]]:
     """Return the stages of a recipe with their outputs, running nothing."""
-    context = Context(recipe, out, cache, listen, frozenset())
+    taken = pinned(recipe, lambda _, ask: ask())
+    context = Context(taken, out, cache, listen, frozenset())
     check_watches(context)
     return [(stage.name, stage.outputs) for stage in _stages(context)]
 

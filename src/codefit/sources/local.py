@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,35 @@ def open_local(
     name: str | None = None,
     licence: str | None = None,
     limit: int | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> RecordSource:
     """Return the source over the user's file; its name is the file's own where none is given.
 
-    Rows that codefit wrote keep their ids, sources and licences; a given name or licence goes first.
+    Rows that codefit wrote keep their ids, sources and licences; a given name or licence goes first. `columns`
+    names the file's columns where they are not called as in `to_row`.
     """
 
     def convert(record: dict[str, Any]) -> Row:
-        row = to_row(record)
+        row = to_row(renamed(record, columns))
         return replace(row, id="", source="") if name else row
 
     own = name or path.name.split(".")[0] or "local"
     return file_source(
         name=own, kind=kind, path=path, licence=licence, about=ABOUT, convert=convert, limit=limit
     )
+
+
+def renamed(record: dict[str, Any], columns: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return a record with its columns under our names; those that are not named keep theirs."""
+    if not columns:
+        return record
+    lacking = [theirs for theirs in columns.values() if theirs not in record]
+    if lacking:
+        raise InputError(f"has no column '{lacking[0]}'", todo=f"columns: {', '.join(map(str, record))}")
+    taken = set(columns.values())
+    return {k: v for k, v in record.items() if k not in taken} | {
+        ours: record[c] for ours, c in columns.items()
+    }
 
 
 def to_row(record: dict[str, Any]) -> Row:

@@ -118,4 +118,4 @@ def reject(error: InputError, on_bad: BadLine | None) -> None:
     on_bad(error)
 
 
-__all__ = ["Record", "data_files", "read_records", "reject"]
+__all__ = ["SUFFIXES", "Record", "data_files", "read_records", "reject"]

@@ -89,6 +89,7 @@ def bigcodebench_suite(
     *,
     limit: int | None = None,
     strict: bool = False,
+    label: str | None = None,
     data_hash: str | None = None,
     judging: bool = True,
 ) -> UnittestSuite:
@@ -116,7 +117,7 @@ def bigcodebench_suite(
         family="bigcodebench",
         base_name=name,
         base_revision=revision,
-        data=path.name,
+        data=label or path.name,
         data_hash=data_hash,
         limit=limit if len(records) < len(every) else None,
     )

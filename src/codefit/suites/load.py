@@ -17,6 +17,7 @@ from codefit.suites.base import Suite, SuiteInfo, TaskSuite, harness
 from codefit.suites.layouts import MBPP_VALIDATION_SPLIT, evalplus_task, humaneval_task, mbpp_task, own_task
 from codefit.suites.lines import parsed_lines
 from codefit.suites.oracles import ORACLES
+from codefit.suites.published import published_data
 
 SUPPORTED = (
     *("micro", "micro-dev", "mbpp", "mbpp-dev", "mbpp+", "humaneval", "humaneval+"),
@@ -48,9 +49,11 @@ def load_suite(
     strict: bool = False,
     options: bigcodebench.Options | None = None,
     judging: bool = True,
+    revision: str | None = None,
 ) -> Suite:
     """Return the suite `name` (or the user's own JSONL file of that path), read from `data`.
 
+    Without `data` the benchmark's dataset on the hub is asked, at `revision` (None: as it is now).
     `oracle` chooses evalplus' rules of version 0.2 or 0.3 where its layout is read; `limit`
     takes the first tasks only; `strict` refuses malformed lines instead of counting them; `options` are
     BigCodeBench's. Without `judging` the tasks are only to be read, and no libraries are needed.
@@ -62,22 +65,19 @@ def load_suite(
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} leaves no task", todo="use 1 or more")
     if name in bigcodebench.SUITES:
-        path = _data_path(name, data)
+        path, label = _data_of(name, data, revision)
         chosen = options or bigcodebench.Options()
         return bigcodebench.bigcodebench_suite(
-            name, path, chosen, limit=limit, strict=strict, data_hash=_md5(path), judging=judging
+            name, path, chosen, limit=limit, strict=strict, label=label, data_hash=_md5(path), judging=judging
         )
     own = _own_path(name)
     if own is not None:
-        found, shown, family = _read_own(own, strict), own.stem, "own"
-    elif name in ("micro", "micro-dev"):
-        found, shown, family = _read_micro(name), name, "micro"
-    else:
-        path = _data_path(name, data)
-        found, shown = _read_benchmark(name, path, oracle, strict), name
-        family = name.rstrip("+").removesuffix("-dev")
-    source = own or (data if family in ("mbpp", "humaneval") else None)
-    return _suite(shown, family, found, source, limit)
+        return _suite(own.stem, "own", _read_own(own, strict), own, own.name, limit)
+    if name in ("micro", "micro-dev"):
+        return _suite(name, "micro", _read_micro(name), None, None, limit)
+    path, label = _data_of(name, data, revision)
+    found = _read_benchmark(name, path, oracle, strict)
+    return _suite(name, name.rstrip("+").removesuffix("-dev"), found, path, label, limit)
 
 
 def _own_path(name: str) -> Path | None:
@@ -91,18 +91,17 @@ def _own_path(name: str) -> Path | None:
     return None
 
 
-def _data_path(name: str, data: Path | None) -> Path:
+def _data_of(name: str, data: Path | None, revision: str | None) -> tuple[Path, str]:
+    """Return a benchmark's file and what to call it; without `data` it comes from the hub."""
     if name not in SUPPORTED:
         hint = did_you_mean(name.lower(), SUPPORTED)
         known = f"known: {', '.join(SUPPORTED)}, or a path to your own JSONL"
         raise InputError(f"unknown suite '{name}'", todo=f"{hint} {known}" if hint else known)
     if data is None:
-        raise InputError(
-            f"suite '{name}' needs its data", todo="pass --data FILE (as published; .gz accepted)"
-        )
+        return published_data(name, revision)
     if not data.exists():
         raise InputError("no such file", where=str(data), todo="check --data")
-    return data
+    return data, data.name
 
 
 def _read_benchmark(name: str, path: Path, oracle: str, strict: bool) -> _Found:
@@ -194,7 +193,9 @@ def _task_content(task: Task) -> str:
     )
 
 
-def _suite(shown: str, family: str, found: _Found, data: Path | None, limit: int | None) -> TaskSuite:
+def _suite(
+    shown: str, family: str, found: _Found, data: Path | None, label: str | None, limit: int | None
+) -> TaskSuite:
     n = len(found.tasks) if limit is None else min(limit, len(found.tasks))
     has_plus = any(t.plus is not None for t in found.tasks)
     revision = digest(*sorted(found.full[:n] if has_plus else found.base[:n]))
@@ -208,7 +209,7 @@ def _suite(shown: str, family: str, found: _Found, data: Path | None, limit: int
         has_plus=has_plus,
         base_name=shown.rstrip("+"),
         base_revision=digest(*sorted(found.base[:n])),
-        data=data.name if data else None,
+        data=label,
         data_hash=_md5(data) if data else None,
         limit=limit if n < len(found.tasks) else None,
     )
