@@ -32,6 +32,7 @@ from codefit.sandbox import Sandbox
 from codefit.train.extra import require_trl
 from codefit.train.loop import reopen_log
 
+_PARITY = 200  # prompts looked at
 _LOGGED = (
     "loss",
     "reward",
@@ -109,6 +110,7 @@ def train(course: Course, folder: Path, listen: Listener) -> dict[str, Any]:
         )  # fmt: skip
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         os.environ.setdefault(name, "1")  # nothing here needs a network, and TRL would look for a model card
+    _check_parity(course)
     _forget_others(folder, course.key())
     step, newest = _newest(folder / "checkpoints")
     with Verdicts(folder / "rewards.jsonl") as verdicts, reopen_log(folder / "log.jsonl", step) as log:
@@ -123,6 +125,7 @@ def train(course: Course, folder: Path, listen: Listener) -> dict[str, Any]:
 
 def _trainer(course: Course, folder: Path, verdicts: Verdicts, log: Ledger, listen: Listener) -> Any:
     from datasets import Dataset
+    from transformers import PrinterCallback
     from trl import GRPOTrainer
 
     from codefit.generate.engine import end_ids
@@ -147,11 +150,25 @@ def _trainer(course: Course, folder: Path, verdicts: Verdicts, log: Ledger, list
         peft_config=lora_config(course.train),
         callbacks=[_listening(course, log, listen)],
     )
+    trainer.remove_callback(PrinterCallback)  # standard output is the caller's
     # a set otherwise, so that the same adapter would be saved in other bytes
     trainer.model.peft_config["default"].target_modules = sorted(
         trainer.model.peft_config["default"].target_modules
     )
     return trainer
+
+
+def _check_parity(course: Course) -> None:
+    """Raise `InputError` where TRL would render a prompt otherwise than training and evaluation do."""
+    for prompt in course.prompts[:_PARITY]:
+        rendered = course.tokenizer.apply_chat_template(
+            _messages(course.chat, prompt), add_generation_prompt=True, tokenize=True, return_dict=True
+        )
+        if list(rendered["input_ids"]) != course.chat.prefix(prompt.row.instruction):
+            raise InputError(
+                "TRL would render its prompt in other tokens than training and evaluation",
+                where=f"row {prompt.row.id}", todo="use a chat template without tokens of its own",
+            )  # fmt: skip
 
 
 def _messages(chat: ChatFormat, prompt: Prompt) -> list[dict[str, str]]:
@@ -186,8 +203,9 @@ def _arguments(course: Course, folder: Path, half: bool) -> Any:
         warmup_steps=round(t.warmup * s.steps),
         weight_decay=t.weight_decay,
         max_grad_norm=t.max_grad_norm or 1.0,
-        gradient_checkpointing=recompute,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if recompute else None,
+        activation_checkpointing=recompute,
+        gradient_checkpointing=None,
+        activation_checkpointing_kwargs={"use_reentrant": False} if recompute else None,
         bf16=half,
         use_cpu=resolve_device(t.device) == "cpu",
         save_strategy="steps",
