@@ -54,11 +54,13 @@ def test_code_alpaca_and_taco_need_no_path(world: Server) -> None:
 
 
 def test_rows_are_those_of_a_local_copy(world: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    folder.mkdir()
     repo = world.repos["datasets/BAAI/TACO"]
     for name, data in repo.commits[repo.head].items():
         if "train" in name:
-            (tmp_path / Path(name).name).write_bytes(data)
-    local = open_source({"kind": "taco", "path": tmp_path})
+            (folder / Path(name).name).write_bytes(data)
+    local = open_source({"kind": "taco", "path": folder})
     assert list(open_source({"kind": "taco"}).rows()) == list(local.rows())
 
 

@@ -42,7 +42,7 @@ def parquet(rows: list[dict[str, Any]]) -> bytes:
 
 
 @cache
-def _model_files() -> dict[str, bytes]:
+def model_files() -> dict[str, bytes]:
     """Return the embedded model as a hub holds one: two shards with an index, and what must not be downloaded."""
     from safetensors.torch import load_file, save
 
@@ -72,13 +72,9 @@ def _model_files() -> dict[str, bytes]:
     return files | {name: b"not wanted" for name in unwanted}
 
 
-def model_repo(**changed: bytes | None) -> Repo:
-    """Return the model's repository; `changed` files replace its own, None removes one (`__` is a dot)."""
-    files = {**_model_files(), **{k.replace("__", "."): v for k, v in changed.items() if v is not None}}
-    for name, value in changed.items():
-        if value is None:
-            del files[name.replace("__", ".")]
-    return Repo.of(files)
+def model_repo() -> Repo:
+    """Return Qwen/Qwen2.5-Coder-1.5B-Instruct's layout with tiny weights."""
+    return Repo.of(dict(model_files()))
 
 
 @cache

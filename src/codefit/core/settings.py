@@ -61,7 +61,8 @@ def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
     return value
 
 
-_EXPONENT = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
+# Anchored, since a resolver is asked for the beginning of a value only: a commit hash may begin with 2e1.
+_EXPONENT = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+\Z")
 _Loader.add_implicit_resolver("!exp", _EXPONENT, list("-+0123456789"))
 for _tag in ("!exp", "tag:yaml.org,2002:float"):
     _Loader.add_constructor(_tag, _float)
