@@ -24,7 +24,7 @@ from codefit.curate.rows_io import write_rows
 from codefit.curate.runner import Verdicts
 from codefit.methods import figures
 from codefit.methods.asking import Clock, Replies, forecast, told
-from codefit.methods.job import Sampling, ask, request
+from codefit.methods.job import Sampling, ask, requests_of
 from codefit.methods.keep import LEAK, Asked, choose
 from codefit.methods.prompts import Found, Prompt, find_prompts
 from codefit.methods.replay import replayed
@@ -84,7 +84,7 @@ def _all_asked(
 ) -> list[Asked]:
     """Return the prompts that were asked, all of them unless the budget of hours ended it."""
     total = len(prompts) * job.settings.samples
-    requests = {p.row.id: [request(p.row, n, job) for n in range(job.settings.samples)] for p in prompts}
+    requests = {p.row.id: requests_of(p.row, job.settings.samples, job) for p in prompts}
     left = sum(len(replies.missing(r)) for r in requests.values())
     told(job.listen, job.stage, total - left, total)
     asked: list[Asked] = []
