@@ -70,7 +70,9 @@ def sample_rows(rows: Sequence[Row], job: Sampling, out: Path, failed: Sequence[
         try:
             asked = _all_asked(found.prompts, job, replies, clock, verdicts)
             verify = job.curate.verify
+            job.listen(Event(job.stage, "choosing among the passing answers"))
             choose(asked, job.settings, verify, job.sandbox, verdicts, job.count_tokens, job.seed)
+            job.listen(Event(job.stage, "searching the chosen answers for leaks"))
             kept = _screened(asked, job)
             extra = _replay(found, len(kept), job, replies, clock, verdicts)
         finally:
