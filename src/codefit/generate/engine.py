@@ -17,6 +17,7 @@ from codefit.plan.generation import Footprint, GenerationPlan, columns_of, plan_
 
 DEFAULT_MEMORY = 7000 * MIB
 _KINDS = {"full_attention", "sliding_attention"}
+_DIGITS = 4  # of log-probabilities; more are noise of the order of sums
 _REFILL = 8  # new prompts are read when one slot in so many is free
 _SHRINK = 0.75  # the cache takes another shape when so little of its columns is needed
 
@@ -158,7 +159,12 @@ class TransformersEngine:
         text = self._tokenizer.decode(kept, skip_special_tokens=True)
         mean, least = sum(row.logprobs) / len(ids), min(row.logprobs)
         return Answer(
-            row.index, text, len(kept), round(mean, 6), round(least, 6), "stop" if stopped else "length"
+            row.index,
+            text,
+            len(kept),
+            round(mean, _DIGITS),
+            round(least, _DIGITS),
+            "stop" if stopped else "length",
         )
 
 

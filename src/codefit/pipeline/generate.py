@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codefit.core.errors import InputError
 from codefit.core.files import file_digest, write_json, write_jsonl
 from codefit.core.recipe import ArmSettings, RivalSettings
 from codefit.core.types import Completion, Task
@@ -16,7 +19,61 @@ from codefit.pipeline.model import is_adapter, trained_weights
 
 if TYPE_CHECKING:
     from codefit.generate.types import Decoding, Request
+    from codefit.plan.generation import Footprint
     from codefit.suites.base import Suite, SuiteInfo
+
+
+def plan_settings(context: Context) -> dict[str, Any]:
+    """Return what decides how answers are planned, beside memory and start model."""
+    return {
+        **context.recipe.generate.model_dump(mode="json"),
+        "suites": [suite_settings(suite.info) for _, suite in context.suites],
+        "rivals": _rivals(context),
+        "format": context.chat.revision,
+    }
+
+
+def plan_stage(context: Context) -> None:
+    """Plan how every model answers the longest prompt, before anything is trained; refuse what cannot.
+
+    The engine plans again with the very model; this is the closed form, from its shape.
+    """
+    from codefit.plan.generation import plan_generation, refuse_generation
+
+    g, budget = context.recipe.generate, parse_bytes(context.recipe.memory)
+    prompts = (context.chat.prefix(t.prompt) for _, suite in context.suites for t in suite.tasks)
+    tokens = max(len(ids) for ids in prompts) + g.max_new_tokens
+    most = max(len(suite.tasks) for _, suite in context.suites) * g.samples
+    plans = {}
+    for name, (found, device) in _footprints(context).items():
+        plan = plan_generation(
+            found, tokens=tokens, budget=budget, device=device, greedy=g.temperature == 0,
+            most=min(g.batch_size or most, most),
+        )  # fmt: skip
+        if device.startswith("cuda") and not plan.fits:
+            raise refuse_generation(plan, f"memory: {context.recipe.memory}, model {name}")
+        plans[name] = plan.to_json()
+    write_json(context.out / "generation_plan.json", {"tokens": tokens, "models": plans})
+
+
+def _footprints(context: Context) -> dict[str, tuple[Footprint, str]]:
+    """Return what each model takes, and its device; rivals of a family that no plan knows are left out."""
+    from codefit.plan.generation import footprint
+    from codefit.plan.shape import read_shape
+
+    found = {}
+    for arm in (None, *context.recipe.arms):
+        model = model_of(context, arm, None)
+        adapter = arm is not None and is_adapter(context, arm)
+        rank = context.recipe.train_of(arm).lora_rank if arm and adapter else 0
+        shape, element = read_shape(model.path / "config.json"), 2 if model.dtype == "bfloat16" else 4
+        found[arm.name if arm else START] = (footprint(shape, model.weights, element, rank), model.device)
+    for rival in context.recipe.rivals:
+        model = _rival_model(context, rival)
+        with contextlib.suppress(InputError):
+            shape, element = read_shape(model.path / "config.json"), 2 if model.dtype == "bfloat16" else 4
+            found[rival.name] = (footprint(shape, model.weights, element), model.device)
+    return found
 
 
 def model_of(context: Context, arm: ArmSettings | None, weights: Path | None) -> LocalModel:
@@ -61,11 +118,15 @@ def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
         "seed": recipe.seed if recipe.generate.temperature else None,
         "format": recipe.format.model_dump(mode="json", exclude={"max_length"}),
         "model": context.start_digest,
-        "rivals": [
-            {"name": r.name, "model": file_digest(_rival_folder(context, r)), "weights": r.weights}
-            for r in recipe.rivals
-        ],
+        "rivals": _rivals(context),
     }
+
+
+def _rivals(context: Context) -> list[dict[str, Any]]:
+    return [
+        {"name": r.name, "model": file_digest(_rival_folder(context, r)), "weights": r.weights}
+        for r in context.recipe.rivals
+    ]
 
 
 def generate_stage(context: Context, index: int) -> None:
@@ -96,17 +157,22 @@ def _rival_folder(context: Context, rival: RivalSettings) -> Path:
 
 def _rival(context: Context, rival: RivalSettings, asking: Asking) -> tuple[LocalModel, Asking]:
     """Return a rival and how it is asked: by its own template, with the recipe's system prompt."""
-    from dataclasses import replace
-
     from codefit.format.chat import ChatFormat
-    from codefit.models.load import load_tokenizer, resolve_device, resolve_dtype
+    from codefit.models.load import load_tokenizer
 
-    path = _rival_folder(context, rival)
-    device = resolve_device(context.recipe.train.device)
-    model = LocalModel(path, None, device, resolve_dtype("auto", device), rival.weights)
-    tokenizer, f = load_tokenizer(path), context.recipe.format
+    model, f = _rival_model(context, rival), context.recipe.format
+    tokenizer = load_tokenizer(model.path)
     chat = ChatFormat(tokenizer, system=f.system, fence=f.fence)
     return model, replace(asking, chat=chat, tokenizer=tokenizer)
+
+
+def _rival_model(context: Context, rival: RivalSettings) -> LocalModel:
+    from codefit.models.load import resolve_device, resolve_dtype
+
+    device = resolve_device(context.recipe.train.device)
+    return LocalModel(
+        _rival_folder(context, rival), None, device, resolve_dtype("auto", device), rival.weights
+    )
 
 
 def _answered(

@@ -191,12 +191,21 @@ def _stages(context: Context) -> Iterator[_Stage]:
         partial(data.format_stage, context),
     )
     yield _Stage(
-        "plan", partial(model.plan_settings, context), rows, ["plan.json"], partial(model.plan_stage, context)
+        "plan",
+        lambda: {**model.plan_settings(context), "answers": generate.plan_settings(context)},
+        rows,
+        ["plan.json", "generation_plan.json"],
+        partial(_plan, context),
     )
     make = {"sample": _sample, "train": _train, "choose": _choose}
     for kind, arm in making(context.recipe):
         yield make[kind](context, arm)
     yield from _after_training(context)
+
+
+def _plan(context: Context) -> None:
+    model.plan_stage(context)
+    generate.plan_stage(context)
 
 
 def _sample(context: Context, arm: ArmSettings) -> _Stage:
