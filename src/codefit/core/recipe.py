@@ -20,7 +20,7 @@ from codefit.core.origins import ModelSettings as ModelSettings
 from codefit.core.origins import Name, Revision
 from codefit.core.origins import SourceSettings as SourceSettings
 from codefit.core.rivals import RivalSettings
-from codefit.core.sampling import SampleSettings
+from codefit.core.sampling import GrpoSettings, SampleSettings
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
 
@@ -231,6 +231,10 @@ class ArmSettings(Settings):
     sampled_from: Name | None = Field(
         None, description="rows sampled: the arm whose tuned model answers; null: the start model"
     )
+    objective: Literal["answers", "grpo"] = Field(
+        "answers",
+        description="`answers`: learn the rows' answers; `grpo`: be rewarded for passing their tests",
+    )
     budget: Literal["tokens", "epochs"] = Field(
         "tokens", description="`tokens`: as many trained tokens as the first arm; `epochs`: as many epochs"
     )
@@ -245,6 +249,8 @@ class ArmSettings(Settings):
     def _samples_from(self) -> ArmSettings:
         if self.sampled_from and not self.samples:
             raise ValueError("sampled_from is for rows sampled or curated+sampled")
+        if self.objective == "grpo" and self.rows != "curated":
+            raise ValueError("objective grpo asks curated rows; leave rows as it is")
         return self
 
 
@@ -276,6 +282,7 @@ class Recipe(Settings):
     format: FormatSettings = FormatSettings()
     train: TrainSettings = TrainSettings()
     sample: SampleSettings = SampleSettings()
+    grpo: GrpoSettings = GrpoSettings()
     arms: Annotated[tuple[ArmSettings, ...], Field(min_length=1)] = (ArmSettings(name="curated"),)
     generate: GenerateSettings = GenerateSettings()
     evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
@@ -299,6 +306,8 @@ class Recipe(Settings):
             except ValidationError as e:
                 d = e.errors()[0]
                 raise ValueError(f"arms.{number}.train.{'.'.join(map(str, d['loc']))}: {d['msg']}") from e
+            if arm.objective == "grpo" and (fault := grpo_fault(self.train_of(arm))):
+                raise ValueError(f"arms.{number}: objective grpo {fault}")
             if number and arm.budget == "tokens" and "epochs" in arm.train:
                 raise ValueError(f"arms.{number}.train.epochs changes nothing unless its budget is 'epochs'")
         if self.arms[0].budget == "epochs":
@@ -376,6 +385,17 @@ class Recipe(Settings):
     def train_of(self, arm: ArmSettings) -> TrainSettings:
         """Return the training settings of one arm."""
         return TrainSettings.model_validate({**self.train.model_dump(), **arm.train})
+
+
+def grpo_fault(settings: TrainSettings) -> str | None:
+    """Return what keeps an arm's settings from GRPO, None where nothing does."""
+    if settings.method != "lora":
+        return "trains adapters, whose absence is the reference; set train.method: lora"
+    watched = ("validation_rows", "early_stop", "report_to")
+    found = [name for name in watched if getattr(settings, name)]
+    if settings.choose and settings.choose.average_last:
+        found.append("choose.average_last")
+    return f"does not take train.{', train.'.join(found)}" if found else None
 
 
 def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:

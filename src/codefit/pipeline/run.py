@@ -219,7 +219,7 @@ def _sample(context: Context, arm: ArmSettings) -> _Stage:
     return _Stage(
         f"sample:{arm.name}",
         partial(sample.sample_settings, context, arm),
-        ["data/kept.parquet", *weights],
+        [*sample.inputs(context), *weights],
         sample.outputs(context, arm),
         partial(sample.sample_stage, context, arm),
     )
