@@ -21,21 +21,28 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measure import machine, measured
 
 from codefit.core.files import write_json, write_jsonl
 from codefit.score.compare import Side, compare
 from codefit.score.tally import pass_figures
+from measure import machine, measured
 
 SUITES = {"mbpp": (378, 15, (3, 9), 0.31), "bigcodebench": (1140, 150, (12, 45), 0.74)}
 ARMS = ("start", "tuned")
 ROWS = 10_000
-WORDS = (
-    "given list string number return sum of elements sorted index matrix dictionary key value first last prime even "
-    "odd tuple count remove duplicate reverse find check longest common substring frame column plot file path read "
-    "write json parse date time random seed mean median group filter merge label axis title request response table"
+WORDS = " ".join(
+    (
+        "given list string number return sum of elements sorted index matrix dictionary key value first last prime",
+        "even odd tuple count remove duplicate reverse find check longest common substring frame column plot file",
+        "path read write json parse date time random seed mean median group filter merge label axis title request",
+    )
 ).split()
-ERRORS = ("TypeError: unsupported operand type(s)", "ValueError: invalid literal", "KeyError: 'total'", "AttributeError: 'NoneType' object has no attribute 'group'")  # fmt: skip
+ERRORS = (
+    "TypeError: unsupported operand type(s)",
+    "ValueError: invalid literal",
+    "KeyError: 'total'",
+    "AttributeError: no 'group'",
+)
 STATEMENTS = (
     "{a} = [{b} for {b} in {c} if {b}]", "{a} = sorted({c}, key=lambda {b}: ({b} is None, {b}))",
     "if not {c}:\n        raise ValueError('{b} {a} is empty')", "{a}.append(len(str({b})))",
@@ -95,14 +102,33 @@ def answers(
             fails = draw.random() < failing
             outcome = draw.choice(("wrong_answer", "runtime_error")) if fails else "passed"
             facts = {"arm": arm, "task_id": name, "sample": 0}
-            written.append({**facts, "text": f"```python\n{text}\n```", "program": text, "extraction": "fenced", "tokens": len(text) // 3, "mean_logprob": -draw.random(), "finish_reason": "stop"})  # fmt: skip
-            failed = (
-                {"input": repr([draw.randrange(99)] * 9), "expected": "12", "got": "13"}
-                if outcome == "wrong_answer"
-                else None
+            written.append(
+                {
+                    **facts,
+                    "text": f"```python\n{text}\n```",
+                    "program": text,
+                    "extraction": "fenced",
+                    "tokens": len(text) // 3,
+                    "mean_logprob": -draw.random(),
+                    "finish_reason": "stop",
+                }
             )
-            judged.append({**facts, "outcome": outcome, "base_outcome": outcome, "plus_outcome": None, "error": draw.choice(ERRORS) if outcome == "runtime_error" else None, "failed_test": failed, "seconds": 0.1, "peak_mb": 40.0})  # fmt: skip
+            judged.append({**facts, **verdict(outcome, draw)})
         yield task, written, judged
+
+
+def verdict(outcome: str, draw: random.Random) -> dict[str, Any]:
+    """Return a verdict line of an outcome, without its names."""
+    wrong = {"input": repr([draw.randrange(99)] * 9), "expected": "12", "got": "13"}
+    return {
+        "outcome": outcome,
+        "base_outcome": outcome,
+        "plus_outcome": None,
+        "error": draw.choice(ERRORS) if outcome == "runtime_error" else None,
+        "failed_test": wrong if outcome == "wrong_answer" else None,
+        "seconds": 0.1,
+        "peak_mb": 40.0,
+    }
 
 
 def make(base: Path, run: Path) -> None:
@@ -176,7 +202,12 @@ def main() -> None:
     args = parser.parse_args()
     run = args.work / "run"
     make(args.base, run)
-    result: dict[str, Any] = {"machine": machine(), "tasks": {s: n for s, (n, *_) in SUITES.items()}, "models": len(ARMS), "training_rows": ROWS}  # fmt: skip
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "tasks": {suite: n for suite, (n, *_) in SUITES.items()},
+        "models": len(ARMS),
+        "training_rows": ROWS,
+    }
     for name, source in TIMED.items():
         usage = measured([sys.executable, "-c", source, str(run)])
         if usage.code:
