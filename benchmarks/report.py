@@ -45,8 +45,8 @@ ERRORS = (
 )
 STATEMENTS = (
     "{a} = [{b} for {b} in {c} if {b}]", "{a} = sorted({c}, key=lambda {b}: ({b} is None, {b}))",
-    "if not {c}:\n        raise ValueError('{b} {a} is empty')", "{a}.append(len(str({b})))",
-    "for {a}, {b} in enumerate({c}):\n        {b} = {a} + {n}", "{a} = {{str({b}): {n} for {b} in range({n})}}",
+    "assert {c}, '{b} {a} is empty'", "{a}.append(len(str({b})))",
+    "for {a}, {b} in enumerate({c}): {b} = {a} + {n}", "{a} = {{str({b}): {n} for {b} in range({n})}}",
     "{c} = {a}.get('{b}', {n})", "{a} = ' '.join(str({b}) for {b} in {c})[:{n}]",
 )  # fmt: skip
 TIMED = {
