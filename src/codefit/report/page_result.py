@@ -104,7 +104,8 @@ def comparison_table(caption: Any, comparisons: Sequence[Mapping[str, Any]], evi
     for c in comparisons:
         ends = (code(c["before_arm"]), code(c["after_arm"]))
         pair = "pair_guard" if c.get("role") == "guard" else "pair"
-        holm = [p_text(c.get("p_holm"))] if corrected else []
+        p = p_value(c, usual="exact McNemar")
+        p = msg("p_with_holm", p=p, holm=p_text(c.get("p_holm"))) if corrected else p
         detectable = c.get("minimum_detectable_points")
         rows.append(
             [
@@ -113,21 +114,19 @@ def comparison_table(caption: Any, comparisons: Sequence[Mapping[str, Any]], evi
                 _figure(c, "after", evidence),
                 msg("points_relative", points=signed(c.get("points")), relative=relative_text(c)),
                 interval_text(c.get("ci95")),
-                p_value(c, usual="exact McNemar"),
-                *holm,
+                p,
                 f"{c.get('fixed')} / {c.get('broken')}",
                 None if detectable is None else f"{detectable:.1f}",
                 term("reading", c["reading"]),
             ]
         )
-    names = [n for n in _COMPARISON_COLUMNS if corrected or n != "p_holm"]
-    columns = [msg(f"column.{n}") for n in names]
-    numeric = frozenset(range(1, len(names) - 1)) - {names.index("points")}
+    columns = [msg(f"column.{n}") for n in _COMPARISON_COLUMNS]
+    numeric = frozenset({1, 2, 4, 6, 7} if corrected else {1, 2, 4, 5, 6, 7})
     return Table(caption, columns, rows, numeric, _COMPARISONS, stacked=True)
 
 
 _COMPARISON_COLUMNS = (
-    *("pair", "before", "after", "points", "interval", "p", "p_holm"),
+    *("pair", "before", "after", "points", "interval", "p"),
     *("fixed_broken", "detectable", "reading"),
 )
 
