@@ -6,8 +6,11 @@ import re
 import string
 from pathlib import Path
 
+import click
+
 import codefit.report
 from codefit.analyse.taxonomy import CLASSES
+from codefit.cli.main import VERBS, main
 from codefit.report.measures import table
 from codefit.report.messages import LANGUAGES, catalogue, code, html, msg, plain
 from codefit.report.numbers import p_text, rate_text, score_text, signed
@@ -72,3 +75,16 @@ def test_figures_are_never_alone():
 def test_signs_and_p_values_are_printed_in_full():
     assert (signed(-0.04), signed(2.96), signed(-3.0)) == ("+0.0", "+3.0", "-3.0")
     assert (p_text(0.00004), p_text(0.0341), p_text(None)) == ("p < 0.001", "p = 0.034", None)
+
+
+def test_every_command_that_measures_something_has_the_options_it_names():
+    named = [m for m in table().values() if not m.get("planned") and m["verb"] in VERBS]
+    assert len(named) > 15
+    for measure in named:
+        words = measure["command"].split()
+        assert words[:2] == ["codefit", measure["verb"]], measure
+        command = main.get_command(None, measure["verb"])
+        if isinstance(command, click.Group):
+            command = command.get_command(None, words[2])
+        options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+        assert {w for w in words if w.startswith("--")} <= options, measure

@@ -92,7 +92,7 @@ def _footprints(context: Context) -> dict[str, tuple[Footprint, str]]:
 
 def model_of(context: Context, arm: ArmSettings | None, weights: Path | None) -> LocalModel:
     """Return weights of an arm (an adapter or a model, by its method); without an arm the start model."""
-    from codefit.models.load import resolve_device, resolve_dtype
+    from codefit.models.load import model_dtype, resolve_device, resolve_dtype
 
     path, adapter = context.start_model, None
     if arm and weights:
@@ -101,7 +101,10 @@ def model_of(context: Context, arm: ArmSettings | None, weights: Path | None) ->
     device = resolve_device(t.device)
     # the start model answers in the numbers that the main arm's adapters were trained on
     nf4 = t.method == "qlora"
-    dtype = resolve_dtype(t.dtype, device, t.method if arm or nf4 else "lora")
+    if arm and weights and not is_adapter(context, arm):
+        dtype = model_dtype(weights)  # the plan may have chosen it
+    else:
+        dtype = resolve_dtype(t.dtype, device, "qlora" if nf4 else "lora")
     return LocalModel(path, adapter, device, dtype, "nf4" if nf4 else "plain")
 
 

@@ -191,7 +191,8 @@ def q15(evidence: Evidence) -> Answer:
 def q16(evidence: Evidence) -> Answer:
     """The most common class of error."""
     said = [m for suite in suites(evidence) for m in _classes(evidence, suite)]
-    return said, ["pass_at_k"] if said else ["findings"]
+    asked = [] if evidence["pass_at_k"] else ["pass_at_k"]
+    return said, asked if said else ["findings"]
 
 
 def _classes(evidence: Evidence, suite: str) -> list[Message]:

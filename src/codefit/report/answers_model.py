@@ -12,11 +12,15 @@ from codefit.report.lookup import (
     main_comparisons,
     main_looks,
     main_training,
+    main_traits,
     measured_suites,
+    opponents,
     suites,
 )
 from codefit.report.messages import Message, code, msg, term
 from codefit.report.numbers import mib, percent, score_text, share_text
+from codefit.report.page_comparison import counts
+from codefit.report.page_traits import summary
 from codefit.report.verdict import line_arguments
 
 
@@ -54,18 +58,23 @@ def q1(evidence: Evidence) -> Answer:
 
 def q2(evidence: Evidence) -> Answer:
     """What quantisation costs, and the ceiling of a tuned model: needs pass@k and a sweep."""
-    said = [
+    said = sampled(evidence)
+    return said, ["quantised_self", *([] if said else ["pass_at_k"])]
+
+
+def sampled(evidence: Evidence) -> list[Message]:
+    """Return pass@k of start and main arm, where several answers were asked."""
+    return [
         msg(
-            "answer.several",
+            "answer.pass_at_k",
             arm=code(s["arm"]),
             suite=code(s["suite"]),
             metric=s["metric"],
             figure=s["figure"],
         )
         for s in evidence["pass_at_k"]
-        if s.get("arm") in evidence["main"]
+        if s.get("arm") in evidence["main"] and s.get("figure")
     ]
-    return said, ["quantised_self"] if said else ["quantised_self", "pass_at_k"]
 
 
 def q3(evidence: Evidence) -> Answer:
@@ -150,7 +159,26 @@ def q10(evidence: Evidence) -> Answer:
     lacks = ["training"] if not said else []
     said += _overfit(summary.get("overfit") or {})
     developed = _developed(main_looks(evidence))
-    return said + developed, [*lacks, *([] if developed else ["dev_curve"]), "memorisation"]
+    copied = _copied(evidence)
+    lacks += [] if developed else ["dev_curve"]
+    return said + developed + copied, [*lacks, *([] if copied else ["memorisation"])]
+
+
+def _copied(evidence: Evidence) -> list[Message]:
+    """Return how many programs of start and main arm hold a long run of a training answer."""
+    return [
+        msg(
+            "answer.copied",
+            suite=code(suite),
+            arm=code(arm),
+            figure=share_text(v["copied"], v["n"]),
+            tokens=v["run_tokens"],
+            longest=v["longest"],
+        )
+        for suite, found in suites(evidence).items()
+        for arm, v in (found.get("verbatim") or {}).items()
+        if arm in evidence["main"] and v["n"]
+    ]
 
 
 def _overfit(found: Mapping[str, Any]) -> list[Message]:
@@ -181,6 +209,9 @@ def q12(evidence: Evidence) -> Answer:
 
 def q14(evidence: Evidence) -> Answer:
     """Which larger models were beaten, and is that fair."""
+    ranked = [m for entry in opponents(evidence) for m in counts(entry)]
+    if ranked:
+        return ranked, []
     said = [msg("answer.stand_in_rank")] if evidence["run"]["stand_in"] and evidence["scores"] else []
     return said, ["reference_scores"]
 
@@ -188,7 +219,8 @@ def q14(evidence: Evidence) -> Answer:
 def q17(evidence: Evidence) -> Answer:
     """The biggest limitation, named with figures."""
     said = limits(evidence) if evidence["comparisons"] else []
-    lacks = ["seeds", "learning_curve", "pass_at_k"]
+    lacks = [*([] if evidence["seeds"] else ["seeds"]), "learning_curve"]
+    lacks += [] if evidence["pass_at_k"] else ["pass_at_k"]
     if (evidence["data"] or {}).get("leaks") is None:
         lacks.append("leaks")
     return said, lacks if said else ["scores", *lacks]
@@ -200,8 +232,10 @@ def q18(evidence: Evidence) -> Answer:
 
 
 def q19(evidence: Evidence) -> Answer:
-    """What matters beyond pass@k: style figures are here, quality panels are not."""
-    said: list[Message] = []
+    """What matters beyond pass@k: style of the outputs, and traits of the programs where they were measured."""
+    measured = [entry for entry in main_traits(evidence) if entry["rows"]]
+    said: list[Message] = [summary(entry) for entry in measured]
+    missing = any(g["command"] != "none" for entry in measured for g in entry["not_measured"])
     for suite, found in suites(evidence).items():
         for arm, d in found.get("drift", {}).items():
             if arm in evidence["main"] and d["n"]:
@@ -216,4 +250,4 @@ def q19(evidence: Evidence) -> Answer:
                         docstrings=share_text(d["with_docstring"], d["n"]),
                     )
                 )
-    return said, ["traits"]
+    return said, ["traits"] if missing or not measured else []

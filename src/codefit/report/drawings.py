@@ -176,6 +176,27 @@ def _panel(axes: Axes, name: str, curve: Data, colour: str) -> None:
                   markersize=3)  # fmt: skip
 
 
+def rank(figure: Figure, data: Data, say: Say) -> None:
+    """Draw published scores over parameters; the start model and the tuned one are lines across."""
+    axes = figure.subplots()
+    for i, points in enumerate(data["groups"].values()):
+        if points:
+            x, y = zip(*points, strict=True)
+            axes.scatter(x, y, s=22, color=series(i + 1), edgecolors=INK, linewidths=0.4)
+    for name, colour, line in (("start", INK, "--"), ("tuned", MARK, ":")):
+        axes.axhline(data[name]["value"], color=colour, linewidth=2, linestyle=line)
+    axes.axhspan(*data["tuned"]["ci95"], color=MARK, alpha=0.12, linewidth=0)
+    axes.set_xscale("log")
+    axes.set_xticks(_BILLIONS, [f"{b:g}" for b in _BILLIONS])
+    axes.minorticks_off()
+    axes.set_xlabel(say("parameters"))
+    axes.set_ylabel(say("pass"))
+    axes.grid(alpha=0.5)
+
+
+_BILLIONS = (0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
 PAINTERS: dict[str, Callable[[Any, Data, Say], None]] = {
     "pass_bars": pass_bars,
     "candidates": candidates,
@@ -183,6 +204,7 @@ PAINTERS: dict[str, Callable[[Any, Data, Say], None]] = {
     "curves": curves,
     "failures": failures,
     "memory": memory,
+    "rank": rank,
 }
 HEIGHTS_IN: dict[str, Callable[[Data], float]] = {
     "pass_bars": lambda d: 0.75 + 0.36 * len(d["scores"]),
@@ -191,4 +213,5 @@ HEIGHTS_IN: dict[str, Callable[[Data], float]] = {
     "curves": lambda d: 2.1 + 1.2 * len(curve_panels(d)),
     "failures": lambda d: 0.9 + 0.42 * len(d["arms"]),
     "memory": lambda d: 0.8 + 0.42 * len(d["phases"]),
+    "rank": lambda d: 3.4,
 }

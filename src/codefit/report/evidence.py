@@ -47,6 +47,8 @@ def build(run: Path, verbs: frozenset[str] = VERBS_NOW) -> Record:
         "pass_at_k": verdict.arm_scores([s for s in scores if s.get("metric", _ONE) != _ONE]),
         "models": _models(files),
         "comparisons": [{**c, "reading": verdict.reading(c)} for c in comparisons],
+        "gate": (files.scores or {}).get("gate"),
+        "seeds": (files.scores or {}).get("seeds") or [],
         "verdict": _verdict(primary),
         "worse": verdict.got_worse(primary, files.findings, main),
         "data": data_evidence(files, main[1]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from codefit.report.lookup import Evidence, main_comparisons, main_training, measured_suites, suites
 from codefit.report.messages import Message, code, msg
 from codefit.report.numbers import rate_text
+from codefit.report.verdict import line_arguments
 
 
 def limits(evidence: Evidence) -> list[Message]:
@@ -14,7 +15,7 @@ def limits(evidence: Evidence) -> list[Message]:
         if s.get("limit"):
             said.append(msg("limit.limited", suite=code(s["suite"]), arm=code(s["arm"]), n=s["limit"]))
     said += _resolution(evidence)
-    said.append(_seeds(evidence))
+    said += _seeds(evidence)
     if len(measured_suites(evidence)) < 2:
         said.append(msg("limit.one_suite"))
     said += _leaks(evidence)
@@ -29,9 +30,20 @@ def _resolution(evidence: Evidence) -> list[Message]:
     ]
 
 
-def _seeds(evidence: Evidence) -> Message:
+def _seeds(evidence: Evidence) -> list[Message]:
+    spread = [
+        msg(
+            "limit.seed_spread",
+            suite=code(s["suite"]),
+            n=len(s["seeds"]),
+            points=f"{s['seed_range_points']:.1f}",
+        )
+        for s in evidence["seeds"]
+    ]
+    if spread:
+        return spread
     seed = main_training(evidence).get("seed")
-    return msg("limit.seeds", seed=code(seed)) if seed is not None else msg("limit.seeds_unknown")
+    return [msg("limit.seeds", seed=code(seed)) if seed is not None else msg("limit.seeds_unknown")]
 
 
 def _leaks(evidence: Evidence) -> list[Message]:
@@ -46,4 +58,7 @@ def _leaks(evidence: Evidence) -> list[Message]:
         flagged, others = rate_text(*split["flagged"]), rate_text(*split["others"])
         if flagged:
             said.append(msg("limit.leaks", suite=code(suite), arm=code(main), flagged=flagged, others=others))
+        for c in found["contamination"].get("without") or []:
+            if [c["before_arm"], c["after_arm"]] == list(evidence["main"]):
+                said.append(msg("limit.without", **line_arguments({**c, "suite": suite}), n=c["n"]))
     return said

@@ -53,3 +53,20 @@ def main_looks(evidence: Evidence) -> list[Mapping[str, Any]]:
 def measured_suites(evidence: Evidence) -> list[str]:
     """Return the names of all scored suites, in the order of the scores."""
     return list(dict.fromkeys(str(s.get("suite")) for s in evidence["scores"]))
+
+
+def traits(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return the measured traits, an entry per suite and pair of arms; empty where none were measured."""
+    found: list[Mapping[str, Any]] = (evidence["findings"] or {}).get("traits") or []
+    return found
+
+
+def main_traits(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return the traits of start and main arm, one entry a suite."""
+    return [t for t in traits(evidence) if [t["before"], t["after"]] == list(evidence["main"])]
+
+
+def opponents(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return published models beside start and main arm, an entry per flavour; empty where no flavour fits."""
+    found: list[Mapping[str, Any]] = (evidence["findings"] or {}).get("opponents") or []
+    return [o for o in found if [o["before"], o["after"]] == list(evidence["main"])]

@@ -7,10 +7,12 @@ from typing import Any
 
 from codefit.report.blocks import Section
 from codefit.report.page_analysis import cases_section, failures_section, outputs_section, tasks_section
+from codefit.report.page_comparison import comparison_section
 from codefit.report.page_data import data_section, format_section
 from codefit.report.page_memory import memory_section
 from codefit.report.page_result import arms_section, limits_section, questions_section, verdict_section
 from codefit.report.page_training import training_section
+from codefit.report.page_traits import traits_section
 
 
 def sections(evidence: Mapping[str, Any]) -> list[Section]:
@@ -26,6 +28,8 @@ def sections(evidence: Mapping[str, Any]) -> list[Section]:
         cases_section(evidence),
         tasks_section(evidence),
         outputs_section(evidence),
+        traits_section(evidence),
+        comparison_section(evidence),
         limits_section(evidence),
         questions_section(evidence),
     ]

@@ -56,7 +56,20 @@ def _suite_failures(suite: str, found: Mapping[str, Any]) -> list[Any]:
     table = Table(msg("table.failures"), columns, rows, frozenset(range(1, len(columns))), source)
     chart = [Chart("failures", msg("chart.failures"), data, legend, source, words("axis.tasks"))]
     folds = (_clusters(source, arm, f["clusters"]) for arm, f in arms.items() if f["clusters"])
-    return [*(chart if classes else []), table, *folds]
+    return [*(chart if classes else []), table, *_wrong_values(source, arms), *folds]
+
+
+def _wrong_values(source: Source, arms: Mapping[str, Any]) -> list[Any]:
+    """Return how wrong values differ from the expected ones, by arm; nothing where no verdict names them."""
+    found = {arm: f.get("wrong_values") or {"n": 0, "kinds": {}} for arm, f in arms.items()}
+    kinds = list(dict.fromkeys(kind for f in found.values() for kind in f["kinds"]))
+    if not kinds:
+        return []
+    rows = [
+        [term("wrong", k), *(share_text(f["kinds"].get(k, 0), f["n"]) for f in found.values())] for k in kinds
+    ]
+    columns = [msg("column.wrong"), *(code(a) for a in found)]
+    return [Table(msg("table.wrong"), columns, rows, frozenset(range(1, len(columns))), source)]
 
 
 def _clusters(source: Source, arm: str, clusters: Sequence[Mapping[str, Any]]) -> Fold:
@@ -156,6 +169,8 @@ def outputs_section(evidence: Evidence) -> Section:
             blocks.append(_drift(suite, found["drift"]))
         if found["similarity"]:
             blocks += [_likeness(suite, found["similarity"]), Paragraph(msg("likeness.note"), "note")]
+        if found.get("verbatim"):
+            blocks.append(_verbatim(suite, found["verbatim"]))
     blocks = [Paragraph(msg("outputs.intro")), *blocks] if blocks else [absent("findings", evidence)]
     return Section("outputs", blocks, ["findings.json", "completions/"])
 
@@ -184,6 +199,27 @@ def _spread(found: Mapping[str, Any] | None) -> Any:
 
 def _shares(counts: Mapping[str, int], n: int) -> list[Any]:
     return [msg("named_share", name=code(name), share=share_text(count, n)) for name, count in counts.items()]
+
+
+def _verbatim(suite: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return how many programs hold a long run of tokens of a training answer, word for word."""
+    rows = [
+        [
+            code(arm),
+            share_text(v["copied"], v["n"]),
+            v["longest"],
+            code(v["longest_task"]) if v["longest_task"] else "—",
+            code(v["longest_row"]) if v["longest_row"] else "—",
+            rate_text(*v["passed_copied"]),
+            rate_text(*v["passed_others"]),
+        ]
+        for arm, v in found.items()
+    ]
+    names = ("arm", "copied", "longest", "longest_task", "longest_row", "passed_copied", "passed_others")
+    columns = [msg(f"column.{n}") for n in names]
+    caption = msg("table.verbatim", tokens=next(iter(found.values()))["run_tokens"])
+    source = ("findings.json", f"suites/{suite}/verbatim")
+    return Table(caption, columns, rows, frozenset({1, 2, 5, 6}), source)
 
 
 def _likeness(suite: str, similarity: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codefit.report.blocks import Chart, Code, Fold, Heading, Masked, Paragraph, Section, Table
-from codefit.report.lookup import Evidence
+from codefit.report.lookup import Evidence, suites
 from codefit.report.messages import code, msg, term, words
-from codefit.report.numbers import percent, share_text
+from codefit.report.numbers import percent, rate_text, share_text
 from codefit.report.page_card import card_blocks
 from codefit.report.page_result import command
 
@@ -33,6 +33,7 @@ def data_section(evidence: Evidence) -> Section:
     blocks += card_blocks(data["card"])
     blocks += _samples(data)
     blocks += _leaks(data["leaks"], evidence)
+    blocks += [table for suite, found in suites(evidence).items() for table in _splits(suite, found)]
     return Section("data", blocks, ["data/funnel.json", "data/card.json", "data/card.md", "data/hits.jsonl"])
 
 
@@ -116,6 +117,22 @@ def _leaks(leaks: Sequence[Mapping[str, Any]] | None, evidence: Evidence) -> lis
     rows = [[code(h["suite"]), code(h["method"]), code(h["action"]), h["rows"], h["tasks"]] for h in leaks]
     columns = [msg(f"column.{n}") for n in ("suite", "method", "action", "rows", "tasks")]
     return [*blocks, Table(msg("table.leaks"), columns, rows, frozenset({3, 4}), ("data/hits.jsonl", ""))]
+
+
+def _splits(suite: str, found: Mapping[str, Any]) -> list[Table]:
+    """Return scores by the splits of the original benchmark: a model may have been tuned on one of them."""
+    splits = found.get("splits")
+    if not splits:
+        return []
+    arms = list(dict.fromkeys(arm for by_arm in splits.values() for arm in by_arm))
+    rows = [[code(split), *(rate_text(*by_arm[a]) for a in arms)] for split, by_arm in splits.items()]
+    columns = [msg("column.split"), *(code(a) for a in arms)]
+    source = ("findings.json", f"suites/{suite}/splits")
+    return [
+        Table(
+            msg("table.splits", suite=code(suite)), columns, rows, frozenset(range(1, len(columns))), source
+        )
+    ]
 
 
 def format_section(evidence: Evidence) -> Section:

@@ -9,7 +9,7 @@ from codefit.report.blocks import Bullets, Chart, Fold, Heading, Paragraph, Sect
 from codefit.report.limits import limits
 from codefit.report.lookup import Evidence, main_comparisons, other_comparisons
 from codefit.report.messages import code, msg, term, words
-from codefit.report.numbers import interval_text, mib, percent, signed
+from codefit.report.numbers import interval_text, mib, p_text, percent, signed
 from codefit.report.verdict import p_value, relative_text, side_value
 
 _MOST_WANTED = 5
@@ -20,11 +20,13 @@ _SCORES = ("scores.json", "scores")
 def verdict_section(evidence: Evidence) -> Section:
     """The first screen: the sentence, the table, what got worse, what was not measured."""
     found = evidence["verdict"]
-    blocks: list[Any] = [Paragraph(m, "lead") for m in found["sentences"]]
-    blocks.append(Paragraph(msg("verdict.rule"), "note"))
     main = main_comparisons(evidence)
+    blocks: list[Any] = [Paragraph(m, "lead") for m in found["sentences"]]
+    blocks += [Paragraph(_stamp(c), "warn") for c in main if c.get("stamp")]
+    blocks.append(Paragraph(msg("verdict.rule"), "note"))
     if main:
         blocks.append(comparison_table(msg("table.main"), main, evidence))
+        blocks += _gate(evidence["gate"])
         blocks += [Paragraph(_revision(c["suite"], evidence), "note") for c in main]
     blocks.append(Heading(msg("heading.worse")))
     blocks.append(Bullets(evidence["worse"]) if evidence["worse"] else _nothing_worse(evidence))
@@ -33,6 +35,33 @@ def verdict_section(evidence: Evidence) -> Section:
     blocks.append(Bullets([_wanted(m) for m in evidence["not_measured"][:_MOST_WANTED]]))
     blocks.append(Fold(msg("not_measured.summary", n=len(evidence["not_measured"])), [_unmeasured(evidence)]))
     return Section("verdict", blocks, ["scores.json", "findings.json"])
+
+
+def _stamp(comparison: Mapping[str, Any]) -> Any:
+    """Return what differed between the sides of a comparison that was made all the same."""
+    different = [
+        msg("difference", what=code(d["what"]), before=code(d["before"]), after=code(d["after"]))
+        for d in comparison.get("differences") or []
+    ]
+    return msg("stamp", suite=code(comparison["suite"]), differences=different)
+
+
+def _gate(gate: Mapping[str, Any] | None) -> list[Any]:
+    """Return whether the gate for a release is passed, and each suite that holds it back."""
+    if gate is None:
+        return []
+    held = [
+        msg(
+            f"gate.{s['role']}",
+            suite=code(s["suite"]),
+            bound=signed(s["lower_bound"]),
+            needed=signed(s["must_be"]),
+        )
+        for s in gate["suites"]
+        if not s["passed"]
+    ]
+    passed = Paragraph(msg("gate.passed" if gate["passed"] else "gate.failed"))
+    return [passed, Bullets(held)] if held else [passed]
 
 
 def _revision(suite: str, evidence: Evidence) -> Any:
@@ -71,25 +100,29 @@ def command(measure: Mapping[str, Any]) -> Any:
 
 def comparison_table(caption: Any, comparisons: Sequence[Mapping[str, Any]], evidence: Evidence) -> Table:
     """Return the before/after table: every difference with interval, p and churn."""
-    rows = []
+    rows, corrected = [], any((c.get("family") or 1) > 1 for c in comparisons)
     for c in comparisons:
         ends = (code(c["before_arm"]), code(c["after_arm"]))
+        pair = "pair_guard" if c.get("role") == "guard" else "pair"
+        p = p_value(c, usual="exact McNemar")
+        p = msg("p_with_holm", p=p, holm=p_text(c.get("p_holm"))) if corrected else p
         detectable = c.get("minimum_detectable_points")
         rows.append(
             [
-                msg("pair", suite=code(c["suite"]), before=ends[0], after=ends[1]),
+                msg(pair, suite=code(c["suite"]), before=ends[0], after=ends[1]),
                 _figure(c, "before", evidence),
                 _figure(c, "after", evidence),
                 msg("points_relative", points=signed(c.get("points")), relative=relative_text(c)),
                 interval_text(c.get("ci95")),
-                p_value(c, usual="exact McNemar"),
+                p,
                 f"{c.get('fixed')} / {c.get('broken')}",
                 None if detectable is None else f"{detectable:.1f}",
                 term("reading", c["reading"]),
             ]
         )
     columns = [msg(f"column.{n}") for n in _COMPARISON_COLUMNS]
-    return Table(caption, columns, rows, frozenset({1, 2, 4, 5, 6, 7}), _COMPARISONS, stacked=True)
+    numeric = frozenset({1, 2, 4, 6, 7} if corrected else {1, 2, 4, 5, 6, 7})
+    return Table(caption, columns, rows, numeric, _COMPARISONS, stacked=True)
 
 
 _COMPARISON_COLUMNS = (
@@ -114,6 +147,8 @@ def arms_section(evidence: Evidence) -> Section:
         blocks.append(Chart("pass_bars", title, {"scores": scores}, (), _SCORES, names))
     columns, rows = _arm_columns(evidence), [_arm_row(a, evidence) for a in evidence["arms"]]
     blocks.append(Table(msg("table.arms"), columns, rows, frozenset(range(1, len(columns))), _SCORES))
+    if evidence["seeds"]:
+        blocks += [_seeds_table(evidence["seeds"]), Paragraph(msg("seeds.note"), "note")]
     if evidence["pass_at_k"]:
         blocks.append(_samples_table(evidence))
     if evidence["models"]:
@@ -127,6 +162,27 @@ def arms_section(evidence: Evidence) -> Section:
     return Section("arms", blocks, ["scores.json", "format.json"])
 
 
+def _seeds_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the spread over training seeds, apart from the doubt that the tasks leave."""
+    rows = [
+        [
+            msg("seeds.arms", suite=code(s["suite"]), arms=[code(a) for a in s["arms"]]),
+            [percent(v) for v in s["values"]],
+            percent(s["mean"]),
+            f"{s['seed_sd_points']:.1f}",
+            interval_text(s["ci95_seeds"]),
+            interval_text(s["ci95_tasks"]),
+            p_text(s["seeds_differ_p"]),
+        ]
+        for s in seeds
+    ]
+    names = ("pair", "by_seed", "mean", "seed_sd", "ci_seeds", "ci_tasks", "seeds_differ")
+    columns = [msg(f"column.{n}") for n in names]
+    return Table(
+        msg("table.seeds"), columns, rows, frozenset(range(2, 7)), ("scores.json", "seeds"), stacked=True
+    )
+
+
 def _samples_table(evidence: Evidence) -> Table:
     """Return the scores over several answers to a task."""
     rows = [
@@ -134,7 +190,7 @@ def _samples_table(evidence: Evidence) -> Table:
         for s in evidence["pass_at_k"]
     ]
     columns = [msg(f"column.{name}") for name in ("arm", "suite", "metric", "score", "decoding")]
-    return Table(msg("table.samples"), columns, rows, frozenset({3}))
+    return Table(msg("table.samples"), columns, rows, frozenset({3}), _SCORES)
 
 
 def _models_table(evidence: Evidence) -> Table:
@@ -147,7 +203,8 @@ def _models_table(evidence: Evidence) -> Table:
         for m in evidence["models"]
     ]  # fmt: skip
     names = ("arm", "suite", "weights", "score", "weights_mb", "peak_mb", "tokens_per_s", "seconds_per_task")
-    return Table(msg("table.models"), [msg(f"column.{n}") for n in names], rows, frozenset(range(3, 8)))
+    columns, source = [msg(f"column.{n}") for n in names], ("models.json", "models")
+    return Table(msg("table.models"), columns, rows, frozenset(range(3, 8)), source)
 
 
 def _suites(evidence: Evidence) -> list[str]:

@@ -18,7 +18,7 @@ from codefit.analyse.churn import as_text, cell, clip, natural, unified_diff
 from codefit.core.files import read_jsonl
 from codefit.report.messages import HTML_LANG, LANGUAGES, catalogue, keys_of
 
-PACKED_LIMIT = 1_400_000
+PACKED_LIMIT = 2_000_000
 """Characters of base64, so that the page stays below 3 MB with its other sections."""
 _TEXT_LIMITS = (6000, 3000, 1500, 700, 300, 0)
 _VALUE_LIMIT = 400

@@ -1,8 +1,9 @@
 """The verdict: better, not shown or worse, by a rule that is printed beside it.
 
 Rule: better (worse) on a suite if the paired 95 % interval of the difference lies above
-(below) zero and the exact McNemar p is below 0.05; otherwise nothing is shown. The arms
-compared are the start model and the recipe's main arm.
+(below) zero and the exact McNemar p, corrected by Holm where several suites were compared, is
+below 0.05; otherwise nothing is shown. Nor is it where the two sides were not measured alike.
+The arms compared are the start model and the recipe's main arm.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Record = Mapping[str, Any]
 
 def reading(comparison: Record) -> str:
     """Return `better`, `worse` or `not_shown` for one paired comparison."""
-    interval, p = comparison.get("ci95"), comparison.get("p_value")
-    if not interval or p is None or p >= ALPHA:
+    interval, p = comparison.get("ci95"), comparison.get("p_holm", comparison.get("p_value"))
+    if not interval or p is None or p >= ALPHA or comparison.get("stamp"):
         return "not_shown"
     if interval[0] > 0:
         return "better"
@@ -88,23 +89,45 @@ def _one_digit(value: float | None) -> str | None:
 
 
 def got_worse(comparisons: Sequence[Record], findings: Record | None, main: tuple[str, str]) -> list[Message]:
-    """Return everything that went the wrong way, proven losses first, then by size."""
+    """Return everything that went the wrong way: proven losses first, then traits, then by size."""
     losses: list[tuple[int, float, Message]] = []
     for c in comparisons:
         if (c.get("points") or 0) < 0:
             proven = reading(c) == "worse"
             losses.append(
                 (
-                    0 if proven else 1,
+                    0 if proven else 2,
                     c["points"],
                     msg("worse.score", **line_arguments(c), proven=term("proven", proven)),
                 )
             )
         if c.get("broken"):
-            losses.append((2, -c["broken"], msg("worse.broken", **line_arguments(c), cases=c["broken"])))
+            losses.append((3, -c["broken"], msg("worse.broken", **line_arguments(c), cases=c["broken"])))
     for suite, found in sorted(((findings or {}).get("suites") or {}).items()):
-        losses += [(3, before - after, m) for before, after, m in _grown_classes(suite, found, main)]
+        losses += [(4, before - after, m) for before, after, m in _grown_classes(suite, found, main)]
+    losses += [(1, 0.0, m) for m in _worse_traits((findings or {}).get("traits") or [], main)]
     return [m for *_, m in sorted(losses, key=lambda item: item[:2])]
+
+
+def _worse_traits(found: Sequence[Record], main: tuple[str, str]) -> list[Message]:
+    """Return the traits whose interval says that they got worse, over all tasks that both arms answered."""
+    return [
+        msg(
+            "worse.trait",
+            suite=code(entry["suite"]),
+            trait=term("trait", row["trait"]),
+            before=f"{row['before']:.3g}",
+            after=f"{row['after']:.3g}",
+            n=row["n"],
+            low=f"{row['ci95'][0]:+.3g}",
+            high=f"{row['ci95'][1]:+.3g}",
+            on=term("trait_on", row["on"]),
+        )
+        for entry in found
+        if (entry["before"], entry["after"]) == main
+        for row in entry["rows"]
+        if row["reading"] == "worse"
+    ]
 
 
 def _grown_classes(suite: str, found: Record, main: tuple[str, str]) -> list[tuple[int, int, Message]]:

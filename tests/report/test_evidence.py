@@ -1,0 +1,114 @@
+"""Sections on what a run measures only where it was asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from codefit.report import build, render_html, render_markdown
+from codefit.report.verdict import reading
+from tests.report.fixture_evidence import GUARD, enrich
+from tests.report.fixture_run import SUITE
+from tests.report.test_report import assert_sources_exist
+
+
+@pytest.fixture(scope="module")
+def rich(run, tmp_path_factory):
+    return enrich(shutil.copytree(run, tmp_path_factory.mktemp("rich") / "run"))
+
+
+@pytest.fixture(scope="module")
+def text(rich):
+    return render_markdown(build(rich), "en")
+
+
+def test_every_added_figure_leads_to_its_place(rich):
+    assert assert_sources_exist(rich) > 32
+
+
+def test_traits_that_got_worse_are_told_on_the_first_screen_and_first_in_their_table(rich, text):
+    worse = [m for m in build(rich)["worse"] if m["msg"] == "worse.trait"]
+    assert len(worse) == 1, "only those of the main pair"
+    line = "Linter findings (ruff) per 100 lines: 6.25 → 9.5 (95 % CI of the change +1.5 to +5; 38 tasks, all tasks)."
+    assert line in text.partition("## Arms")[0]
+    table = text.partition("## Traits of the programs")[2]
+    assert (
+        table.index("| Linter findings") < table.index("| Lines of code") < table.index("| Security findings")
+    )
+    assert "of the measured traits 1 got worse, 0 better, 1 changed" in table
+    assert "Not measured: efficiency (not asked for)" in table
+
+
+def test_holm_decides_the_reading_and_stands_beside_the_plain_p(rich, text):
+    comparison = json.loads((rich / "scores.json").read_text())["comparisons"][1]
+    assert (comparison["suite"], comparison["p_value"], comparison["p_holm"]) == (GUARD, 0.04, 0.08)
+    assert reading({**comparison, "ci95": [-9.0, -1.0]}) == "not_shown"
+    assert reading({**comparison, "ci95": [-9.0, -1.0], "p_holm": 0.03}) == "worse"
+    assert "p = 0.040; by Holm p = 0.080" in text
+    assert f"| `{GUARD}` (guard): `start` → `curated` |" in text
+
+
+def test_what_was_not_measured_alike_is_never_a_gain(rich, tmp_path):
+    copy = shutil.copytree(rich, tmp_path / "run")
+    scores = json.loads((copy / "scores.json").read_text())
+    different = [{"what": "prompts", "before": "a1", "after": "b2"}]
+    scores["comparisons"][0] |= {"stamp": "not like for like", "differences": different}
+    (copy / "scores.json").write_text(json.dumps(scores))
+    evidence = build(copy)
+    assert build(rich)["verdict"]["kind"] == "better"
+    assert evidence["verdict"]["kind"] == "not_shown"
+    text = render_markdown(evidence, "en")
+    assert f"> `{SUITE}`: the two sides were not measured alike" in text
+    assert "`prompts` (`a1` against `b2`)" in text
+
+
+def test_the_gate_names_what_holds_it_back(text):
+    held = text.partition("The gate is not passed:")[2].partition("\n\n\n")[0]
+    assert f"- `{GUARD}` (guard): lower bound -9.0 points, must not be under -2.0." in held
+    assert f"`{SUITE}` (target)" not in held
+
+
+def test_seeds_stand_apart_and_replace_the_limit_of_one_seed(rich, run, text):
+    assert f"`{SUITE}`: 2 training seeds, 30.0 points between the best and the worst of them." in text
+    assert "One training seed" not in text
+    assert "One training seed" in render_markdown(build(run), "en")
+    assert "seeds" not in {m["id"] for m in build(rich)["not_measured"]}
+
+
+def test_published_models_are_counted_by_kind_and_drawn_over_their_size(rich, text):
+    part = text.partition("## Other models")[2]
+    assert (
+        "instruct: of 2 models 0 were below the start model already; 1 are newly passed (1 of them ties)"
+        in part
+    )
+    assert "Changed places: Other-3B (newly passed, a tie)." in part
+    order = [
+        part.index(f"| {name} |") for name in ("Big-7B \\<b>", "`curated`", "Other-3B", "`start`", "Old-13B")
+    ]
+    assert order == sorted(order)
+    page = render_html(build(rich))
+    assert "Big-7B &lt;b&gt;" in page
+    assert '<tspan lang="en">parameters (billions)</tspan>' in page
+
+
+def test_questions_are_answered_by_what_was_added(rich, run):
+    def missing(where, number):
+        question = next(q for q in build(where)["questions"] if q["number"] == number)
+        return {m["id"] for m in question["missing"]}
+
+    for number, measure in ((2, "pass_at_k"), (14, "reference_scores"), (16, "pass_at_k"), (17, "seeds")):
+        assert measure in missing(run, number)
+        assert measure not in missing(rich, number), number
+    assert "memorisation" not in missing(rich, 10)
+    assert missing(rich, 14) == set()
+    assert missing(rich, 19) == {"traits"}, "efficiency was not asked for"
+
+
+def test_copied_runs_wrong_values_splits_and_untouched_tasks_are_told(text):
+    assert "| `curated` | 15.0 % (6/40) | 31 | `micro/3` | `taco/4` |" in text
+    assert "| off by one | 75.0 % (3/4) | 25.0 % (1/4) | 25.0 % (1/4) |" in text
+    assert "on the 36 tasks that no raw row touches" in text
+    assert "| `train` | 45.0 % (9/20)" in text
+    assert "| `curated` | `micro` | pass@8 | 90.0 % (250/320)" in text
