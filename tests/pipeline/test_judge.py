@@ -38,7 +38,8 @@ def test_a_sandbox_failure_ends_the_stage_and_is_tried_again(tmp_path: Path) -> 
     for arm in judge.arm_names(context):
         for task in suite.tasks:
             answers.append({"arm": arm, "task_id": task.task_id, "sample": 0, "text": task.reference,
-                            "tokens": 1, "mean_logprob": None, "min_logprob": None, "finish_reason": "stop"})  # fmt: skip
+                            "tokens": 1, "mean_logprob": None, "min_logprob": None,
+                            "finish_reason": "stop"})  # fmt: skip
     write_jsonl(tmp_path / "completions" / "micro.jsonl", answers)
     context._boxes[Runtime()] = GivingOut()  # type: ignore[assignment]
     with pytest.raises(judge.SandboxFailures, match="2 programs could not be judged") as caught:

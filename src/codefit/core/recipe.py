@@ -216,6 +216,7 @@ class SuiteSettings(Settings):
     environment: str | None = Field(
         None, description="folder of BigCodeBench's libraries; default where `codefit env create` puts them"
     )
+    guard: bool = Field(False, description="watched for loss only: the gate lets it lose up to 2 points")
 
 
 class ArmSettings(Settings):

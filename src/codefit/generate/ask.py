@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from codefit.core.types import Task
+from codefit.core.files import digest
+from codefit.core.types import Completion, Task
 from codefit.format.chat import ChatFormat
-from codefit.generate.types import Request
+from codefit.generate.types import Decoding, Request
 
 
 def requests_of(chat: ChatFormat, tasks: Iterable[Task], samples: int = 1) -> list[Request]:
@@ -16,3 +18,11 @@ def requests_of(chat: ChatFormat, tasks: Iterable[Task], samples: int = 1) -> li
         ids, messages = tuple(chat.prefix(task.prompt)), chat.messages(task.prompt)
         found += [Request(task.task_id, ids, messages, sample) for sample in range(samples)]
     return found
+
+
+def stated(found: Sequence[Completion], requests: Sequence[Request], decoding: Decoding) -> list[Completion]:
+    """Return the completions with what was asked and how they were drawn, for later comparisons."""
+    return [
+        replace(c, asked=digest(repr(r.ids))[:16], decoding=decoding.key())
+        for c, r in zip(found, requests, strict=True)
+    ]

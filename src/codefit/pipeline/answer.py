@@ -58,7 +58,7 @@ def answer_suite(
 
     require_torch()
     from codefit.format.chat import ChatFormat
-    from codefit.generate.ask import requests_of
+    from codefit.generate.ask import requests_of, stated
     from codefit.generate.cache import complete
     from codefit.generate.types import Decoding
 
@@ -80,14 +80,16 @@ def answer_suite(
         )
 
     weights = [file_digest(p) for p in (model.path, model.adapter) if p is not None]
-    return complete(
-        requests_of(chat, suite.tasks),
+    requests = requests_of(chat, suite.tasks)
+    found = complete(
+        requests,
         load,
         ledger,
         setting=digest(*weights, dtype, decoding.key(), str(chat.end_id)),
         stage=f"generate {suite.info.name}",
         listen=listen,
     )
+    return stated(found, requests, decoding)
 
 
 def write_completions(completions: list[Completion], out: Path) -> None:
@@ -103,6 +105,8 @@ def write_completions(completions: list[Completion], out: Path) -> None:
                 "mean_logprob": c.mean_logprob,
                 "min_logprob": c.min_logprob,
                 "finish_reason": c.finish_reason,
+                "asked": c.asked,
+                "decoding": c.decoding,
             }
             for c in completions
         ),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codefit.core.errors import CodefitError
-from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
+from codefit.core.files import canonical_json, read_json, read_jsonl, write_json, write_jsonl
 from codefit.core.progress import Event
+from codefit.core.recipe import Recipe
 from codefit.core.types import Completion
 from codefit.pipeline.context import START, Context, suite_settings
 
 if TYPE_CHECKING:
+    from codefit.score.compare import Side
     from codefit.suites.base import Suite, SuiteInfo
     from codefit.suites.execute import ExecuteResult
 
@@ -39,7 +41,7 @@ def execute_stage(context: Context, index: int) -> None:
     for _, line in read_jsonl(context.out / "completions" / f"{name}.jsonl"):
         by_arm[line["arm"]].append(
             Completion(line["task_id"], line["sample"], line["text"], line["tokens"], line["mean_logprob"],
-                       line["finish_reason"], line["min_logprob"])
+                       line["finish_reason"], line["min_logprob"], line.get("asked"), line.get("decoding"))
         )  # fmt: skip
     verdicts: list[dict[str, Any]] = []
     for arm, completions in by_arm.items():
@@ -79,26 +81,82 @@ def _progress(context: Context, stage: str, unit: str) -> Callable[[int, int], N
     return lambda done, total: context.listen(Event(stage, "", done, total, unit))
 
 
+def score_settings(context: Context) -> dict[str, Any]:
+    """Return what decides scores and comparisons, beside the verdicts and the version."""
+    return {
+        "seed": context.recipe.seed,
+        "guards": _guards(context),
+        "seeds": seed_groups(context.recipe),
+    }
+
+
+def _guards(context: Context) -> list[str]:
+    """Return the suites that are only watched for loss, base tests and plus tests alike."""
+    names = [suite.info.name for settings, suite in context.suites if settings.guard]
+    return sorted({n for name in names for n in (name, name.rstrip("+"))})
+
+
+def seed_groups(recipe: Recipe) -> list[list[str]]:
+    """Return the groups of two arms or more that differ in nothing but the training seed."""
+    groups: dict[str, list[str]] = {}
+    for arm in recipe.arms:
+        training = recipe.train_of(arm).decisive()
+        training.pop("seed", None)
+        key = canonical_json([training, arm.rows, arm.budget])
+        groups.setdefault(key, []).append(arm.name)
+    seeds = {arm.name: recipe.train_of(arm).seed for arm in recipe.arms}
+    return [g for g in groups.values() if len(g) > 1 and len({seeds[name] for name in g}) == len(g)]
+
+
 def score_stage(context: Context) -> None:
     """Collect scores and compare arms in pairs, on the same tasks, by the same harness."""
-    from codefit.score.compare import compare, read_sides
+    from codefit.score.compare import read_sides
+    from codefit.score.several import gate
 
     main = context.main_arm.name
     others = [arm.name for arm in context.recipe.arms[1:]]
     pairs = [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
     scores: list[dict[str, Any]] = []
-    comparisons: list[dict[str, Any]] = []
+    sides: dict[str, dict[str, Side]] = {arm: {} for arm in arm_names(context)}
     for _, suite in context.suites:
-        folders = {arm: context.out / "arms" / arm / suite.info.name for arm in arm_names(context)}
-        for arm, folder in folders.items():
+        for arm in sides:
+            folder = context.out / "arms" / arm / suite.info.name
             stand_in = context.recipe.stand_in
             scores += [{"arm": arm, **s, "stand_in": stand_in} for s in read_json(folder / "scores.json")]
-        sides = {arm: read_sides(folder) for arm, folder in folders.items()}
-        for before, after in pairs:
-            for name in sides[before]:
-                found = compare(sides[before][name], sides[after][name], seed=context.recipe.seed)
-                comparisons.append({"before_arm": before, "after_arm": after, **found})
-    write_json(context.out / "scores.json", {"scores": scores, "comparisons": comparisons})
+            sides[arm] |= read_sides(folder)
+    families = {pair: _family(context, pair, sides[pair[0]], sides[pair[1]]) for pair in dict.fromkeys(pairs)}
+    # the suites in order, and of each suite every pair
+    comparisons = [c for suite in sides[START] for family in families.values() for c in family
+                   if c["suite"] == suite]  # fmt: skip
+    found = {"scores": scores, "comparisons": comparisons, "seeds": _seeds(context, sides)}
+    write_json(context.out / "scores.json", {**found, "gate": gate(families[START, main])})
+
+
+def _family(
+    context: Context, pair: tuple[str, str], before: Mapping[str, Side], after: Mapping[str, Side]
+) -> list[dict[str, Any]]:
+    """Return the comparisons of two arms over all suites, corrected as one family."""
+    from codefit.score.compare import compare
+    from codefit.score.several import as_family
+
+    seed = context.recipe.seed
+    found = [compare(before[name], after[name], seed=seed) for name in before]
+    return as_family([{"before_arm": pair[0], "after_arm": pair[1], **c} for c in found], _guards(context))
+
+
+def _seeds(context: Context, sides: Mapping[str, Mapping[str, Side]]) -> list[dict[str, Any]]:
+    """Return the spread over training seeds of every group of arms that has several, by suite."""
+    from codefit.score.seeds import seed_spread
+
+    found = []
+    for arms in seed_groups(context.recipe):
+        seeds = [context.recipe.train_of(a).seed for a in context.recipe.arms if a.name in arms]
+        for name, start in sides[START].items():
+            passed = [{t: p[0] for t, p in sides[arm][name].passed.items()} for arm in arms]
+            spread = seed_spread({t: p[0] for t, p in start.passed.items()}, passed, seed=context.recipe.seed)
+            shown = [context.recipe.seed if s is None else s for s in seeds]
+            found.append({"suite": name, "arms": arms, "seeds": shown, "n": len(start.passed), **spread})
+    return found
 
 
 def analyse_stage(context: Context) -> None:

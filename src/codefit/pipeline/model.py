@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from codefit.core.files import digest, file_digest, read_json, write_json, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings, TrainSettings
-from codefit.core.types import Completion, Task
+from codefit.core.types import Completion
 from codefit.core.units import parse_bytes
 from codefit.pipeline.context import START, Context, suite_settings
 from codefit.pipeline.develop import developer
@@ -164,6 +164,7 @@ def answers(
 
     `weights` are an adapter or a model, by the arm's method; without an arm it is the start model that answers.
     """
+    from codefit.generate.ask import stated
     from codefit.generate.cache import complete
     from codefit.generate.types import Decoding
     from codefit.models.load import resolve_device, resolve_dtype
@@ -197,7 +198,8 @@ def answers(
         str(context.chat.end_id),
     )
     ledger = context.out / "cache" / "completions.jsonl"
-    return complete(requests, load, ledger, setting=setting, stage=stage, listen=context.listen)
+    found = complete(requests, load, ledger, setting=setting, stage=stage, listen=context.listen)
+    return stated(found, requests, decoding)
 
 
 def generate_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
@@ -214,6 +216,7 @@ def generate_stage(context: Context, index: int) -> None:
     """Let the start model and every arm answer one suite."""
     from codefit.generate.ask import requests_of
     from codefit.suites.extract import extract
+    from codefit.suites.results import task_row
 
     _, suite = context.suites[index]
     requests = requests_of(context.chat, suite.tasks)
@@ -236,18 +239,9 @@ def generate_stage(context: Context, index: int) -> None:
                     "mean_logprob": c.mean_logprob,
                     "min_logprob": c.min_logprob,
                     "finish_reason": c.finish_reason,
+                    "asked": c.asked,
+                    "decoding": c.decoding,
                 }
             )
-    write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (_task_line(t) for t in suite.tasks))
+    write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (task_row(t) for t in suite.tasks))
     write_jsonl(context.out / "completions" / f"{suite.info.name}.jsonl", lines)
-
-
-def _task_line(task: Task) -> dict[str, Any]:
-    return {
-        "task_id": task.task_id,
-        "prompt": task.prompt,
-        "entry_point": task.entry_point,
-        "reference": task.reference,
-        "tests": len(task.tests),
-        "plus_tests": len(task.plus) if task.plus else 0,
-    }

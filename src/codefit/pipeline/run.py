@@ -226,6 +226,10 @@ def _after_training(context: Context) -> Iterator[_Stage]:
     yield from _evidence(context)
 
 
+def _with(version: dict[str, Any], more: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return {**version, **more()}
+
+
 def _judged(context: Context, suite: str) -> list[str]:
     """Return the files per arm that scores are counted from."""
     arms = judge.arm_names(context)
@@ -237,7 +241,8 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     completions = [f"completions/{suite.info.name}.jsonl" for _, suite in context.suites]
     version = {"codefit": codefit.__version__}
     judged = [file for _, suite in context.suites for file in _judged(context, suite.info.name)]
-    yield _Stage("score", lambda: version, judged, ["scores.json"], partial(judge.score_stage, context))
+    scoring = partial(_with, version, partial(judge.score_settings, context))
+    yield _Stage("score", scoring, judged, ["scores.json"], partial(judge.score_stage, context))
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
     yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
     summaries = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,13 +18,13 @@ from codefit.suites.extract import Extraction
 from codefit.suites.judge import Finding, Job, Judge, Progress
 from codefit.suites.judged import Judged
 from codefit.suites.machine import machine_now
-from codefit.suites.results import published_results, verdict_row
+from codefit.suites.results import answer_row, published_results, task_row, verdict_row
 from codefit.suites.samples import Sample, Samples, from_completions, from_file
 from codefit.suites.score_rows import Figures, score_rows
 
 LEDGER = "judged.jsonl"
 MANIFEST = "manifest.json"
-FILES = ("verdicts.jsonl", "scores.json", "eval_results.json")
+FILES = ("verdicts.jsonl", "answers.jsonl", "tasks.jsonl", "scores.json", "eval_results.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ def execute(
     strict: bool = False,
     fresh: bool = False,
     replace: bool = False,
+    stated: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     prepare_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], datetime] = datetime.now,
@@ -69,12 +70,13 @@ def execute(
     `judged.jsonl` grows while it runs and makes an interrupted run go on; `manifest.json`, written
     last, means complete, and the same call again does nothing. `fresh` forgets both; `replace` writes
     over the result of other completions but keeps verdicts on programs that were judged before.
+    `stated` says what prompts and decoding were, where the completions don't.
     `sandbox`'s own `jobs` decide how many programs run at once.
     Raises `InputError` for unusable completions, or an `out` with another result in it.
     """
     tasks = _tasks(suite, only)
     samples = _samples(completions, tasks, suite, strict)
-    inputs = _inputs_key(suite, samples, tasks, all_tests)
+    inputs = _inputs_key(suite, samples, tasks, all_tests, stated or {})
     if not (fresh or replace):
         done = _done_before(out, inputs)
         if done is not None:
@@ -88,7 +90,9 @@ def execute(
     with Ledger(out / LEDGER) as ledger:
         judge = Judge(suite, sandbox, ledger, all_tests=all_tests)
         judged = _judge(suite, samples.samples, tasks, judge, progress, all_tests)
-    return _write(suite, tasks, samples, judged, out, sandbox, figures, inputs, clock, judge, before)
+    return _write(
+        suite, tasks, samples, judged, out, sandbox, figures, inputs, clock, judge, before, stated or {}
+    )
 
 
 def _tasks(suite: Suite, only: Iterable[str] | None) -> dict[str, Task]:
@@ -112,10 +116,13 @@ def _samples(
     return from_completions(completions, tasks)
 
 
-def _inputs_key(suite: Suite, samples: Samples, tasks: dict[str, Task], all_tests: bool) -> str:
+def _inputs_key(
+    suite: Suite, samples: Samples, tasks: dict[str, Task], all_tests: bool, stated: Mapping[str, str]
+) -> str:
     parts = [suite.info.name, suite.info.revision, suite.info.harness, str(all_tests), *sorted(tasks)]
+    parts += [f"{key}: {stated[key]}" for key in sorted(stated)]
     for s in samples.samples:
-        parts += [s.task_id, str(s.sample), s.kind, s.text]
+        parts += [s.task_id, str(s.sample), s.kind, s.text, *(v for v in (s.asked, s.decoding) if v)]
     return digest(*parts)
 
 
@@ -193,6 +200,7 @@ def _write(
     clock: Callable[[], datetime],
     judge: Judge,
     machine: dict[str, Any],
+    stated: Mapping[str, str],
 ) -> ExecuteResult:
     have = {s.task_id for s in samples.samples}
     missing = tuple(t for t in tasks if t not in have)
@@ -204,8 +212,11 @@ def _write(
         notes.append(
             f"time limits were stretched by {judge.slowdown:.2f} for programs that were run again alone"
         )
-    scores = score_rows(suite, judged, missing, figures, isolation=sandbox.level, flakes=flakes, notes=notes)
+    scores = score_rows(suite, judged, missing, figures, isolation=sandbox.level, flakes=flakes, notes=notes,
+                        stated=stated)  # fmt: skip
     write_jsonl(out / "verdicts.jsonl", (verdict_row(j.verdict()) for j in judged))
+    write_jsonl(out / "answers.jsonl", (answer_row(j) for j in judged))
+    write_jsonl(out / "tasks.jsonl", (task_row(t) for t in tasks.values()))
     write_json(out / "scores.json", scores)
     write_json(out / "eval_results.json", published_results(suite, judged, clock()))
     manifest = {

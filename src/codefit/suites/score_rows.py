@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from codefit.core.files import digest
 from codefit.core.types import Outcome
 from codefit.suites.base import EXTRACTION_VERSION, Suite
 from codefit.suites.judged import Judged
+from codefit.suites.samples import Sample
 
 KS = (10, 100)
+
+
+def asked_of(samples: Iterable[Sample]) -> dict[str, Any]:
+    """Return how the answers came about: fields of a score row, None where the samples don't say.
+
+    `extraction` names the rules and the fields that programs were taken from, `prompts` hashes
+    every prompt, `decoding` says how answers were drawn.
+    """
+    found = list(samples)
+    fields = sorted({s.kind for s in found})
+    known = {s.task_id: s.asked for s in found if s.asked is not None}
+    whole = bool(known) and all(s.asked is not None for s in found)
+    ways = {s.decoding for s in found}
+    return {
+        "extraction": f"{EXTRACTION_VERSION}, from {' and '.join(fields)}",
+        "prompts": digest(*(f"{t} {known[t]}" for t in sorted(known)))[:16] if whole else None,
+        "decoding": "; ".join(sorted(w for w in ways if w is not None)) or None,
+    }
+
+
 Figures = Callable[[Sequence[tuple[int, int]], int], dict[str, Any]]
 
 
@@ -24,13 +46,16 @@ def score_rows(
     isolation: str,
     flakes: int,
     notes: Sequence[str],
+    stated: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the scores: base tests, and base and plus tests together where there are any.
 
     `figures` turns (samples, passing samples) of each task and k into metric, value, passed, n, ci95.
     Tasks that cannot be judged here are left out; `counting_excluded` counts them as not passed.
+    `stated` is what a person says about prompts and decoding, where the completions don't.
     """
     info = suite.info
+    asked = {**asked_of(j.sample for j in judged), **(stated or {})}
     details = {
         "oracle": info.oracle,
         "limits": info.harness,
@@ -47,7 +72,8 @@ def score_rows(
         rows += _scores(
             suite, info.base_name, info.base_revision, judged, missing, _base, figures, isolation, details
         )
-    return rows + _scores(suite, info.name, info.revision, judged, missing, _all, figures, isolation, details)
+    rows += _scores(suite, info.name, info.revision, judged, missing, _all, figures, isolation, details)
+    return [{**row, **asked} for row in rows]
 
 
 def _counted(
