@@ -33,6 +33,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "execute": ("codefit.cli.evaluate:execute", "Judge completions in the sandbox: verdicts and scores."),
     "evaluate": ("codefit.cli.evaluate:evaluate", "Generate and execute."),
     "compare": ("codefit.cli.compare:compare", "Compare two evaluated models on the same tasks."),
+    "analyse": (
+        "codefit.cli.analyse:analyse",
+        "Analyse a run or a comparison again, traits of programs included.",
+    ),
+    "models": ("codefit.cli.models:models", "Models to start from: published scores and the memory plan."),
     "env": ("codefit.cli.env:env", "Environments with a benchmark's libraries."),
     "report": ("codefit.cli.run:report", "Write a run's report again."),
     "export": ("codefit.cli.export:export", "Leave with a model."),
