@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from codefit.analyse.opponents import Published, published_scores
 
 # column: the benchmark, and its flavours in order of preference
+_MBPP = (
+    "evalplus-0shot-378",
+    "evalplus-0shot-399",
+    "evalplus-0shot-399-era",
+    "evalplus-0shot-version-unstated",
+)
 COLUMNS = {
     "humaneval": ("HumanEval", ("evalplus-0shot-164",)),
     "humaneval+": ("HumanEval+", ("evalplus-0shot-164",)),
-    "mbpp": ("MBPP", ("evalplus-0shot-378", "evalplus-0shot-399", "evalplus-0shot-399-era")),
-    "mbpp+": ("MBPP+", ("evalplus-0shot-378", "evalplus-0shot-399", "evalplus-0shot-399-era")),
+    "mbpp": ("MBPP", _MBPP),
+    "mbpp+": ("MBPP+", _MBPP),
     "bigcodebench-instruct": ("BigCodeBench", ("instruct-full-1140",)),
     "bigcodebench-complete": ("BigCodeBench", ("complete-full-1140",)),
 }
@@ -42,12 +48,14 @@ class Candidate:
 def candidates(max_params_b: float) -> list[Candidate]:
     """Return every model up to this size with a score in `COLUMNS`, best MBPP+ first, unknown last.
 
+    Other people's tunings of a model in the table are left out: nobody published their weights here.
     Where several sources print a score of the same flavour, a leaderboard's is shown and the range beside
     it: a figure that moves by as much as a tuning gains is no ground for a choice.
     """
     groups: dict[tuple[str, str], list[Published]] = {}
     for p in published_scores():
-        if p.params_b is not None and p.params_b <= max_params_b:
+        tuning = " + " in p.model or " SFT " in p.model
+        if p.params_b is not None and p.params_b <= max_params_b and not tuning:
             groups.setdefault((p.model, p.kind), []).append(p)
     found = []
     for (model, kind), entries in groups.items():

@@ -35,7 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("codefit.cli.compare:compare", "Compare two evaluated models on the same tasks."),
     "analyse": (
         "codefit.cli.analyse:analyse",
-        "Analyse a run or a comparison again, traits of programs included.",
+        "Analyse a run or a comparison again, with programs' traits.",
     ),
     "models": ("codefit.cli.models:models", "Models to start from: published scores and the memory plan."),
     "env": ("codefit.cli.env:env", "Environments with a benchmark's libraries."),

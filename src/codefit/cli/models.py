@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from codefit.analyse.candidates import COLUMNS, Candidate, candidates
+from codefit.analyse.candidates import Candidate, Figure, candidates
 from codefit.cli import show
 from codefit.core.errors import InputError
 from codefit.core.units import mib, parse_bytes
@@ -15,6 +15,14 @@ from codefit.models.start import known_shapes
 from codefit.plan.overview import Way, overview
 from codefit.plan.search import RTX_4060_TFLOPS
 from codefit.plan.shape import read_shape
+
+_SHOWN = {
+    "HumanEval / +": ("humaneval", "humaneval+"),
+    "MBPP / +": ("mbpp", "mbpp+"),
+    "BCB-I": ("bigcodebench-instruct",),
+    "BCB-C": ("bigcodebench-complete",),
+}
+_APART = 2.0  # points
 
 
 @click.command()
@@ -28,9 +36,10 @@ from codefit.plan.shape import read_shape
 def models(max_params: float, memory: str, max_length: int, kind: str | None, as_json: bool) -> None:
     """List models to start from: published scores against size, and what fits the memory.
 
-    Scores are greedy pass@1 in percent, of one flavour a column (zero-shot EvalPlus on 378 MBPP tasks; `*` marks
-    the older 399); where sources differ the range stands in brackets. Peak memory is predicted, for the shapes that
-    codefit knows; `codefit plan --model FOLDER` does it for any other.
+    Scores are greedy pass@1 in percent, base tests / base and plus tests (zero-shot EvalPlus, MBPP of 378 tasks; `*`
+    marks the older 399, `?` a source that does not say); `~` marks a figure that sources print more than 2 points
+    apart. Peak memory is predicted, for the shapes that codefit knows; `codefit plan --model FOLDER` does it for any
+    other.
     """
     try:
         budget = parse_bytes(memory)
@@ -45,9 +54,9 @@ def models(max_params: float, memory: str, max_length: int, kind: str | None, as
     table = Table(
         title=f"Up to {max_params:g}B parameters; plan for {mib(budget):,.0f} MiB, {max_length:,} tokens"
     )
-    for name in ("model", "kind", "B", *COLUMNS, "LoRA MiB", "QLoRA MiB", "full MiB"):
+    for name in ("model", "kind", "B", *_SHOWN, "LoRA MiB", "QLoRA MiB", "full MiB"):
         left = name in ("model", "kind")
-        table.add_column(name, justify="left" if left else "right", overflow="fold" if left else "ellipsis")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for c in found:
         table.add_row(*_cells(c, ways))
     console = show.console()
@@ -74,20 +83,23 @@ def _ways(names: list[str], max_length: int, budget: int) -> dict[str, list[Way]
 
 def _cells(c: Candidate, ways: dict[str, list[Way]]) -> list[str]:
     cells = [c.model, c.kind, f"{c.params_b:g}"]
-    for name in COLUMNS:
-        figure = c.figures.get(name)
-        if figure is None:
-            cells.append("-")
-            continue
-        old = "*" if "399" in figure.flavour else ""
-        spread = f" [{figure.lowest:.1f}-{figure.highest:.1f}]" if figure.highest > figure.lowest else ""
-        cells.append(f"{figure.score:.1f}{old}{spread}")
+    for names in _SHOWN.values():
+        figures = [_figure(c.figures.get(name)) for name in names]
+        cells.append(" / ".join(figures) if any(f != "-" for f in figures) else "-")
     mine = ways.get(_shape_of(c.model), [])
     for method in ("lora", "qlora", "full"):
         of_method = [w for w in mine if w.method == method]
         best = min(of_method, key=lambda w: w.peak, default=None)
         cells.append("-" if best is None else f"{mib(best.peak):,.0f}{'' if best.fits else ' (no)'}")
     return cells
+
+
+def _figure(figure: Figure | None) -> str:
+    if figure is None:
+        return "-"
+    mark = "*" if "399" in figure.flavour else "?" if "unstated" in figure.flavour else ""
+    apart = "~" if figure.highest - figure.lowest > _APART else ""
+    return f"{figure.score:.1f}{mark}{apart}"
 
 
 def _as_json(c: Candidate, ways: dict[str, list[Way]]) -> dict[str, Any]:
@@ -101,9 +113,8 @@ def _as_json(c: Candidate, ways: dict[str, list[Way]]) -> dict[str, Any]:
         }
         for name, f in c.figures.items()
     }
-    mine = ways.get(_shape_of(c.model))
-    plan = mine and [
+    plan = [
         {"method": w.method, "bits": w.bits, "fits": w.fits, "peak_mb": mib(w.peak), "longest": w.longest}
-        for w in mine
-    ]
+        for w in ways.get(_shape_of(c.model), ())
+    ] or None
     return {"model": c.model, "kind": c.kind, "params_b": c.params_b, "scores": figures, "plan": plan}

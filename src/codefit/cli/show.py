@@ -146,3 +146,21 @@ def stamp_lines(c: dict[str, Any]) -> list[str]:
         one, two = ("not stated" if v is None else str(v) for v in (d["before"], d["after"]))
         lines.append(f"  differs in {d['what']}: {one} | {two}")
     return lines
+
+
+def trait_lines(pair: dict[str, Any]) -> list[str]:
+    """Return one pair's traits as lines, what got worse first, and what was not measured."""
+    lines = [
+        f"{pair['suite']}: {pair['before']} -> {pair['after']}, {pair['tasks']} tasks, both pass {pair['both_pass']}"
+    ]
+    for r in pair["rows"]:
+        low, high = r["ci95"]
+        where = "all tasks" if r["on"] == "all" else "both pass"
+        reading = r["reading"].replace("_", " ")
+        lines.append(
+            f"  {reading}: {r['unit']}, {where} (n {r['n']}): {r['before']:.3g} -> {r['after']:.3g},"
+            f" {r['difference']:+.3g} [{low:+.3g}, {high:+.3g}]"
+        )
+    return lines + [
+        f"  not measured: {m['group']}: {m['why']} ({m['command']})" for m in pair["not_measured"]
+    ]

@@ -230,6 +230,14 @@ class ArmSettings(Settings):
     train: dict[str, Any] = Field(default_factory=dict, description="overrides of single `train` fields")
 
 
+class AnalyseSettings(Settings):
+    """What is looked at beside the verdicts."""
+
+    traits: tuple[Literal["readability", "security", "efficiency"], ...] = Field(
+        (), description="traits of programs to measure (extra analyse); efficiency runs them on larger inputs"
+    )
+
+
 class SandboxSettings(Settings):
     """Where programs run."""
 
@@ -260,6 +268,7 @@ class Recipe(Settings):
     arms: Annotated[tuple[ArmSettings, ...], Field(min_length=1)] = (ArmSettings(name="curated"),)
     generate: GenerateSettings = GenerateSettings()
     evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
+    analyse: AnalyseSettings = AnalyseSettings()
     sandbox: SandboxSettings = SandboxSettings()
 
     @field_validator("memory", mode="before")
@@ -309,7 +318,7 @@ class Recipe(Settings):
 
     def identity(self) -> str:
         """Return a text of everything that a result may depend on; how fast or where is not in it."""
-        data = self.model_dump(mode="json", exclude={"data_dir", "sandbox"})
+        data = self.model_dump(mode="json", exclude={"data_dir", "sandbox", "analyse"})
         data["train"] = self.train.lasting()
         for arm, written in zip(self.arms, data["arms"], strict=True):
             written["train"] = self.train_of(arm).lasting()

@@ -163,8 +163,18 @@ def analyse_stage(context: Context) -> None:
     """Find out why programs fail, what changed and which cases show it."""
     from codefit.analyse import findings
 
-    tasks = {suite.info.name: suite.tasks for _, suite in context.suites}
-    write_json(context.out / "findings.json", findings(context.out, seed=context.recipe.seed, tasks=tasks))
+    suites = {suite.info.name: suite for _, suite in context.suites}
+    tasks = {name: suite.tasks for name, suite in suites.items()}
+    seed, groups = context.recipe.seed, context.recipe.analyse.traits
+    found = findings(context.out, seed=seed, tasks=tasks)
+    if groups:
+        from codefit.analyse.traits import measure_traits
+
+        found["traits"] = measure_traits(
+            context.out, groups, context.listen, seed=seed, tasks=tasks,
+            sandbox_of=lambda name: context.sandbox_of(suites[name].runtime),
+        )  # fmt: skip
+    write_json(context.out / "findings.json", found)
 
 
 def report_stage(context: Context, verbs: frozenset[str]) -> None:

@@ -244,7 +244,10 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     scoring = partial(_with, version, partial(judge.score_settings, context))
     yield _Stage("score", scoring, judged, ["scores.json"], partial(judge.score_stage, context))
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
-    yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
+    looked_at = {**version, "traits": list(context.recipe.analyse.traits)}
+    yield _Stage(
+        "analyse", lambda: looked_at, found, ["findings.json"], partial(judge.analyse_stage, context)
+    )
     summaries = [
         (context.arm_folder(arm.name) / "summary.json").relative_to(context.out).as_posix()
         for arm in context.recipe.arms
