@@ -21,18 +21,24 @@ from codefit.core.types import Outcome, Task
 from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Limits, Program, Run
 
-FACTORS = (1, 10, 100, 1_000)
+_VERSION = "1"
+FACTORS = (1, 10, 100, 1_000, 10_000)
 REPEATS = 3
-_CALLS = 2  # of a task that are grown: those with the longest arguments
-_ENOUGH_S, _LONGEST_S = 0.002, 0.5
+_CALLS = 2  # of a task that may be grown: those with the longest arguments
+_ENOUGH_S, _LONGEST_S = 0.001, 0.1  # of one call of the reference
+_MOST_ITEMS = 100_000
 _SMALLEST_S = 1e-5
-_LONGEST_TEXT = 2_000_000
+_EMPTY = "def {}(*arguments):\n    return None\n"
 _DIGEST_OVER = 64 * 1024
 _REFERENCE = Limits(
-    cpu_s=20.0, test_cpu_s=2.0, memory_mb=2048, output_bytes=16_000_000, total_output_bytes=128_000_000
+    cpu_s=3.0,
+    test_cpu_s=3 * _LONGEST_S,
+    memory_mb=2048,
+    output_bytes=16_000_000,
+    total_output_bytes=128_000_000,
 )
 _PROGRAM = Limits(
-    cpu_s=90.0, test_cpu_s=10.0, memory_mb=2048, output_bytes=16_000_000, total_output_bytes=128_000_000
+    cpu_s=30.0, test_cpu_s=5.0, memory_mb=2048, output_bytes=16_000_000, total_output_bytes=128_000_000
 )
 TRAITS = (
     Trait("cpu_log2", "efficiency", "log2 of CPU time against the reference's (1: twice as long)", "lower"),
@@ -79,7 +85,9 @@ def efficiency(
         for done, task_id in enumerate(wanted):
             task = tasks[task_id]
             sources = [programs[arm][task_id] for arm in arms]
-            key = digest(str(task.reference), str(task.entry_point), repr(task.tests.inputs), *sources)
+            key = digest(
+                _VERSION, str(task.reference), str(task.entry_point), repr(task.tests.inputs), *sources
+            )
             if key not in known:
                 known[key] = _measured(task, sources, sandbox)
                 kept.append({"key": key, "task_id": task_id, "figures": known[key]})
@@ -91,7 +99,7 @@ def efficiency(
 
 def measurable(task: Task) -> bool:
     """Return whether a task has a reference and calls that can be grown."""
-    return task.tests.kind == "calls" and bool(task.reference) and bool(task.entry_point)
+    return task.tests.kind == "calls" and bool(task.reference) and str(task.entry_point).isidentifier()
 
 
 def _measured(task: Task, sources: Sequence[str], sandbox: Sandbox) -> list[dict[str, float]] | None:
@@ -99,25 +107,28 @@ def _measured(task: Task, sources: Sequence[str], sandbox: Sandbox) -> list[dict
     load = load_of(task, sandbox) if measurable(task) else None
     if load is None:
         return None
-    # the reference once more between the programs: its first run also warmed the machine up
     runs = [_timed(source, task, load, sandbox) for source in (str(task.reference), *sources)]
     if any(r is None for r in runs):
         return None
-    reference, *others = [r for r in runs if r is not None]
+    # receiving the arguments takes time that is not the program's
+    empty = _run(_EMPTY.format(task.entry_point), task, load.calls, _PROGRAM, sandbox)
+    received_s = min((f.cpu_s for f in empty.frames), default=0.0)
+    own = [max(r[0] - received_s, _SMALLEST_S) for r in runs if r is not None]
+    if own[0] < _ENOUGH_S / 2:
+        return None
     return [
-        {"cpu_log2": round(log2(max(r[0], _SMALLEST_S) / max(reference[0], _SMALLEST_S)), 4), "peak_mb": r[1]}
-        for r in others
+        {"cpu_log2": round(log2(seconds / own[0]), 4), "peak_mb": r[1]}
+        for seconds, r in zip(own[1:], runs[1:], strict=True)
+        if r is not None
     ]
 
 
 def load_of(task: Task, sandbox: Sandbox) -> Load | None:
     """Return the largest inputs that the reference takes a measurable, bearable time for."""
-    inputs = sorted(
-        dict.fromkeys(range(len(task.tests.inputs))), key=lambda i: (-len(repr(task.tests.inputs[i])), i)
-    )
+    inputs = [*task.tests.inputs, *(task.plus.inputs if task.plus else ())]
+    longest = sorted(range(len(inputs)), key=lambda i: (-len(repr(inputs[i])), i))
     best: Load | None = None
-    for index in inputs[:_CALLS]:
-        arguments = task.tests.inputs[index]
+    for arguments in (inputs[i] for i in longest[:_CALLS]):
         calls = [c for f in FACTORS if (c := _call(arguments, f)) is not None]
         run = _run(str(task.reference), task, calls, _REFERENCE, sandbox)
         for call, frame in zip(calls, run.frames, strict=False):
@@ -125,13 +136,15 @@ def load_of(task: Task, sandbox: Sandbox) -> Load | None:
                 break
             if frame.cpu_s >= _ENOUGH_S and (best is None or frame.cpu_s > best.cpu_s):
                 best = Load((call,) * REPEATS, (frame.value,), frame.cpu_s)
+        if best is not None:
+            break
     return best
 
 
 def _call(arguments: Sequence[Any], factor: int) -> tuple[Any, ...] | None:
     """Return grown arguments; None where they would be too large to send."""
     sizes = [len(a) for a in arguments if isinstance(a, str | bytes | list | tuple)]
-    if sum(sizes) * factor > _LONGEST_TEXT // 10:
+    if sum(sizes) * factor > _MOST_ITEMS:
         return None
     return tuple(grown(a, factor) for a in arguments)
 

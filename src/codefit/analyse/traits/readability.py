@@ -12,7 +12,7 @@ import subprocess
 import tokenize
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from codefit.analyse.traits.figures import Trait
 from codefit.analyse.traits.files import run_tool, write_programs
@@ -25,7 +25,7 @@ TRAITS = (
     Trait("lint", "readability", "ruff findings per 100 lines", "lower", "hundred_lines"),
     Trait("complexity", "readability", "largest cyclomatic complexity of a function", "lower"),
     Trait("maintainability", "readability", "maintainability index, 0 to 100", "higher"),
-    Trait("lines", "readability", "lines of code", None),
+    Trait("lines", "readability", "lines of code, texts that stand alone left out", None),
     Trait(
         "docstrings",
         "readability",
@@ -58,7 +58,12 @@ def structure(source: str) -> dict[str, float]:
     definitions = [*functions, *(n for n in nodes if isinstance(n, ast.ClassDef))]
     parameters = [p for f in functions for p in _parameters(f)]
     typed = sum(p.annotation is not None for p in parameters) + sum(f.returns is not None for f in functions)
-    lines = [line for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    texts = {n for t in nodes if _is_text(t) for n in range(t.lineno, (t.end_lineno or t.lineno) + 1)}
+    lines = [
+        line
+        for number, line in enumerate(source.splitlines(), start=1)
+        if line.strip() and not line.lstrip().startswith("#") and number not in texts
+    ]
     return {
         "lines": float(len(lines)),
         "hundred_lines": len(lines) / 100,
@@ -68,6 +73,15 @@ def structure(source: str) -> dict[str, float]:
         "typeable": float(len(parameters) + len(functions)),
         "comments": float(_comments(source)),
     }
+
+
+def _is_text(node: ast.AST) -> TypeGuard[ast.Expr]:
+    """Return whether a node is a text that stands alone: a docstring, or a prompt that was repeated."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:
