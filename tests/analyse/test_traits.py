@@ -126,7 +126,7 @@ TASK = types.Task(
     "t/1",
     "Return the sum of squares of a list.",
     "squares",
-    types.Tests("calls", "squares", inputs=(([3, 1, 2] * 10,),)),
+    types.Tests("calls", "squares", inputs=(([3, 1, 2] * 60,),)),
     reference="def squares(v):\n    return sum(x * x for x in v)",
 )
 SLOW = "def squares(v):\n    for _ in range(20):\n        s = sum(x * x for x in v)\n    return s"
@@ -144,7 +144,7 @@ def test_a_program_is_timed_against_the_reference_on_larger_inputs(tmp_path):
     with Sandbox(jobs=1) as sandbox:
         load = efficiency.load_of(TASK, sandbox)
         assert load is not None
-        assert len(load.calls[0][0]) == 30_000
+        assert len(load.calls[0][0]) == 180_000
         found = efficiency.efficiency({"t/1": TASK}, programs, sandbox, ledger, heard)
     assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 2  # 4.3 in theory
     assert found["start"]["t/1"]["peak_mb"] > 0

@@ -27,7 +27,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     tasks = [
         {"task_id": name, "entry_point": "total",
          "prompt": f'"""\nSquares of {name}.\nassert total([1, 2]) == 5\n"""\n',
-         "canonical_solution": RIGHT, "base_input": [[[1, 2]], [[3]]], "plus_input": [[[0, 5] * 20]], "atol": 0}
+         "canonical_solution": RIGHT, "base_input": [[[1, 2]], [[3]]], "plus_input": [[[0, 5] * 90]], "atol": 0}
         for name in NAMES
     ]  # fmt: skip
     write(folder / "tasks.jsonl", tasks)
