@@ -104,8 +104,14 @@ def seed_groups(recipe: Recipe) -> list[list[str]]:
         training.pop("seed", None)
         key = canonical_json([training, arm.rows, arm.budget])
         groups.setdefault(key, []).append(arm.name)
-    seeds = {arm.name: recipe.train_of(arm).seed for arm in recipe.arms}
+    seeds = seeds_of(recipe)
     return [g for g in groups.values() if len(g) > 1 and len({seeds[name] for name in g}) == len(g)]
+
+
+def seeds_of(recipe: Recipe) -> dict[str, int]:
+    """Return every arm's training seed."""
+    own = {arm.name: recipe.train_of(arm).seed for arm in recipe.arms}
+    return {name: recipe.seed if seed is None else seed for name, seed in own.items()}
 
 
 def score_stage(context: Context) -> None:
@@ -117,46 +123,50 @@ def score_stage(context: Context) -> None:
     others = [arm.name for arm in context.recipe.arms[1:]]
     pairs = [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
     scores: list[dict[str, Any]] = []
-    sides: dict[str, dict[str, Side]] = {arm: {} for arm in arm_names(context)}
+    sides: dict[str, list[Side]] = {arm: [] for arm in arm_names(context)}
     for _, suite in context.suites:
         for arm in sides:
             folder = context.out / "arms" / arm / suite.info.name
             stand_in = context.recipe.stand_in
             scores += [{"arm": arm, **s, "stand_in": stand_in} for s in read_json(folder / "scores.json")]
-            sides[arm] |= read_sides(folder)
-    families = {pair: _family(context, pair, sides[pair[0]], sides[pair[1]]) for pair in dict.fromkeys(pairs)}
-    # the suites in order, and of each suite every pair
-    comparisons = [c for suite in sides[START] for family in families.values() for c in family
-                   if c["suite"] == suite]  # fmt: skip
+            sides[arm] += read_sides(folder).values()
+    families = [_family(context, (b, a), sides[b], sides[a]) for b, a in pairs]
+    # suite by suite, and of each suite every pair
+    comparisons = [c for of_suite in zip(*families, strict=True) for c in of_suite]
     found = {"scores": scores, "comparisons": comparisons, "seeds": _seeds(context, sides)}
-    write_json(context.out / "scores.json", {**found, "gate": gate(families[START, main])})
+    write_json(context.out / "scores.json", {**found, "gate": gate(families[0])})
 
 
 def _family(
-    context: Context, pair: tuple[str, str], before: Mapping[str, Side], after: Mapping[str, Side]
+    context: Context, pair: tuple[str, str], before: Sequence[Side], after: Sequence[Side]
 ) -> list[dict[str, Any]]:
     """Return the comparisons of two arms over all suites, corrected as one family."""
     from codefit.score.compare import compare
     from codefit.score.several import as_family
 
-    seed = context.recipe.seed
-    found = [compare(before[name], after[name], seed=seed) for name in before]
+    found = [compare(b, a, seed=context.recipe.seed) for b, a in zip(before, after, strict=True)]
     return as_family([{"before_arm": pair[0], "after_arm": pair[1], **c} for c in found], _guards(context))
 
 
-def _seeds(context: Context, sides: Mapping[str, Mapping[str, Side]]) -> list[dict[str, Any]]:
+def _seeds(context: Context, sides: Mapping[str, Sequence[Side]]) -> list[dict[str, Any]]:
     """Return the spread over training seeds of every group of arms that has several, by suite."""
     from codefit.score.seeds import seed_spread
 
     found = []
     for arms in seed_groups(context.recipe):
-        seeds = [context.recipe.train_of(a).seed for a in context.recipe.arms if a.name in arms]
-        for name, start in sides[START].items():
-            passed = [{t: p[0] for t, p in sides[arm][name].passed.items()} for arm in arms]
-            spread = seed_spread({t: p[0] for t, p in start.passed.items()}, passed, seed=context.recipe.seed)
-            shown = [context.recipe.seed if s is None else s for s in seeds]
-            found.append({"suite": name, "arms": arms, "seeds": shown, "n": len(start.passed), **spread})
+        seeds = [seeds_of(context.recipe)[arm] for arm in arms]
+        for number, start in enumerate(sides[START]):
+            passed = [_first(sides[arm][number]) for arm in arms]
+            spread = seed_spread(_first(start), passed, seed=context.recipe.seed)
+            found.append(
+                {"suite": start.suite, "arms": arms, "seeds": seeds, "n": len(start.passed), **spread}
+            )
     return found
+
+
+def _first(side: Side) -> dict[str, bool]:
+    """Return whether the first sample of each task passed."""
+    return {task: passed[0] for task, passed in side.passed.items()}
 
 
 def analyse_stage(context: Context) -> None:
