@@ -20,7 +20,7 @@ from codefit.analyse.taxonomy import NOT_MEASURED, PASSED, classify, cluster_err
 from codefit.analyse.verbatim import AnswerRuns, verbatim
 from codefit.core.errors import InputError
 from codefit.core.files import read_json, read_jsonl
-from codefit.core.types import Task
+from codefit.core.types import Outcome, Task
 
 LAYOUT = 2
 CASES_PER_CELL = {"broken": 4, "fixed": 4, "neither": 3, "both": 1}
@@ -140,7 +140,8 @@ def _failures(suite: Suite, arm: str, classes: Mapping[str, str]) -> dict[str, A
     failed = {t: v for t, v in verdicts.items() if classes[t] not in (PASSED, NOT_MEASURED)}
     errors = [(t, str(v["error"])) for t, v in failed.items() if v.get("error")]
     names: dict[str, int] = {}
-    for _, error in errors:
+    raised = (Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR)  # what ended a program from outside has no name
+    for error in (str(v["error"]) for v in failed.values() if v.get("error") and v.get("outcome") in raised):
         name = error_name(error) or "unknown"
         names[name] = names.get(name, 0) + 1
     return {
