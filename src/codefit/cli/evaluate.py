@@ -12,7 +12,7 @@ import click
 from codefit.cli import show
 from codefit.cli.asking import model_options, wish_of
 from codefit.cli.engines import engine_options, remote_of
-from codefit.core.errors import CodefitError, GateNotPassed, InputError
+from codefit.core.errors import CodefitError, InputError
 from codefit.core.files import write_json
 from codefit.core.progress import Event, Listener
 from codefit.sandbox.launch import LEVELS
@@ -137,27 +137,34 @@ def _tell(result: ExecuteResult, as_json: bool, took: dict[str, Any] | None = No
     "--all-tests", is_flag=True, help="Go on behind failures and run plus tests after a failed base."
 )
 @click.option("--fresh", is_flag=True, help="Forget what the folder holds and judge all again.")
+@click.option(
+    "--prompts", metavar="TEXT", help="What the model was asked, where the file doesn't say; for compare."
+)
+@click.option(
+    "--decoding", metavar="TEXT", help="How the answers were drawn, where the file doesn't say; for compare."
+)
 @_sandbox_options
 @_JSON
 def execute(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
     env: str | None, flavour: str | None, completions: Path, out: Path,
-    only: tuple[str, ...], all_tests: bool, fresh: bool, jobs: int | None, isolation: str,
-    unsafe_no_isolation: bool, as_json: bool,
+    only: tuple[str, ...], all_tests: bool, fresh: bool, prompts: str | None, decoding: str | None,
+    jobs: int | None, isolation: str, unsafe_no_isolation: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Judge completions of SUITE in the sandbox.
 
-    Writes verdicts.jsonl, scores.json and eval_results.json (evalplus' layout). Run it again to
-    resume; a finished folder is left as it is.
+    Writes verdicts.jsonl, answers.jsonl, tasks.jsonl, scores.json and eval_results.json (evalplus' layout).
+    Run it again to resume; a finished folder is left as it is.
     """
     from codefit.suites.flavours import flavour_of
 
+    marks = {k: v for k, v in (("prompts", prompts), ("decoding", decoding)) if v}
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     if flavour:
         flavour_of(loaded, flavour)
     with show.Live() as live:
         result = _judge(loaded, completions, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
-                        strict=strict, only=only, all_tests=all_tests, fresh=fresh)  # fmt: skip
+                        strict=strict, only=only, all_tests=all_tests, fresh=fresh, marks=marks)  # fmt: skip
     _tell(result, as_json)
 
 
@@ -227,36 +234,3 @@ def evaluate(
         result = _judge(loaded, found, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
                         strict=strict, fresh=fresh, only=wish.only or (), marks=marks)  # fmt: skip
     _tell(result, as_json, took)
-
-
-@click.command()
-@click.argument("before", metavar="BASE_DIR", type=click.Path(path_type=Path))
-@click.argument("after", metavar="TUNED_DIR", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--gate", is_flag=True, help="Exit 4 unless every gain's lower bound is above 0.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
-@_JSON
-def compare(before: Path, after: Path, out: Path, gate: bool, seed: int, as_json: bool) -> None:
-    """Compare two folders that `execute` or `evaluate` wrote, pairing them by task.
-
-    Refused where suite, revision, harness, flavour or tasks differ.
-    """
-    from codefit.score.compare import compare as compare_sides
-    from codefit.score.compare import read_sides
-
-    sides = [read_sides(folder) for folder in (before, after)]
-    shared = [name for name in sides[0] if name in sides[1]]
-    if not shared:
-        raise InputError(
-            f"no suite in both: {', '.join(sides[0])} and {', '.join(sides[1])}", where=str(after)
-        )
-    found = [compare_sides(sides[0][name], sides[1][name], seed=seed) for name in shared]
-    write_json(out / "comparison.json", {"before": str(before), "after": str(after), "comparisons": found})
-    if as_json:
-        show.print_json({"out": str(out), "comparisons": found})
-    else:
-        for c in found:
-            click.echo(show.comparison_line(c))
-        click.echo(f"Results: {out / 'comparison.json'}")
-    if gate and not all(c["ci95"][0] > 0 for c in found):
-        raise GateNotPassed("not every gain has a lower bound above 0", where="--gate")

@@ -16,8 +16,10 @@ from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
 from codefit.core.generation import GenerateSettings
+from codefit.core.judging import AnalyseSettings, SandboxSettings
+from codefit.core.judging import SuiteSettings as SuiteSettings
 from codefit.core.origins import ModelSettings as ModelSettings
-from codefit.core.origins import Name, Revision
+from codefit.core.origins import Name
 from codefit.core.origins import SourceSettings as SourceSettings
 from codefit.core.rivals import RivalSettings
 from codefit.core.sampling import GrpoSettings, SampleSettings
@@ -197,30 +199,6 @@ class TrainSettings(WatchSettings):
         return self
 
 
-class SuiteSettings(Settings):
-    """One benchmark."""
-
-    name: str = Field(description="mbpp, mbpp+, humaneval, bigcodebench, micro or a path to your own JSONL")
-    data: Path | None = Field(
-        None, description="file in its published layout; a relative one is below data_dir; null: the hub"
-    )
-    revision: Revision | None = Field(
-        None, description="without data: of the benchmark's dataset on the hub; null: as it is at the start"
-    )
-    limit: Positive | None = Field(None, description="first N tasks only; marked on every figure")
-    oracle: Literal["0.2", "0.3"] = Field("0.3", description="version of the comparison rules of MBPP(+)")
-    split: Literal["complete", "instruct"] = Field(
-        "instruct", description="which prompt of BigCodeBench is asked"
-    )
-    flavour: Literal["plain", "evalplus-0-shot", "mbpp-3-shot", "bigcodebench"] = Field(
-        "plain", description="how tasks are put: `plain`, the prompt alone, or as a harness puts them"
-    )
-    calibrated: bool = Field(True, description="put BigCodeBench's imports and signature before each answer")
-    environment: str | None = Field(
-        None, description="folder of BigCodeBench's libraries; default where `codefit env create` puts them"
-    )
-
-
 class ArmSettings(Settings):
     """One tuned model: which rows it learns from, and what it does otherwise than `train`."""
 
@@ -254,15 +232,6 @@ class ArmSettings(Settings):
         return self
 
 
-class SandboxSettings(Settings):
-    """Where programs run."""
-
-    level: Literal["auto", "bwrap+namespaces", "namespaces", "container", "landlock+seccomp"] = Field(
-        "auto", description="isolation level; auto takes the strongest there is"
-    )
-    jobs: Positive | None = Field(None, description="programs at the same time; default the number of cores")
-
-
 class Recipe(Settings):
     """A whole run."""
 
@@ -287,6 +256,7 @@ class Recipe(Settings):
     generate: GenerateSettings = GenerateSettings()
     evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
     rivals: tuple[RivalSettings, ...] = Field((), description="other models that answer the same suites")
+    analyse: AnalyseSettings = AnalyseSettings()
     sandbox: SandboxSettings = SandboxSettings()
 
     @field_validator("memory", mode="before")
@@ -354,7 +324,7 @@ class Recipe(Settings):
 
     def identity(self) -> str:
         """Return a text of everything that a result may depend on; how fast or where is not in it."""
-        data = self.model_dump(mode="json", exclude={"data_dir", "sandbox"})
+        data = self.model_dump(mode="json", exclude={"data_dir", "sandbox", "analyse"})
         data["train"] = self.train.lasting()
         data["sample"] = self.sample.lasting()
         for arm, written in zip(self.arms, data["arms"], strict=True):

@@ -130,4 +130,6 @@ def completion_line(c: Completion) -> dict[str, Any]:
         "mean_logprob": c.mean_logprob,
         "min_logprob": c.min_logprob,
         "finish_reason": c.finish_reason,
+        "asked": c.asked,
+        "decoding": c.decoding,
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from codefit.core.errors import InputError
 from codefit.core.files import write_json, write_jsonl
 from codefit.core.recipe import ArmSettings
-from codefit.core.types import Completion, Task
+from codefit.core.types import Completion
 from codefit.core.units import parse_bytes
 from codefit.pipeline.answer import completion_line
 from codefit.pipeline.context import SPENT, START, Context, suite_settings
@@ -147,6 +147,7 @@ def generate_stage(context: Context, index: int) -> None:
     """Let the start model, every arm and every rival answer one suite."""
     from codefit.generate.types import Decoding
     from codefit.suites.flavours import flavour_of
+    from codefit.suites.results import task_row
 
     settings, suite = context.suites[index]
     flavour = flavour_of(suite, settings.flavour)
@@ -162,7 +163,7 @@ def generate_stage(context: Context, index: int) -> None:
         else:
             found = _answers(context, suite, flavour, rival.name, *who)
         lines += _lines(context, suite, rival.name, *found)
-    write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (_task_line(t) for t in suite.tasks))
+    write_jsonl(context.out / "tasks" / f"{suite.info.name}.jsonl", (task_row(t) for t in suite.tasks))
     write_jsonl(context.out / "completions" / f"{suite.info.name}.jsonl", lines)
 
 
@@ -199,14 +200,3 @@ def _lines(
         part = extract(c.text, points[c.task_id])
         lines.append({"arm": name, **completion_line(c), "program": part.program, "extraction": part.rule})
     return lines
-
-
-def _task_line(task: Task) -> dict[str, Any]:
-    return {
-        "task_id": task.task_id,
-        "prompt": task.prompt,
-        "entry_point": task.entry_point,
-        "reference": task.reference,
-        "tests": len(task.tests),
-        "plus_tests": len(task.plus) if task.plus else 0,
-    }

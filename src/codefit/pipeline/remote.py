@@ -61,7 +61,7 @@ def ask_remote(
 
     The ledger and the replay store hold what the model wrote, uncut.
     """
-    from codefit.generate.ask import messages_of
+    from codefit.generate.ask import messages_of, stated
     from codefit.generate.cache import complete, spent
     from codefit.generate.remote import remote
 
@@ -76,6 +76,7 @@ def ask_remote(
             requests, lambda: found.engine, ledger, setting=found.identity, stage=stage, listen=listen
         )
         told = found.told
+    completions = stated(completions, requests, decoding)
     return [replace(c, text=flavour.answer(c.text, form)) for c in completions], {
         **told,
         "form": flavour.form(form),

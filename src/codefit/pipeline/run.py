@@ -302,6 +302,10 @@ def _spent(context: Context, suite: str) -> list[str]:
     return [f"arms/{arm}/{suite}/{SPENT}" for arm in judge.arm_names(context)]
 
 
+def _with(version: dict[str, Any], more: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return {**version, **more()}
+
+
 def _judged(context: Context, suite: str) -> list[str]:
     """Return the files per arm that scores are counted from."""
     arms = judge.arm_names(context)
@@ -314,15 +318,19 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     version = {"codefit": codefit.__version__}
     spent = [file for _, suite in context.suites for file in _spent(context, suite.info.name)]
     judged = [file for _, suite in context.suites for file in _judged(context, suite.info.name)]
+    scoring = partial(_with, version, partial(judge.score_settings, context))
     yield _Stage(
         "score",
-        lambda: version,
+        scoring,
         [*judged, *spent],
         ["scores.json", "models.json"],
         partial(judge.score_stage, context),
     )
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
-    yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
+    looked_at = {**version, "traits": list(context.recipe.analyse.traits)}
+    yield _Stage(
+        "analyse", lambda: looked_at, found, ["findings.json"], partial(judge.analyse_stage, context)
+    )
     summaries = [
         (context.arm_folder(arm.name) / "summary.json").relative_to(context.out).as_posix()
         for arm in context.recipe.arms
