@@ -10,7 +10,7 @@ import click
 from codefit.cli import show
 from codefit.core.errors import InputError
 from codefit.core.files import read_json, write_json
-from codefit.core.recipe import AnalyseSettings
+from codefit.core.judging import AnalyseSettings
 
 _GROUPS = ("readability", "security", "efficiency")
 
