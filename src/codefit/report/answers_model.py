@@ -55,7 +55,13 @@ def q1(evidence: Evidence) -> Answer:
 def q2(evidence: Evidence) -> Answer:
     """What quantisation costs, and the ceiling of a tuned model: needs pass@k and a sweep."""
     said = [
-        msg("answer.several", arm=code(s["arm"]), suite=code(s["suite"]), metric=s["metric"], figure=s["figure"])
+        msg(
+            "answer.several",
+            arm=code(s["arm"]),
+            suite=code(s["suite"]),
+            metric=s["metric"],
+            figure=s["figure"],
+        )
         for s in evidence["pass_at_k"]
         if s.get("arm") in evidence["main"]
     ]
