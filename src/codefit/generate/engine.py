@@ -45,6 +45,7 @@ class TransformersEngine:
         self._batch_size = batch_size
         self._memory = memory
         self._strict = strict
+        self._footprint = footprint_of(self._model)  # now, as the cache must not count as weights later
         self._sequences = 0
         self._ends = frozenset({end_id, *end_ids(model, tokenizer)})
         self._config = model.config.get_text_config()
@@ -69,9 +70,8 @@ class TransformersEngine:
         return min(self._batch_size or len(requests), len(requests))
 
     def _plan(self, tokens: int, most: int) -> GenerationPlan:
-        found = footprint_of(self._model)
         return plan_generation(
-            found, tokens=tokens, budget=self._memory, device=self._model.device.type,
+            self._footprint, tokens=tokens, budget=self._memory, device=self._model.device.type,
             greedy=self._decoding.greedy, most=most,
         )  # fmt: skip
 
