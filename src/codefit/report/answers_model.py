@@ -66,7 +66,7 @@ def sampled(evidence: Evidence) -> list[Message]:
     """Return pass@k of start and main arm, where several answers were asked."""
     return [
         msg(
-            "answer.pass_at_k",
+            "answer.several",
             arm=code(s["arm"]),
             suite=code(s["suite"]),
             metric=s["metric"],
