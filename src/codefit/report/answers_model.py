@@ -19,6 +19,8 @@ from codefit.report.messages import Message, code, msg, term
 from codefit.report.numbers import mib, percent, score_text, share_text
 from codefit.report.verdict import line_arguments
 
+_WHOLE = ("float32", "float16", "bfloat16", "F32", "F16", "BF16", "FP32", "FP16")
+
 
 def _scores_of_main(evidence: Evidence) -> list[Message]:
     main = evidence["main"][1]
@@ -42,19 +44,34 @@ def _memory(evidence: Evidence) -> list[Message]:
 
 def q1(evidence: Evidence) -> Answer:
     """Why tune small rather than quantise large: needs the larger model's row."""
-    quantised = [m for m in evidence["models"] if m["weights"] in ("nf4", "int8")]
-    said = [
-        msg("answer.quantised", arm=code(m["arm"]), weights=m["weights"], suite=code(m["suite"]),
-            figure=m["figure"], memory=mib(m["weights_mb"]), speed=round(m["tokens_per_s"]))
-        for m in quantised
-    ]  # fmt: skip
+    said = []
+    for m in evidence["models"]:
+        held, peak = m.get("weights_mb"), m.get("peak_mb")
+        if m["weights"] in (None, *_WHOLE) or m["tokens_per_s"] is None or (held is None and peak is None):
+            continue
+        said.append(
+            msg("answer.quantised" if held is not None else "answer.quantised_served", arm=code(m["arm"]),
+                weights=m["weights"], suite=code(m["suite"]), figure=m["figure"],
+                memory=mib(peak if held is None else held), speed=round(m["tokens_per_s"]))
+        )  # fmt: skip
     found = _scores_of_main(evidence) + _memory(evidence) + said
     return found, [] if said else ["larger_quantised"]
 
 
 def q2(evidence: Evidence) -> Answer:
     """What quantisation costs, and the ceiling of a tuned model: needs pass@k and a sweep."""
-    return [], ["quantised_self", "pass_at_k"]
+    said = [
+        msg(
+            "answer.several",
+            arm=code(s["arm"]),
+            suite=code(s["suite"]),
+            metric=s["metric"],
+            figure=s["figure"],
+        )
+        for s in evidence["pass_at_k"]
+        if s.get("arm") in evidence["main"]
+    ]
+    return said, ["quantised_self"] if said else ["quantised_self", "pass_at_k"]
 
 
 def q3(evidence: Evidence) -> Answer:
