@@ -147,7 +147,7 @@ def test_a_gguf_file_is_served_for_one_command(cli: Cli, tmp_path: Path) -> None
                  STAND_IN=str(tmp_path / "notes"))  # fmt: skip
     assert served.returncode == 0, served.stderr
     took = json.loads(served.stdout)["took"]
-    assert (took["engine"], took["weights"], took["form"]) == ("vllm", "float16", "chat")
+    assert (took["engine"], took["weights"], took["form"]) == ("vllm", "bfloat16", "chat")
     missing = cli(
         "evaluate", "micro", "--gguf", "tiny.gguf", "--out", "no", "--server-command", "no-such-server"
     )

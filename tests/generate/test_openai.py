@@ -348,7 +348,7 @@ def test_several_processes_may_keep_answers_at_once(tmp_path: Path) -> None:
     def keep(number: int) -> None:
         for n in range(50):
             answer = Answer(0, "x" * 3000, 1, None, None, "stop")
-            stores[number].put(f"{number} {n}", answer, 0.5, {}, {})
+            stores[number].put(f"{number} {n}", answer, {"seconds": 0.5}, {}, {})
 
     threads = [threading.Thread(target=keep, args=(n,)) for n in range(4)]
     for t in threads:

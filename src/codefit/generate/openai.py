@@ -25,17 +25,21 @@ from codefit.generate.patience import Patience, Stopped
 from codefit.generate.replay import Replay
 from codefit.generate.types import Answer, Decoding, Request
 
-_Result = tuple[Answer, float] | BaseException | None
+_Result = tuple[Answer, dict[str, float | None]] | BaseException | None
 STOPS_SENT = 4  # the most that OpenAI takes; whoever set them cuts the text by all of them
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint ready to be asked; the key never leaves memory. `shown` is what errors call it."""
+    """An endpoint ready to be asked; the key never leaves memory.
+
+    `shown` is what errors call it, `peak_mb` tells the memory that it holds where that can be seen.
+    """
 
     settings: EndpointSettings
     key: str | None = field(default=None, repr=False)
     shown: str | None = None
+    peak_mb: Callable[[], float | None] = lambda: None
 
 
 def endpoint_of(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpoint:
@@ -86,7 +90,7 @@ class OpenAIEngine:
         self._identity, self._api, self._connect = identity, api, connect
         self._decoding, self._store, self._stops = decoding, store, tuple(stops)
         self._replay_only, self._notice = replay_only, notice
-        self._seconds = 0.0
+        self._spent: dict[str, float | None] = {}
 
     def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
         """Yield known answers first, then each new one as it comes.
@@ -96,7 +100,7 @@ class OpenAIEngine:
         """
         keys = [self._key(r) for r in requests]
         known = [found for i, key in enumerate(keys) if (found := self._store.get(key, i)) is not None]
-        for answer, self._seconds in known:
+        for answer, self._spent in known:
             yield [answer]
         have = {answer.index for answer, _ in known}
         todo = [i for i in range(len(requests)) if i not in have]
@@ -109,13 +113,13 @@ class OpenAIEngine:
         if todo:
             yield from self._ask([(i, requests[i], keys[i]) for i in todo])
 
-    def usage(self) -> dict[str, float]:
-        """Return the seconds that the answer yielded last took when it was asked for, replayed or not.
+    def usage(self) -> dict[str, float | None]:
+        """Return what the answer yielded last took when it was asked for, replayed or not.
 
-        Of requests at the same time each has its share, so that the sum is the time the endpoint worked;
-        waiting between tries is not in it.
+        `seconds`: of requests at the same time each has its share, so that the sum is the time the endpoint
+        worked; waiting between tries is not in it. `peak_mb`: None where it cannot be seen.
         """
-        return {"seconds": round(self._seconds, 6)}
+        return dict(self._spent)
 
     def _key(self, request: Request) -> str:
         return digest(
@@ -135,7 +139,7 @@ class OpenAIEngine:
             waiting.put(item)
         results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         threads = min(s.concurrency, len(todo))
-        ask = partial(self._one, client, threads)
+        ask = partial(self._one, client, endpoint.peak_mb, threads)
         for n in range(threads):
             # Daemons: Ctrl-C must not wait for answers that take minutes.
             threading.Thread(
@@ -148,7 +152,7 @@ class OpenAIEngine:
                 if found is None:
                     threads -= 1
                 elif isinstance(found, tuple):
-                    answer, self._seconds = found
+                    answer, self._spent = found
                     yield [answer]
                 else:
                     fault = fault or found
@@ -160,7 +164,7 @@ class OpenAIEngine:
 
     @staticmethod
     def _work(
-        ask: Callable[[int, Request, str], tuple[Answer, float]],
+        ask: Callable[[int, Request, str], tuple[Answer, dict[str, float | None]]],
         waiting: queue.SimpleQueue[tuple[int, Request, str]],
         results: queue.SimpleQueue[_Result],
         patience: Patience,
@@ -180,17 +184,23 @@ class OpenAIEngine:
             results.put(None)
 
     def _one(
-        self, client: Client, at_once: int, index: int, request: Request, key: str
-    ) -> tuple[Answer, float]:
+        self,
+        client: Client,
+        peak_mb: Callable[[], float | None],
+        at_once: int,
+        index: int,
+        request: Request,
+        key: str,
+    ) -> tuple[Answer, dict[str, float | None]]:
         asked = self._asked(request)
         said, seconds = client.completion(asked, request.task_id, request.sample)
         answer = Answer(
             index, said.text, said.tokens, said.mean_logprob, said.min_logprob, said.finish_reason
         )
-        share = seconds / at_once
+        spent = {"seconds": round(seconds / at_once, 6), "peak_mb": peak_mb()}
         told = {"model": said.model, "asked_without": client.without}
-        self._store.put(key, answer, share, {**asked, "sample": request.sample}, told)
-        return answer, share
+        self._store.put(key, answer, spent, {**asked, "sample": request.sample}, told)
+        return answer, spent
 
     def _asked(self, request: Request) -> dict[str, Any]:
         """Return what is sent beside the model's name, with everything that an answer depends on."""
