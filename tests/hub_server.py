@@ -89,6 +89,7 @@ class Server:
     log: list[Request] = field(default_factory=list)
     cut_after: int | None = None  # bytes of a storage file after which the connection breaks
     cuts: int = 0  # how often
+    gone_after_cut: bool = False  # nothing but errors from then on
     stall_after: int | None = None  # bytes of a storage file after which nothing more comes
     stalled: threading.Event = field(default_factory=threading.Event)
     damaged: bool = False  # storage files come with a flipped bit
@@ -217,6 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = data[first : last + 1]
         if hub.cuts and hub.cut_after is not None and self.command == "GET" and hub.cut_after < len(data):
             hub.cuts -= 1
+            hub.status = 503 if hub.gone_after_cut else None
             return self._send(status, data, headers=head, only=hub.cut_after)
         if hub.stall_after is not None and self.command == "GET":
             return self._send(status, data, headers=head, only=hub.stall_after, stall=True)

@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from codefit.cli.doctor import _hub
+from codefit.cli.evaluate import generate
 from codefit.cli.export import export
 from codefit.models.check import check_weights
 from tests.cli.conftest import Cli, one_line
@@ -60,20 +61,20 @@ def test_a_whole_run_from_the_hub_is_pinned_and_needs_no_network_the_second_time
     assert {(s["arm"], s["suite"], s["n"]) for s in scores} >= {("start", "mbpp", 2), ("curated", "mbpp+", 2)}
     data = {s["details"]["data"] for s in scores}
     assert f"google-research-datasets/mbpp@{heads[asked[3]]}" in data
-    _offline(cli, tmp_path, monkeypatch, env)
+    _offline(tmp_path, monkeypatch, env)
 
 
-def _offline(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
+def _offline(folder: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
     """Let the model answer, and merge the adapter into it, with what the run left in the cache."""
-    options = ("--device", "cpu", "--max-new-tokens", "4", "--limit", "1", "--out", "a.jsonl")
-    answered = cli("generate", "mbpp+", "--model", MODEL, *options, **{**env, "HF_HUB_OFFLINE": "1"})
-    assert answered.returncode == 0, answered.stderr
     for name, value in {**env, "HF_HUB_OFFLINE": "1"}.items():
         monkeypatch.setenv(name, value)
+    options = ["--device", "cpu", "--max-new-tokens", "4", "--limit", "1", "--out", str(folder / "a.jsonl")]
+    answered = CliRunner().invoke(generate, ["mbpp+", "--model", MODEL, *options])
+    assert answered.exit_code == 0, answered.output
+    assert len((folder / "a.jsonl").read_text().splitlines()) == 1
     adapter, out = folder / "run" / "train" / "adapter", folder / "merged"
-    merged = CliRunner().invoke(
-        export, ["merge", "--model", MODEL, "--adapter", str(adapter), "--out", str(out)]
-    )
+    options = ["--model", MODEL, "--adapter", str(adapter), "--out", str(out)]
+    merged = CliRunner().invoke(export, ["merge", *options])
     assert merged.exit_code == 0, merged.output
     check_weights(out)
 

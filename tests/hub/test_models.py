@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from codefit.core.errors import InputError
-from codefit.core.recipe import ModelSettings
+from codefit.core.progress import Event
+from codefit.core.recipe import ModelSettings, load_recipe
 from codefit.format.chat import ChatFormat
 from codefit.models.check import check_weights, settle_pad
 from codefit.models.hub import fetch_model
 from codefit.models.load import load_model, load_tokenizer
 from codefit.models.start import check_model, shape_file, start_model
 from codefit.pipeline.answer import find_model
+from codefit.pipeline.pins import pinned
 from tests.hub.worlds import MODEL, model_files, model_repo
 from tests.hub_server import Repo, Server
 
@@ -84,6 +86,34 @@ def test_a_revision_is_taken_from_either_place(world: Server) -> None:
     refused(
         lambda: start_model(ModelSettings(name=f"{MODEL}@{old}", revision="main"), Path(), 0), "two revisions"
     )
+
+
+def test_a_recipe_is_pinned_by_the_cache_where_the_hub_is_gone_and_that_is_said(
+    world: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(
+        f"name: mine\nmodel: {{name: '{MODEL}@main'}}\nsources: [{{kind: taco}}]\n"
+        "train: {develop: {suite: mbpp-dev}}\n"
+        "arms: [{name: a}, {name: b, train: {develop: {suite: mbpp-dev, data: x.jsonl}}}]\n"
+        "evaluate: [{name: humaneval}, {name: mbpp+, data: local.jsonl}, {name: micro}]\n"
+    )
+    recipe, heard = load_recipe(file), list[Event]()
+    first = pinned(recipe, lambda _, ask: ask(), heard.append)
+    heads = {name.split("/")[-1]: repo.head for name, repo in world.repos.items()}
+    assert (first.model.name, first.model.revision) == (MODEL, heads["Qwen2.5-Coder-1.5B-Instruct"])
+    assert first.sources[0].revision == heads["TACO"]
+    assert first.train.develop is not None
+    assert first.train.develop.revision == heads["mbpp"]
+    assert "revision" not in first.arms[1].train["develop"]
+    assert [s.revision for s in first.evaluate] == [heads["openai_humaneval"], None, None]
+    assert heard == []
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert pinned(recipe, lambda _, ask: ask(), heard.append) == first
+    assert len(heard) == 4
+    assert f"{MODEL}: the hub cannot be asked; the cache's commit {first.model.revision}" in heard[0].message
+    assert pinned(first, lambda _, ask: ask(), heard.append) == first
+    assert len(heard) == 4
 
 
 def test_an_adapter_of_the_hub_finds_its_base_there(world: Server) -> None:

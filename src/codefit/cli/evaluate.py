@@ -172,7 +172,9 @@ def generate(
     wish = wish_of(asked)
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     with show.Live() as live:
-        found, took = answer_suite(loaded, find_model(model), wish, out.with_name(f"{out.name}.ledger"), live)
+        found, took = answer_suite(
+            loaded, find_model(model, live), wish, out.with_name(f"{out.name}.ledger"), live
+        )
     write_completions(found, out)
     if as_json:
         show.print_json({"out": str(out), "completions": len(found), "took": took})
@@ -204,7 +206,7 @@ def evaluate(
     wish = wish_of(asked)
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     with show.Live() as live:
-        found, took = answer_suite(loaded, find_model(model), wish, out / "completions.ledger", live)
+        found, took = answer_suite(loaded, find_model(model, live), wish, out / "completions.ledger", live)
         write_completions(found, out / "completions.jsonl")
         write_json(out / SPENT, took)
         marks = {name: took[name] for name in ("decoding", "weights")}

@@ -10,7 +10,7 @@ from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import read_json, write_jsonl
 from codefit.core.generation import GenerateSettings, Weights
 from codefit.core.paths import expanded
-from codefit.core.progress import Listener
+from codefit.core.progress import Listener, silent
 from codefit.core.types import Completion, Task
 
 if TYPE_CHECKING:
@@ -25,18 +25,18 @@ class Model:
     adapter: Path | None
 
 
-def find_model(name: str) -> Model:
+def find_model(name: str, listen: Listener = silent) -> Model:
     """Return the model of `micro`, of the hub, of a model folder or of an adapter folder; raises `InputError`."""
     from codefit.core.recipe import ModelSettings
     from codefit.models.hub import fetch_model, names_hub_model
     from codefit.models.start import start_model
 
-    path = fetch_model(name) if names_hub_model(name) else expanded(Path(name), "--model")
+    path = fetch_model(name, None, listen) if names_hub_model(name) else expanded(Path(name), "--model")
     if not (path / "adapter_config.json").exists():
         return Model(start_model(ModelSettings(name=str(path)), path, 0), None)
     base = read_json(path / "adapter_config.json").get("base_model_name_or_path")
     if base and names_hub_model(base):
-        return Model(fetch_model(base), path)
+        return Model(fetch_model(base, None, listen), path)
     if not base or not (Path(base) / "config.json").exists():
         raise InputError(
             f"its base model is not at '{base}'", where=name, todo="merge it: codefit export merge"

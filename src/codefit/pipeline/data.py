@@ -243,6 +243,7 @@ def format_stage(context: Context) -> None:
         context.out / "format.json",
         {
             "template_hash": chat.revision,
+            "pad_token": context.tokenizer.pad_token,
             "max_length": recipe.format.max_length,
             "parity": parity,
             "arms": arms,

@@ -93,7 +93,7 @@ def run_recipe(
     _check_engine(recipe, until)
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.check_recipe(recipe.identity())
-        taken = pinned(recipe, store.pinned)
+        taken = pinned(recipe, store.pinned, listen)
         store.adopt_recipe(recipe.name, to_yaml(taken), recipe.identity())
         context = Context(taken, out, cache, listen, verbs, sharding)
         ran: list[str] = []
@@ -126,7 +126,7 @@ def _check_engine(recipe: Recipe, until: str | None) -> None:
 
 def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tuple[str, list[str]]]:
     """Return the stages of a recipe with their outputs, running nothing."""
-    taken = pinned(recipe, lambda _, ask: ask())
+    taken = pinned(recipe, lambda _, ask: ask(), listen)
     context = Context(taken, out, cache, listen, frozenset())
     check_watches(context)
     return [(stage.name, stage.outputs) for stage in _stages(context)]
