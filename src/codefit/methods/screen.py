@@ -54,7 +54,7 @@ def searched(
 ) -> set[str]:
     """Return the ids of answers that give away a test task, to requests that curation never searched.
 
-    The whole search, with execution as the recipe wants it.
+    The whole search but for the encoder, with execution as the recipe wants it.
     """
     if not tasks or not rows:
         return set()
