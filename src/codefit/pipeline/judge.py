@@ -184,6 +184,10 @@ def analyse_stage(context: Context) -> None:
             context.out, groups, context.listen, seed=seed, tasks=tasks,
             sandbox_of=lambda name: context.sandbox_of(suites[name].runtime),
         )  # fmt: skip
+    if context.recipe.analyse.memorised_rows:
+        from codefit.pipeline.memorise import memorised
+
+        found["memorised"] = memorised(context)
     write_json(context.out / "findings.json", found)
 
 

@@ -244,7 +244,10 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     scoring = partial(_with, version, partial(judge.score_settings, context))
     yield _Stage("score", scoring, judged, ["scores.json"], partial(judge.score_stage, context))
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
-    looked_at = {**version, "traits": list(context.recipe.analyse.traits)}
+    looked_at = {**version, **context.recipe.analyse.model_dump(mode="json")}
+    if context.recipe.analyse.memorised_rows:
+        weights = model.trained_weights(context, context.main_arm).relative_to(context.out).as_posix()
+        found += _weights_files(context, context.main_arm, weights)
     yield _Stage(
         "analyse", lambda: looked_at, found, ["findings.json"], partial(judge.analyse_stage, context)
     )
