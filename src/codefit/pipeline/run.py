@@ -14,7 +14,7 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import choose, data, judge, model
+from codefit.pipeline import choose, data, evidence, judge, model
 from codefit.pipeline.context import Context, Sharding
 from codefit.pipeline.develop import check_watches
 
@@ -241,15 +241,15 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     completions = [f"completions/{suite.info.name}.jsonl" for _, suite in context.suites]
     version = {"codefit": codefit.__version__}
     judged = [file for _, suite in context.suites for file in _judged(context, suite.info.name)]
-    scoring = partial(_with, version, partial(judge.score_settings, context))
-    yield _Stage("score", scoring, judged, ["scores.json"], partial(judge.score_stage, context))
+    scoring = partial(_with, version, partial(evidence.score_settings, context))
+    yield _Stage("score", scoring, judged, ["scores.json"], partial(evidence.score_stage, context))
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
     looked_at = {**version, **context.recipe.analyse.model_dump(mode="json")}
     if context.recipe.analyse.memorised_rows:
         weights = model.trained_weights(context, context.main_arm).relative_to(context.out).as_posix()
         found += _weights_files(context, context.main_arm, weights)
     yield _Stage(
-        "analyse", lambda: looked_at, found, ["findings.json"], partial(judge.analyse_stage, context)
+        "analyse", lambda: looked_at, found, ["findings.json"], partial(evidence.analyse_stage, context)
     )
     summaries = [
         (context.arm_folder(arm.name) / "summary.json").relative_to(context.out).as_posix()
@@ -264,5 +264,5 @@ def _evidence(context: Context) -> Iterator[_Stage]:
         lambda: {**version, "verbs": sorted(context.verbs)},
         inputs,
         pages,
-        partial(judge.report_stage, context, context.verbs),
+        partial(evidence.report_stage, context, context.verbs),
     )
