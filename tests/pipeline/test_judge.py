@@ -11,7 +11,7 @@ from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
 from codefit.core.progress import silent
 from codefit.core.recipe import load_recipe
 from codefit.core.types import Outcome
-from codefit.pipeline import judge
+from codefit.pipeline import evidence, judge
 from codefit.pipeline.context import SPENT, Context
 from codefit.sandbox import Run, Runtime, Sandbox
 
@@ -76,7 +76,7 @@ def test_scores_hold_families_seeds_and_the_gate(tmp_path: Path) -> None:
             folder / "verdicts.jsonl",
             ({"task_id": t, "outcome": "passed" if i in passed else "timeout"} for i, t in enumerate(names)),
         )
-    judge.score_stage(context)
+    evidence.score_stage(context)
     found = read_json(tmp_path / "scores.json")
     pairs = [(c["before_arm"], c["after_arm"]) for c in found["comparisons"]]
     assert pairs == [("start", "a"), ("start", "b"), ("start", "c"), ("b", "a"), ("c", "a")]
@@ -88,12 +88,12 @@ def test_scores_hold_families_seeds_and_the_gate(tmp_path: Path) -> None:
     assert found["gate"]["passed"]
     guarded = load_recipe(RECIPE, (ARMS, "evaluate.0.limit=2", "evaluate.0.guard=true"))
     again = Context(guarded, tmp_path, tmp_path / "cache", silent, frozenset())
-    assert judge.score_settings(again) != judge.score_settings(context)
-    judge.score_stage(again)
+    assert evidence.score_settings(again) != evidence.score_settings(context)
+    evidence.score_stage(again)
     gate = read_json(tmp_path / "scores.json")["gate"]
     assert (gate["passed"], gate["suites"][0]["role"]) == (False, "guard")  # no target is left
 
 
 def test_arms_of_one_seed_or_of_other_settings_are_no_seeds() -> None:
     same = "arms=[{name: a}, {name: b, train: {seed: 0}}, {name: c, train: {seed: 1, epochs: 9}, budget: epochs}]"
-    assert judge.seed_groups(load_recipe(RECIPE, (same,))) == []
+    assert evidence.seed_groups(load_recipe(RECIPE, (same,))) == []

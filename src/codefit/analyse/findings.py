@@ -54,6 +54,7 @@ def findings(run: Path, seed: int = 0, tasks: Mapping[str, Sequence[Task]] | Non
         "seed": seed,
         "suites": {s.name: _one_suite(run, s, rows, hits, seed) for s in found},
         "traits": None,
+        "memorised": None,
         "opponents": _opponents(run, found),
         "not_measured": missing,
     }

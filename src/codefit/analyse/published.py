@@ -42,8 +42,11 @@ def _document(path: Path) -> dict[str, Any]:
 def read_published(path: Path) -> Iterator[dict[str, Any]]:
     """Yield a verdict line (design's keys and `program`) per sample of a published result file."""
     for task_id, samples in _document(path)["eval"].items():
-        for number, found in enumerate(samples):
-            line = _bigcodebench(found) if "status" in found else _evalplus(found)
+        try:
+            lines = [_bigcodebench(s) if "status" in s else _evalplus(s) for s in samples]
+        except (AttributeError, TypeError, KeyError, IndexError) as e:
+            raise InputError(f"no results of {task_id}", where=str(path), todo="is the file whole?") from e
+        for number, (line, found) in enumerate(zip(lines, samples, strict=True)):
             yield {"task_id": task_id, "sample": number, **line, "program": found.get("solution")}
 
 

@@ -123,10 +123,8 @@ def compare_all(
     Raises `InputError` where no suite is on both sides, a guard is not among them, or sides
     were not judged alike and that is not allowed.
     """
-    sides = [{name: s for j in part.values() for name, s in j.sides.items()} for part in (before, after)]
-    shared = [name for name in sides[0] if name in sides[1]]
-    if not shared:
-        raise InputError(f"no suite in both: {', '.join(sides[0])} and {', '.join(sides[1])}")
+    pairs = _pairs(before, after)
+    shared = [b.suite for b, _ in pairs]
     missing = [g for g in guards if g not in shared]
     if missing:
         raise InputError(
@@ -134,11 +132,25 @@ def compare_all(
             where="--guard",
             todo=f"there are {', '.join(shared)}",
         )
-    found = [
-        compare(sides[0][s], sides[1][s], seed=seed, allow_different_harness=allow_different_harness)
-        for s in shared
-    ]
+    found = [compare(b, a, seed=seed, allow_different_harness=allow_different_harness) for b, a in pairs]
     return as_family([{"before_arm": ARMS[0], "after_arm": ARMS[1], **c} for c in found], guards)
+
+
+def _pairs(before: Mapping[str, Judged], after: Mapping[str, Judged]) -> list[tuple[Side, Side]]:
+    """Return the sides of every suite that both have; base tests are paired within the folder they lie in."""
+    pairs = [
+        (side, after[name].sides[suite])
+        for name, j in before.items()
+        if name in after
+        for suite, side in j.sides.items()
+        if suite in after[name].sides
+    ]
+    if not pairs:
+        flat = [{name: s for j in part.values() for name, s in j.sides.items()} for part in (before, after)]
+        pairs = [(flat[0][name], flat[1][name]) for name in flat[0] if name in flat[1]]
+        if not pairs:
+            raise InputError(f"no suite in both: {', '.join(flat[0])} and {', '.join(flat[1])}")
+    return pairs
 
 
 def write_as_run(
@@ -150,14 +162,14 @@ def write_as_run(
     for name in sorted(set(before) & set(after)):
         pair = (before[name], after[name])
         shared = set.intersection(*({v["task_id"] for v in j.verdicts} for j in pair))
-        tasks = {t["task_id"]: t for j in pair for t in j.tasks if t["task_id"] in shared}
+        tasks = {t["task_id"]: t for j in pair for t in j.tasks if t.get("task_id") in shared}
         write_jsonl(out / "tasks" / f"{name}.jsonl", tasks.values())
         for folder, field in (("completions", "answers"), ("verdicts", "verdicts")):
             lines = (
                 {"arm": arm, **line}
                 for arm, j in zip(ARMS, pair, strict=True)
                 for line in getattr(j, field)
-                if line["task_id"] in shared
+                if line.get("task_id") in shared
             )
             write_jsonl(out / folder / f"{name}.jsonl", lines)
         for arm, j in zip(ARMS, pair, strict=True):

@@ -74,7 +74,8 @@ def _again(folder: Path, groups: tuple[str, ...], live: show.Live) -> None:
     if "score" not in manifest.get("stages", {}):
         raise InputError("has no scores yet", where=str(folder), todo="finish it first: codefit run")
     recipe = load_recipe(folder / "recipe.resolved.yaml")
-    recipe = recipe.model_copy(update={"analyse": AnalyseSettings.model_validate({"traits": groups})})
+    settings = {"traits": groups, "memorised_rows": recipe.analyse.memorised_rows}
+    recipe = recipe.model_copy(update={"analyse": AnalyseSettings.model_validate(settings)})
     run_recipe(recipe, folder, cache=show.cache_folder(), listen=live, verbs=frozenset(VERBS), until="report")
 
 

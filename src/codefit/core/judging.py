@@ -44,6 +44,9 @@ class AnalyseSettings(Settings):
     traits: tuple[Literal["readability", "security", "efficiency"], ...] = Field(
         (), description="traits of programs to measure (extra analyse); efficiency runs them on larger inputs"
     )
+    memorised_rows: Annotated[int, Field(ge=0)] = Field(
+        0, description="training answers that the models are asked to finish from their first 20 tokens"
+    )
 
 
 class SandboxSettings(Settings):

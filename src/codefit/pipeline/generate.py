@@ -117,9 +117,12 @@ def asking_of(context: Context, decoding: Decoding) -> Asking:
 
 
 def greedy_answers(
-    context: Context, arm: ArmSettings, weights: Path, requests: list[Request], stage: str
+    context: Context, arm: ArmSettings | None, weights: Path | None, requests: list[Request], stage: str
 ) -> list[Completion]:
-    """Let weights of an arm answer requests, greedily; those answered before are read from the cache."""
+    """Let weights of an arm answer requests, greedily; those answered before are read from the cache.
+
+    Without an arm it is the start model that answers.
+    """
     from codefit.generate.types import Decoding
 
     asking = asking_of(context, Decoding(context.recipe.generate.max_new_tokens))

@@ -14,7 +14,7 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import choose, data, generate, judge, model, sample
+from codefit.pipeline import choose, data, evidence, generate, judge, model, sample
 from codefit.pipeline.context import SPENT, Context, Sharding
 from codefit.pipeline.develop import check_watches
 from codefit.pipeline.pins import pinned
@@ -318,18 +318,21 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     version = {"codefit": codefit.__version__}
     spent = [file for _, suite in context.suites for file in _spent(context, suite.info.name)]
     judged = [file for _, suite in context.suites for file in _judged(context, suite.info.name)]
-    scoring = partial(_with, version, partial(judge.score_settings, context))
+    scoring = partial(_with, version, partial(evidence.score_settings, context))
     yield _Stage(
         "score",
         scoring,
         [*judged, *spent],
         ["scores.json", "models.json"],
-        partial(judge.score_stage, context),
+        partial(evidence.score_stage, context),
     )
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
-    looked_at = {**version, "traits": list(context.recipe.analyse.traits)}
+    looked_at = {**version, **context.recipe.analyse.model_dump(mode="json")}
+    if context.recipe.analyse.memorised_rows:
+        weights = model.trained_weights(context, context.main_arm).relative_to(context.out).as_posix()
+        found += _weights_files(context, context.main_arm, weights)
     yield _Stage(
-        "analyse", lambda: looked_at, found, ["findings.json"], partial(judge.analyse_stage, context)
+        "analyse", lambda: looked_at, found, ["findings.json"], partial(evidence.analyse_stage, context)
     )
     summaries = [
         (context.arm_folder(arm.name) / "summary.json").relative_to(context.out).as_posix()
@@ -352,5 +355,5 @@ def _evidence(context: Context) -> Iterator[_Stage]:
         lambda: {**version, "verbs": sorted(context.verbs)},
         inputs,
         pages,
-        partial(judge.report_stage, context, context.verbs),
+        partial(evidence.report_stage, context, context.verbs),
     )

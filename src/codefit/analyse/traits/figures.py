@@ -10,6 +10,8 @@ import numpy as np
 
 from codefit.score.traits import Paired, paired_ratios
 
+FEWEST = 10
+"""Tasks below which a bootstrap interval is too narrow to be read."""
 READINGS = ("worse", "not_shown", "changed", "better")
 Values = Mapping[str, float]
 
@@ -66,7 +68,7 @@ def _row(trait: Trait, before: Sequence[Values], after: Sequence[Values], seed: 
 
 
 def _reading(found: Paired, wanted: str | None) -> str:
-    if found.low <= 0 <= found.high:
+    if found.low <= 0 <= found.high or found.n < FEWEST:
         return "not_shown"
     if wanted is None:
         return "changed"

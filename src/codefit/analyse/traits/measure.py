@@ -101,14 +101,14 @@ def _measure(
     }
 
 
-def _gap(group: str, why: str, command: str) -> dict[str, str]:
+def _gap(group: str, why: str, command: str | None) -> dict[str, str | None]:
     return {"group": group, "why": why, "command": command}
 
 
 def _efficiency(
     pair: _Pair, listen: Listener, seed: int, run: Path, tasks: Mapping[str, Task],
     sandbox_of: Callable[[str], Sandbox] | None,
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:  # fmt: skip
+) -> tuple[list[dict[str, Any]], list[dict[str, str | None]]]:  # fmt: skip
     name = pair.suite.name
     able = sorted(t for t in pair.both_pass if t in tasks and efficiency.measurable(tasks[t]))
     if not tasks or sandbox_of is None:
@@ -127,6 +127,6 @@ def _efficiency(
     sides = (measured[pair.before], measured[pair.after])
     rows = trait_rows(efficiency.TRAITS, *sides, both_pass=pair.both_pass, seed=seed)
     left = len(able) - len(sides[0])
-    gaps = [_gap("efficiency", f"{left} of {len(able)} tasks: too quick to time, or other values on larger inputs",
-                 "none")] if left else []  # fmt: skip
+    why = f"{left} of {len(able)} tasks: too quick to time, or other values on larger inputs"
+    gaps = [_gap("efficiency", why, None)] if left else []
     return [r for r in rows if r["on"] == "both_pass"], gaps
