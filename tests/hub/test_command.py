@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from codefit.cli.doctor import _hub
 from codefit.cli.evaluate import generate
 from codefit.cli.export import export
+from codefit.cli.recipe import resolve_recipe
+from codefit.cli.run import run
 from codefit.models.check import check_weights
 from tests.cli.conftest import Cli, one_line
 from tests.cli.conftest import cache as cache
@@ -24,8 +26,8 @@ name: all-from-the-hub
 stand_in: true
 model: {{name: {MODEL}}}
 sources:
-  - {{kind: code_alpaca, limit: 40}}
-  - {{kind: taco, limit: 40}}
+  - {{kind: code_alpaca, limit: 20}}
+  - {{kind: taco, limit: 20}}
 curate: {{steps: [normalise, language, syntax, dedup_exact, select]}}
 format: {{fence: false, max_length: 256}}
 train: {{method: lora, lora_rank: 2, epochs: 0.2, batch_size: 4, device: cpu}}
@@ -47,7 +49,10 @@ def test_a_whole_run_from_the_hub_is_pinned_and_needs_no_network_the_second_time
         heads = {name: repo.head for name, repo in server.repos.items()}
         server.repos["datasets/google-research-datasets/mbpp"].push({"README.md": b"all gone"})
         server.log.clear()
-        again = cli("run", "r.yaml", "--out", "run", "--json", **env)
+        for name, value in {**env, "CODEFIT_CACHE": str(tmp_path / "cache")}.items():
+            monkeypatch.setenv(name, value)
+        again = CliRunner().invoke(run, [str(tmp_path / "r.yaml"), "--out", str(tmp_path / "run"), "--json"])
+        assert again.exit_code == 0, again.output
         assert server.log == []  # the run stays with what it began with, and has it all
     assert json.loads(again.stdout)["ran"] == []
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
@@ -61,13 +66,12 @@ def test_a_whole_run_from_the_hub_is_pinned_and_needs_no_network_the_second_time
     assert {(s["arm"], s["suite"], s["n"]) for s in scores} >= {("start", "mbpp", 2), ("curated", "mbpp+", 2)}
     data = {s["details"]["data"] for s in scores}
     assert f"google-research-datasets/mbpp@{heads[asked[3]]}" in data
-    _offline(tmp_path, monkeypatch, env)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    _offline(tmp_path)
 
 
-def _offline(folder: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
+def _offline(folder: Path) -> None:
     """Let the model answer, and merge the adapter into it, with what the run left in the cache."""
-    for name, value in {**env, "HF_HUB_OFFLINE": "1"}.items():
-        monkeypatch.setenv(name, value)
     options = ["--device", "cpu", "--max-new-tokens", "4", "--limit", "1", "--out", str(folder / "a.jsonl")]
     answered = CliRunner().invoke(generate, ["mbpp+", "--model", MODEL, *options])
     assert answered.exit_code == 0, answered.output
@@ -114,7 +118,7 @@ def test_doctor_says_honestly_what_the_hub_is(world: Server, monkeypatch: pytest
 def test_the_bundled_recipe_resolves_against_the_hub(cli: Cli, tmp_path: Path, recipe: str) -> None:
     checked = cli("recipe", "check", recipe)
     assert checked.returncode == 0, checked.stderr
-    shown = yaml.safe_load(cli("recipe", "show", recipe).stdout)
+    shown = yaml.safe_load(resolve_recipe(recipe).read_text(encoding="utf-8"))
     repos = whole_hub()
     names = {"mbpp": "google-research-datasets/mbpp", "mbpp+": "evalplus/mbppplus",
              "humaneval": "openai/openai_humaneval", "humaneval+": "evalplus/humanevalplus",
