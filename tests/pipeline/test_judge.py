@@ -36,7 +36,7 @@ def test_a_sandbox_failure_ends_the_stage_and_is_tried_again(tmp_path: Path) -> 
     context = Context(recipe, tmp_path, tmp_path / "cache", silent, frozenset())
     (_, suite), answers = context.suites[0], []
     for arm in judge.arm_names(context):
-        write_json(tmp_path / "arms" / arm / "micro" / SPENT, {"decoding": "greedy", "weights": "float32"})
+        write_json(tmp_path / "arms" / arm / "micro" / SPENT, TOOK)
         for task in suite.tasks:
             answers.append({"arm": arm, "task_id": task.task_id, "sample": 0, "text": task.reference,
                             "tokens": 1, "mean_logprob": None, "min_logprob": None,
@@ -54,6 +54,7 @@ def test_a_sandbox_failure_ends_the_stage_and_is_tried_again(tmp_path: Path) -> 
     assert found == ["passed"] * 6
 
 
+TOOK = {"decoding": "greedy", "weights": "float32", "engine": "transformers", "form": "begun"}
 ARMS = "arms=[{name: a, train: {seed: 0}}, {name: b, train: {seed: 1}}, {name: c, rows: raw}]"
 
 
@@ -70,7 +71,12 @@ def test_scores_hold_families_seeds_and_the_gate(tmp_path: Path) -> None:
             "harness": "h",
             "metric": "pass@1",
             "value": len(passed) / 40,
+            "passed": len(passed),
+            "n": 40,
+            "ci95": [0.0, 1.0],
+            "limit": None,
         }
+        write_json(folder / SPENT, TOOK)
         write_json(folder / "scores.json", [score])
         write_jsonl(
             folder / "verdicts.jsonl",

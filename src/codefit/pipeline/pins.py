@@ -42,11 +42,11 @@ def _ask(repo: str, revision: str | None, kind: Kind, listen: Listener) -> str:
 
 def _named(recipe: Recipe, data: dict[str, Any]) -> Iterator[tuple[Kind, str, dict[str, Any]]]:
     """Yield (kind, repository, settings to pin) of everything that a recipe takes from a hub."""
-    model = data["model"]
-    if names_hub_model(recipe.model.name):
-        repo, own = split_name(recipe.model.name)
-        model["name"], model["revision"] = repo, own or model["revision"]
-        yield "model", repo, model
+    for model in (data["model"], *(rival["model"] for rival in data["rivals"])):
+        if model and names_hub_model(model["name"]):
+            repo, own = split_name(model["name"])
+            model["name"], model["revision"] = repo, own or model["revision"]
+            yield "model", repo, model
     for source, settings in zip(recipe.sources, data["sources"], strict=True):
         if repo_of := home_of(source):
             yield "dataset", repo_of, settings

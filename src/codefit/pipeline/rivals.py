@@ -76,4 +76,6 @@ def _folder(context: Context, rival: RivalSettings, model: ModelSettings) -> Pat
 
     if model.tokenizer:
         model = model.model_copy(update={"tokenizer": str(context.located(Path(model.tokenizer)))})
-    return start_model(model, context.out / "arms" / rival.name / "start", context.recipe.seed)
+    return start_model(
+        model, context.out / "arms" / rival.name / "start", context.recipe.seed, context.listen
+    )
