@@ -89,6 +89,7 @@ class Server:
     log: list[Request] = field(default_factory=list)
     cut_after: int | None = None  # bytes of a storage file after which the connection breaks
     cuts: int = 0  # how often
+    gone_after_cut: bool = False  # nothing but errors from then on
     stall_after: int | None = None  # bytes of a storage file after which nothing more comes
     stalled: threading.Event = field(default_factory=threading.Event)
     damaged: bool = False  # storage files come with a flipped bit
@@ -205,13 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _storage(self, oid: str) -> None:
         hub = self.server.hub
-        data = next(
-            d
-            for r in self.server.stores
-            for files in r.commits.values()
-            for p, d in files.items()
-            if oid_of(p, d) == oid
-        )
+        commits = [files for repo in hub.repos.values() for files in repo.commits.values()]
+        data = next((d for files in commits for p, d in files.items() if oid_of(p, d) == oid), b"")
         if hub.damaged:
             data = bytes([data[0] ^ 1]) + data[1:]
         status, head = 200, {"ETag": f'"{oid}"', "Accept-Ranges": "bytes"}
@@ -222,6 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = data[first : last + 1]
         if hub.cuts and hub.cut_after is not None and self.command == "GET" and hub.cut_after < len(data):
             hub.cuts -= 1
+            hub.status = 503 if hub.gone_after_cut else None
             return self._send(status, data, headers=head, only=hub.cut_after)
         if hub.stall_after is not None and self.command == "GET":
             return self._send(status, data, headers=head, only=hub.stall_after, stall=True)
@@ -289,18 +286,15 @@ def _form(body: bytes) -> list[str]:
 class _Listening(ThreadingHTTPServer):
     daemon_threads = True
     hub: Server
-    stores: list[Repo]
 
 
 @contextmanager
-def serving(
-    repos: dict[str, Repo] | None = None, *, stores: dict[str, Repo] | None = None
-) -> Iterator[Server]:
-    """Serve repositories on a free port of loopback; `stores` are those whose storage files it holds too."""
+def serving(repos: dict[str, Repo] | None = None) -> Iterator[Server]:
+    """Serve repositories on a free port of loopback."""
     listening = _Listening(("127.0.0.1", 0), _Handler)
     port = listening.server_address[1]
     hub = Server(repos or {}, url=f"http://127.0.0.1:{port}", storage=f"http://localhost:{port}")
-    listening.hub, listening.stores = hub, [*(repos or {}).values(), *(stores or {}).values()]
+    listening.hub = hub
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -3,8 +3,9 @@
     python benchmarks/gpu/run.py --rows rows.jsonl.gz --tokenizer tokenizer.json.gz --out FOLDER
 
 Needs torch, transformers, peft and this project's `src` on the path; TRL with datasets where it is to be
-compared, bitsandbytes for qlora. `rows.py` makes the rows. The weights are random: memory and speed do not depend
-on them. Each configuration runs in a process of its own with the allocator capped at 8,188 MiB less the CUDA context.
+compared, bitsandbytes for qlora. `rows.py` makes the rows. The runs named "answers" (not yet run on a GPU) measure
+generation: 378 prompts, answers of a fixed length. The weights are random: memory and speed do not depend on
+them. Each configuration runs in a process of its own with the allocator capped at 8,188 MiB less the CUDA context.
 Prints a table and writes `gpu.json`. `--only NAME...` runs some; `--device cpu --shape qwen2-tiny` tries it out.
 """
 
@@ -24,6 +25,7 @@ from typing import Any
 _HERE = Path(__file__).parent
 _FULL, _LORA = {"method": "full", "recompute": 28}, {"method": "lora"}
 _7B = {"method": "qlora", "shape": "qwen2.5-coder-7b", "host_embedding": True}
+_ANSWERS = {"script": "answers.py", "prompt": 200, "answer": 256}
 RUNS: dict[str, dict[str, Any]] = {
     "check": {"script": "check.py"},
     "lora 2048, all recomputed": {**_LORA, "tokens": 2048, "recompute": 28},
@@ -43,11 +45,16 @@ RUNS: dict[str, dict[str, Any]] = {
     "7B qlora 4096, offloaded": {**_7B, "tokens": 4096, "recompute": 26, "offload": True},
     "7B qlora 2048": {**_7B, "tokens": 2048, "recompute": 28},
     "qlora 2048, all kept": {"method": "qlora", "tokens": 2048, "recompute": 0},
+    "answers": {**_ANSWERS},
+    "answers, nf4": {**_ANSWERS, "weights": "nf4"},
+    "answers, 7B nf4": {**_ANSWERS, "weights": "nf4", "shape": "qwen2.5-coder-7b"},
+    "answers, generate in batches of 32": {**_ANSWERS, "peer": "generate", "batch": 32},
 }
 
 
 def one(want: dict[str, Any], limit_s: float) -> dict[str, Any]:
     """Run a configuration in a process of its own."""
+    want = dict(want)
     script = want.pop("script", "peer.py" if "peer" in want else "ours.py")
     paths = os.pathsep.join([str(_HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {

@@ -184,9 +184,11 @@ def test_an_unknown_source_kind_and_suite_get_hints(cli: Cli, tmp_path: Path) ->
 
 def test_a_benchmark_without_its_file_says_what_to_pass(cli: Cli, tmp_path: Path) -> None:
     write_rows(tmp_path / "c.jsonl", {"task_id": "Mbpp/2", "solution": "x = 1"})
-    result = cli("execute", "mbpp+", "--completions", "c.jsonl", "--out", "o")
-    assert result.returncode == 2
-    assert "--data" in one_line(result)
+    result = cli(
+        "execute", "mbpp+", "--completions", "c.jsonl", "--out", "o", HF_HUB_OFFLINE="1", HF_HOME="hf"
+    )
+    assert result.returncode == 3
+    assert "--data FILE" in one_line(result)
 
 
 def test_no_sandbox_ends_with_3_and_the_line_that_installs_one(cli: Cli, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ import pytest
 from tests.cli.conftest import Cli, one_line
 
 SMALL = ("--set", "sources.0.limit=900", "--set", "train.epochs=1", "--set", "train.save_every=2",
-         "--set", "evaluate.0.limit=30")  # fmt: skip
+         "--set", "evaluate.0.limit=30", "--set", "analyse.traits=[readability]",
+         "--set", "analyse.memorised_rows=6")  # fmt: skip
 REPORT = ("index.html", "report.md", "report.zh.md", "report.json")
 
 
@@ -168,6 +169,26 @@ def small(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     _, errors = child.communicate(timeout=600)
     assert child.returncode == 0, errors
     return out
+
+
+def test_traits_and_memorised_answers_are_in_the_findings_and_can_be_asked_for_later(
+    small: Path, tmp_path: Path, cli: Cli
+) -> None:
+    found = json.loads((small / "findings.json").read_text())
+    assert {r["group"] for pair in found["traits"] for r in pair["rows"]} == {"readability"}
+    asked = found["memorised"]["rows"]["trained"]
+    assert asked == 6
+    start, curated = (found["memorised"]["arms"][arm]["trained"]["finished"] for arm in ("start", "curated"))
+    assert start[1] == curated[1] == asked
+    out = tmp_path / "run"
+    shutil.copytree(small, out)
+    again = cli("analyse", out, "--traits", "security", "--json")
+    assert again.returncode == 0, again.stderr
+    later = json.loads(again.stdout)
+    assert {r["group"] for pair in later["traits"] for r in pair["rows"]} == {"security"}
+    assert {**later, "traits": None} == {**found, "traits": None}
+    redone = [line.split(":")[0] for line in again.stderr.splitlines() if not line.endswith("already done")]
+    assert not [stage for stage in redone if stage in ("curate", "score") or stage.startswith("train")]
 
 
 def test_sigkill_anywhere_and_again_gives_the_same_report(small: Path, tmp_path: Path) -> None:

@@ -103,6 +103,13 @@ def test_an_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
     assert loaded.train.learning_rate == 0.003
 
 
+def test_a_commit_hash_that_begins_like_a_number_is_a_text(tmp_path: Path) -> None:
+    commit = "2e1fd397ee46e1388853d2af2c993145b0f1098a"
+    path = write(tmp_path, GOOD.replace("{name: micro}", f"{{name: a/b, revision: {commit}}}", 1))
+    assert load_recipe(path).model.revision == commit
+    assert load_recipe(path, (f"model.revision={commit}",)).model.revision == commit
+
+
 def test_overrides_reach_nested_values_and_lists(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     loaded = load_recipe(path, ("train.epochs=2", "sources.0.limit=5", "format.system='Hello: you'"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Script = Callable[["Asked"], "bytes | Say"]
@@ -80,7 +82,9 @@ def error(message: str, code: str | None = None) -> bytes:
 
 
 @contextmanager
-def endpoint(script: Script, models: tuple[str, ...] = ("tiny",)) -> Iterator[Endpoint]:
+def endpoint(
+    script: Script, models: tuple[str, ...] = ("tiny",), tls: tuple[Path, Path] | None = None
+) -> Iterator[Endpoint]:
     """Yield an endpoint whose answer to each request for a completion is what the script returns."""
     found = Endpoint("")
     lock, under_way, counts = threading.Lock(), [0], dict[str, int]()
@@ -129,7 +133,11 @@ def endpoint(script: Script, models: tuple[str, ...] = ("tiny",)) -> Iterator[En
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    found.url = f"http://127.0.0.1:{server.server_port}/v1"
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    found.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}/v1"
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield found

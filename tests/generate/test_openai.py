@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -317,10 +318,45 @@ def test_base_models_are_asked_for_plain_completions(tmp_path: Path) -> None:
 def test_a_proxy_from_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with endpoint(echo) as e:
         monkeypatch.setenv("http_proxy", e.url.removesuffix("/v1"))
-        monkeypatch.setenv("no_proxy", "localhost")
         answers(engine("http://api.invalid/v1", tmp_path).complete(requests(1)))
         assert e.asked[0].path == "http://api.invalid/v1/chat/completions"
         assert e.asked[0].headers["host"] == "api.invalid"
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        answers(engine(e.url, tmp_path).complete(requests(1)))  # no proxy stands before this machine
+
+
+def test_an_https_endpoint_needs_a_trusted_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)  # fmt: skip
+    with endpoint(echo, tls=(cert, key)) as e:
+        url = e.url.replace("127.0.0.1", "localhost")
+        with pytest.raises(InputError, match=r"certificate is not trusted \(self.signed certificate\)$"):
+            answers(engine(url, tmp_path / "a").complete(requests(1)))
+        monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+        assert answers(engine(url, tmp_path / "a").complete(requests(1))) == {0: "answer to task 0"}
+
+
+def test_several_processes_may_keep_answers_at_once(tmp_path: Path) -> None:
+    stores = [Replay(tmp_path, "e", "m") for _ in range(4)]
+
+    def keep(number: int) -> None:
+        for n in range(50):
+            answer = Answer(0, "x" * 3000, 1, None, None, "stop")
+            stores[number].put(f"{number} {n}", answer, {"seconds": 0.5}, {}, {})
+
+    threads = [threading.Thread(target=keep, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    found = Replay(tmp_path, "e", "m")
+    assert all(found.get(f"{number} {n}", 0) for number in range(4) for n in range(50))
 
 
 WORKER = """

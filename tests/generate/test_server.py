@@ -23,6 +23,7 @@ from codefit.core.engines import PatienceSettings
 from codefit.core.errors import InputError, MissingPrerequisite
 from codefit.generate.gguf import format_in_name, read_gguf
 from codefit.generate.remote import ServerSettings, remote
+from codefit.generate.server_memory import ServerMemory
 from codefit.generate.types import Decoding, Request
 
 STAND_IN = Path(__file__).with_name("model_server.py")
@@ -125,6 +126,23 @@ def test_llama_cpp_serves_a_gguf_file_and_the_score_names_its_format(tmp_path: P
     assert (flags["ctx_size"], flags["parallel"], flags["repeat_penalty"]) == (str(3 * 4096), "3", "1.0")
     assert (flags["jinja"], flags["top_k"], flags["min_p"]) == (True, "0", "0.0")
     assert gone(notes(tmp_path)["pids"], 0)
+
+
+def test_memory_is_that_of_the_servers_own_processes(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", "x = bytearray(60 << 20); input()"], stdin=subprocess.PIPE
+    )
+    time.sleep(0.5)
+    environ = {**os.environ, "PATH": str(tmp_path)}
+    resident = ServerMemory(os.getpid(), environ).peak_mb()
+    assert resident is not None
+    assert 60 < resident < 400
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(f"#!/bin/sh\necho '{child.pid}, 4321'\necho '1, 999'\necho '{child.pid}, [N/A]'\n")
+    smi.chmod(0o755)
+    assert ServerMemory(os.getpid(), environ).peak_mb() == 4321
+    child.communicate(b"\n")
+    assert ServerMemory(child.pid, environ).peak_mb() is None
 
 
 WORKER = """

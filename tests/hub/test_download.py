@@ -83,19 +83,10 @@ def test_a_hub_that_goes_away_leaves_a_part_that_the_next_command_takes_up(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
     snapshot = look(hub, "owner/name")
-    server.cut_after, server.cuts = 100_000, 1
-    real = server.asked
-    monkeypatch.setattr(server, "status", None)
-
-    class Gone(list):  # the hub answers with an error from the second request for the file on
-        def append(self, request: object) -> None:
-            super().append(request)
-            server.status = 503 if len(real("/storage/")) >= 1 and server.cuts == 0 else None
-
-    server.log = Gone()
+    server.cut_after, server.cuts, server.gone_after_cut = 100_000, 1, True
     with pytest.raises(MissingPrerequisite, match="answers with error 503; run the same command again"):
         fetch(hub, snapshot, ["model.safetensors"])
-    server.log, server.status, server.cut_after = [], None, None
+    server.log, server.status = [], None
     folder = fetch(hub, snapshot, ["model.safetensors"])
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert next(r.range for r in server.asked("/storage/")) == f"bytes={1 << 16}-"
@@ -267,6 +258,23 @@ def test_a_hub_in_trouble_is_said_to_be(
 def test_a_page_that_is_no_hub_is_said_to_be_none(hub: Hub, server: Server) -> None:
     server.status = 200  # such as the log-in page of a hotel
     assert "does not answer like a hub" in refusal(hub, "owner/name").line()
+
+
+@pytest.mark.parametrize("path", ["../../evil.txt", "/etc/evil", "a//b", "a/./b"])
+def test_names_that_lead_out_of_the_cache_are_refused(hub: Hub, server: Server, path: str) -> None:
+    server.repos[NAME] = Repo.of({"config.json": b"{}", path: b"x"})
+    assert "impossible names" in refusal(hub, "owner/name").line()
+
+
+def test_two_processes_that_want_one_file_both_get_it(server: Server, tmp_path: Path) -> None:
+    server.repos["models/owner/large"] = server.repos[NAME]
+    env = {**os.environ, "HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-c", SCRIPT]
+    both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    folders = {process.communicate()[0].strip() for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    assert (Path(folders.pop()) / "model.safetensors").read_bytes() == WEIGHTS
+    assert not folders
 
 
 def test_a_full_disk_stays_a_full_disk(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from codefit.core.curation import CurateSettings
 from codefit.core.errors import InputError
 from codefit.core.files import read_json, read_jsonl
 from codefit.core.sampling import SampleSettings
-from codefit.core.types import Row, Tests
+from codefit.core.types import Dropped, Row, Tests
 from codefit.curate.rows_io import read_rows
+from codefit.methods.failed import failed_rows
 from codefit.methods.mix import mixed
 from codefit.methods.rejection import OWN, REPLAY, Answered, sample_rows
 from codefit.sandbox import Sandbox
@@ -223,3 +225,41 @@ def test_curated_rows_stand_beside_own_answers_in_the_recipes_shares(
     else:
         assert len(found) == 2
         assert found[0] in ("b", "c")
+
+
+def test_a_row_that_no_solution_passed_is_asked_and_its_answer_searched_for_leaks(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    tests = calls("add", ((1, 2), 3), ((-4, 1), -3), ((5, 5), 10))
+    asked = {
+        "new": "Join a pair of values by adding.",
+        "leak": "Combine the given couple of integers into one total.",
+    }
+    lost = [row(name, text, WRONG, tests=tests) for name, text in asked.items()]
+    script = {name: fenced(ADD, WRONG, WRONG, WRONG) for name in asked}
+    times = "def add(a, b):\n    return a * b"
+    held = task("held/1", asked["leak"], times, [((1, 2), 2), ((2, 3), 6)], "add")
+    own = job(sandbox, tmp_path / "c", Scripted(script), tasks={"held": [held]})
+    kept = sample_rows([], own, tmp_path, lost)
+    assert [(a.prompt_id, a.row.extra["tests_proven"]) for a in kept] == [("new", False)]
+    assert fates(tmp_path, "leak")[0] == "leak"
+    found = read_json(tmp_path / "summary.json")
+    assert found["unproven"] == {"prompts": 2, "solved": 2, "kept": 1}
+
+
+def test_failed_rows_have_telling_tests_and_resemble_no_curated_row() -> None:
+    three = calls("add", ((1, 2), 3), ((-4, 1), -3), ((5, 5), 10))
+    raw = [
+        row("new", "Join a pair of values by adding.", WRONG, tests=three),
+        row("again", "Join a pair of values by adding.", WRONG, tests=three),
+        row("known", "Add two  numbers.", WRONG, tests=three),
+        row("few", "Subtract.", WRONG, tests=calls("f", ((1,), 3))),
+        row("dull", "Give one.", WRONG, tests=calls("f", ((1,), 1), ((2,), 1), ((3,), 1))),
+        row("open", "Any order of the parts.", WRONG, tests=three),
+        row("syntax", "Count all the vowels.", "def f(", tests=three),
+    ]
+    why = {"open": "needs a checker: two answers", "syntax": "syntax_error: invalid"}
+    dropped = [Dropped(r.id, "verify", why.get(r.id, "wrong_answer: input 1")) for r in raw]
+    dropped.append(Dropped("other", "language", "wrong_answer in words"))
+    found = failed_rows(raw, dropped, [row("kept", "Add two numbers.", ADD)], CurateSettings(), 0)
+    assert [r.id for r in found] == ["new", "syntax"]

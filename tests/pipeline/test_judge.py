@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from codefit.core.files import read_jsonl, write_json, write_jsonl
+from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
 from codefit.core.progress import silent
 from codefit.core.recipe import load_recipe
 from codefit.core.types import Outcome
-from codefit.pipeline import judge
+from codefit.pipeline import evidence, judge
 from codefit.pipeline.context import SPENT, Context
 from codefit.sandbox import Run, Runtime, Sandbox
 
@@ -38,8 +38,9 @@ def test_a_sandbox_failure_ends_the_stage_and_is_tried_again(tmp_path: Path) -> 
     for arm in judge.arm_names(context):
         write_json(tmp_path / "arms" / arm / "micro" / SPENT, {"decoding": "greedy", "weights": "float32"})
         for task in suite.tasks:
-            answers.append({"arm": arm, "task_id": task.task_id, "sample": 0, "text": task.reference, "tokens": 1,
-                            "mean_logprob": None, "min_logprob": None, "finish_reason": "stop"})  # fmt: skip
+            answers.append({"arm": arm, "task_id": task.task_id, "sample": 0, "text": task.reference,
+                            "tokens": 1, "mean_logprob": None, "min_logprob": None,
+                            "finish_reason": "stop"})  # fmt: skip
     write_jsonl(tmp_path / "completions" / "micro.jsonl", answers)
     context._boxes[Runtime()] = GivingOut()  # type: ignore[assignment]
     with pytest.raises(judge.SandboxFailures, match="2 programs could not be judged") as caught:
@@ -51,3 +52,48 @@ def test_a_sandbox_failure_ends_the_stage_and_is_tried_again(tmp_path: Path) -> 
         judge.execute_stage(context, 0)
     found = [line["outcome"] for _, line in read_jsonl(tmp_path / "verdicts" / "micro.jsonl")]
     assert found == ["passed"] * 6
+
+
+ARMS = "arms=[{name: a, train: {seed: 0}}, {name: b, train: {seed: 1}}, {name: c, rows: raw}]"
+
+
+def test_scores_hold_families_seeds_and_the_gate(tmp_path: Path) -> None:
+    recipe = load_recipe(RECIPE, (ARMS, "evaluate.0.limit=2"))
+    context = Context(recipe, tmp_path, tmp_path / "cache", silent, frozenset())
+    names = [f"micro/{i}" for i in range(40)]
+    passing = {"start": range(10), "a": range(30), "b": range(26), "c": range(12)}
+    for arm, passed in passing.items():
+        folder = tmp_path / "arms" / arm / "micro"
+        score = {
+            "suite": "micro",
+            "revision": "r",
+            "harness": "h",
+            "metric": "pass@1",
+            "value": len(passed) / 40,
+        }
+        write_json(folder / "scores.json", [score])
+        write_jsonl(
+            folder / "verdicts.jsonl",
+            ({"task_id": t, "outcome": "passed" if i in passed else "timeout"} for i, t in enumerate(names)),
+        )
+    evidence.score_stage(context)
+    found = read_json(tmp_path / "scores.json")
+    pairs = [(c["before_arm"], c["after_arm"]) for c in found["comparisons"]]
+    assert pairs == [("start", "a"), ("start", "b"), ("start", "c"), ("b", "a"), ("c", "a")]
+    assert all(c["family"] == 1 and c["p_holm"] == c["p_value"] for c in found["comparisons"])
+    (spread,) = found["seeds"]
+    assert (spread["arms"], spread["seeds"], spread["n"]) == (["a", "b"], [0, 1], 40)
+    assert spread["points"] == pytest.approx(45)
+    assert spread["seed_range_points"] == pytest.approx(10)
+    assert found["gate"]["passed"]
+    guarded = load_recipe(RECIPE, (ARMS, "evaluate.0.limit=2", "evaluate.0.guard=true"))
+    again = Context(guarded, tmp_path, tmp_path / "cache", silent, frozenset())
+    assert evidence.score_settings(again) != evidence.score_settings(context)
+    evidence.score_stage(again)
+    gate = read_json(tmp_path / "scores.json")["gate"]
+    assert (gate["passed"], gate["suites"][0]["role"]) == (False, "guard")  # no target is left
+
+
+def test_arms_of_one_seed_or_of_other_settings_are_no_seeds() -> None:
+    same = "arms=[{name: a}, {name: b, train: {seed: 0}}, {name: c, train: {seed: 1, epochs: 9}, budget: epochs}]"
+    assert evidence.seed_groups(load_recipe(RECIPE, (same,))) == []

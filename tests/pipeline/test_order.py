@@ -61,6 +61,9 @@ def test_a_chosen_model_is_chosen_before_it_answers(tmp_path: Path) -> None:
             "would sample from itself",
         ),
         ("[{name: a, rows: sampled, sampled_from: b}, {name: b}]", "set its budget to 'epochs'"),
+        ("[{name: a, objective: grpo, rows: raw}]", "objective grpo asks curated rows"),
+        ("[{name: a, objective: grpo, train: {method: full}}]", "set train.method: lora"),
+        ("[{name: a, objective: grpo, train: {validation_rows: 3}}]", "does not take train.validation_rows"),
     ],
 )
 def test_rounds_that_cannot_be_are_refused_in_one_line(tmp_path: Path, arms: str, message: str) -> None:

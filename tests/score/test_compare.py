@@ -14,7 +14,8 @@ from codefit.score.compare import Side, compare, read_sides
 
 KEYS = {
     "suite", "before", "after", "points", "relative_percent", "ci95", "p_value", "test",
-    "fixed", "broken", "both", "neither", "minimum_detectable_points",
+    "fixed", "broken", "both", "neither", "minimum_detectable_points", "detectable_points_power80", "n", "stamp",
+    "differences",
 }  # fmt: skip
 
 
@@ -55,6 +56,9 @@ def test_several_samples_are_compared_by_rates() -> None:
         ({"revision": "other"}, "revision"),
         ({"harness": "judge 2"}, "harness"),
         ({"suite": "mbpp+"}, "suite"),
+        ({"extraction": "2, from solution"}, "extraction: not stated and '2, from solution'"),
+        ({"prompts": "0123"}, "prompts"),
+        ({"decoding": "greedy, 512"}, "decoding"),
         ({"unjudged": ("t/1",)}, "could not be judged"),
         ({"passed": {"t/0": [True]}}, "one side only"),
     ],
@@ -62,6 +66,25 @@ def test_several_samples_are_compared_by_rates() -> None:
 def test_sides_that_were_not_judged_alike_are_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         compare(a_side("101"), a_side("101", **change))
+
+
+def test_a_comparison_of_unlike_sides_is_stamped_and_says_what_differs() -> None:
+    other = a_side("10", harness="judge 2", prompts="chat")
+    found = compare(a_side("0010"), other, allow_different_harness=True)
+    assert found["stamp"] == "not like for like"
+    assert [d["what"] for d in found["differences"]] == ["harness", "prompts", "tasks"]
+    assert found["differences"][2] == {"what": "tasks", "before": 4, "after": 2, "shared": 2}
+    assert (found["n"], found["fixed"], found["broken"]) == (2, 1, 0)
+
+
+def test_sides_that_are_alike_bear_no_stamp_even_where_other_ones_are_allowed() -> None:
+    found = compare(a_side("01"), a_side("11"), allow_different_harness=True)
+    assert (found["stamp"], found["differences"]) == (None, [])
+
+
+def test_sides_without_a_task_in_common_are_never_compared() -> None:
+    with pytest.raises(InputError, match="no task on both sides"):
+        compare(a_side("1"), a_side("1", passed={"u": [True]}), allow_different_harness=True)
 
 
 def test_no_tasks_at_all_are_refused() -> None:

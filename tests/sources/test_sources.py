@@ -219,9 +219,32 @@ def test_unknown_key_suggests_the_nearest() -> None:
 
 def test_missing_path_and_missing_file_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs a path"):
-        open_source({"kind": "taco"})
+        open_source({"kind": "jsonl"})
     with pytest.raises(InputError, match="no such file"):
         open_source({"kind": "taco", "path": "gone.jsonl"}, base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"kind": "hub"}, "needs a repo; set 'repo' to owner/name"),
+        ({"kind": "hub", "repo": "a/b", "path": "x"}, "kind 'hub' takes no path"),
+        ({"kind": "micro", "repo": "a/b"}, "takes no repo"),
+        ({"kind": "jsonl", "path": "x", "split": "train"}, "'split' is for a dataset of the hub"),
+        ({"kind": "taco", "path": "x", "revision": "main"}, "'revision' is for a dataset of the hub"),
+        ({"kind": "taco", "columns": {"instruction": "q"}}, "knows its columns"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(spec: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_source(spec)
+
+
+def test_named_columns_of_a_local_file(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text('{"q": "Write f.", "a": "def f(): pass", "input": "x"}\n')
+    spec = {"kind": "jsonl", "path": tmp_path / "r.jsonl", "columns": {"instruction": "q", "output": "a"}}
+    (row,) = open_source(spec).rows()
+    assert (row.instruction, row.response) == ("Write f.\n\nInput:\nx", "def f(): pass")
 
 
 def test_micro_rows_come_in_both_schemas_with_tests() -> None:

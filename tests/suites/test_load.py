@@ -91,8 +91,6 @@ def test_own_layouts(tmp_path: Path) -> None:
     ("name", "said"),
     [
         ("mbp", "did you mean 'mbpp'"),
-        ("bigcodebench", "--data FILE"),
-        ("humaneval", "--data FILE"),
         ("no/such/file.jsonl", "no such file"),
     ],
 )

@@ -10,16 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from codefit.analyse.churn import CELLS, churn, clip, sample, side, transitions, unified_diff
-from codefit.analyse.contamination import flagged_tasks, split_scores
+from codefit.analyse.contamination import flagged_tasks, mbpp_splits, split_scores
 from codefit.analyse.drift import output_drift, similarity_summary
+from codefit.analyse.mismatch import wrong_values
 from codefit.analyse.nearest import TrainingRows
+from codefit.analyse.opponents import opponents
 from codefit.analyse.runfiles import Suite, arm_pairs, suites
 from codefit.analyse.taxonomy import NOT_MEASURED, PASSED, classify, cluster_errors, count_classes, error_name
+from codefit.analyse.verbatim import AnswerRuns, verbatim
 from codefit.core.errors import InputError
-from codefit.core.files import read_jsonl
-from codefit.core.types import Task
+from codefit.core.files import read_json, read_jsonl
+from codefit.core.types import Outcome, Task
 
-LAYOUT = 1
+LAYOUT = 2
 CASES_PER_CELL = {"broken": 4, "fixed": 4, "neither": 3, "both": 1}
 _ROW_COLUMNS = ("id", "source", "instruction", "response")
 
@@ -30,9 +33,9 @@ def findings(run: Path, seed: int = 0, tasks: Mapping[str, Sequence[Task]] | Non
     """Return the findings of a run folder as plain data.
 
     Needs `verdicts/`; uses `completions/`, `scores.json` (pairs of arms), `data/kept.parquet` and
-    `data/hits.jsonl` where they are, and `tasks` by suite name for prompts, entry points and
-    visible tests. What is missing is listed under `not_measured`. `seed` only decides which
-    cases are drawn.
+    `data/hits.jsonl` where they are, and `tasks` by suite name (or `tasks/`) for prompts, entry points
+    and visible tests. What is missing is listed under `not_measured`. `seed` only decides which
+    cases are drawn. Traits, which take other tools and the sandbox, are added by `codefit.analyse.traits`.
     """
     rows, missing = _training_rows(run / "data" / "kept.parquet")
     hits = (
@@ -50,6 +53,9 @@ def findings(run: Path, seed: int = 0, tasks: Mapping[str, Sequence[Task]] | Non
         "layout": LAYOUT,
         "seed": seed,
         "suites": {s.name: _one_suite(run, s, rows, hits, seed) for s in found},
+        "traits": None,
+        "memorised": None,
+        "opponents": _opponents(run, found),
         "not_measured": missing,
     }
 
@@ -76,17 +82,51 @@ def _one_suite(
         "drift": {arm: _drift(suite, arm, classes[arm]) for arm in suite.arms if suite.completions.get(arm)},
         "pairs": [_pair(suite, b, a, classes, rows, seed) for b, a in arm_pairs(run, suite)],
         "similarity": {},
+        "verbatim": {},
+        "splits": None,
         "contamination": None,
     }
     if rows is not None and len(rows.rows):
         with_code = [arm for arm in suite.arms if suite.completions.get(arm)]
         result["similarity"] = {arm: _similarity(suite, arm, classes[arm], rows) for arm in with_code}
+        result["verbatim"] = _verbatim(suite, with_code, classes, rows)
+    passed = {
+        arm: {t: c == PASSED for t, c in by.items() if c != NOT_MEASURED} for arm, by in classes.items()
+    }
+    result["splits"] = mbpp_splits(passed, suite.name)
     if hits is not None:
-        passed = {
-            arm: {t: c == PASSED for t, c in by.items() if c != NOT_MEASURED} for arm, by in classes.items()
-        }
-        result["contamination"] = split_scores(passed, flagged_tasks(hits, suite.name))
+        pairs = arm_pairs(run, suite)
+        result["contamination"] = split_scores(passed, flagged_tasks(hits, suite.name), pairs)
     return result
+
+
+def _verbatim(suite: Suite, arms: Sequence[str], classes: Classes, rows: TrainingRows) -> dict[str, Any]:
+    runs = AnswerRuns([str(r.get("response") or "") for r in rows.rows])
+    ids = [str(r.get("id")) for r in rows.rows]
+    found = {}
+    for arm in arms:
+        programs = {t: c.get("program") for t, c in suite.completions[arm].items()}
+        found[arm] = verbatim(programs, {t: c == PASSED for t, c in classes[arm].items()}, runs, ids)
+    return found
+
+
+def _opponents(run: Path, found: Sequence[Suite]) -> list[dict[str, Any]]:
+    """Return the published models beside the main pair, a benchmark at a time, where a flavour fits."""
+    path = run / "scores.json"
+    scores = (
+        [s for s in read_json(path).get("scores", []) if s.get("metric") == "pass@1"] if path.exists() else []
+    )
+    entries = []
+    for suite in found:
+        before, after = next(iter(arm_pairs(run, suite)), (None, None))
+        family = suite.name.rstrip("+")
+        sides = [
+            [s for s in scores if s.get("arm") == arm and str(s.get("suite")).rstrip("+") == family]
+            for arm in (before, after)
+        ]
+        if all(sides) and (entry := opponents(*sides)):
+            entries.append({"before": before, "after": after, **entry})
+    return entries
 
 
 def classes_of(suite: Suite) -> Classes:
@@ -102,7 +142,8 @@ def _failures(suite: Suite, arm: str, classes: Mapping[str, str]) -> dict[str, A
     failed = {t: v for t, v in verdicts.items() if classes[t] not in (PASSED, NOT_MEASURED)}
     errors = [(t, str(v["error"])) for t, v in failed.items() if v.get("error")]
     names: dict[str, int] = {}
-    for _, error in errors:
+    raised = (Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR)  # what ended a program from outside has no name
+    for error in (str(v["error"]) for v in failed.values() if v.get("error") and v.get("outcome") in raised):
         name = error_name(error) or "unknown"
         names[name] = names.get(name, 0) + 1
     return {
@@ -110,6 +151,7 @@ def _failures(suite: Suite, arm: str, classes: Mapping[str, str]) -> dict[str, A
         "counts": count_classes(classes.values()),
         "exceptions": dict(sorted(names.items(), key=lambda i: (-i[1], i[0]))),
         "clusters": cluster_errors(errors),
+        "wrong_values": wrong_values(v for v in failed.values() if not v.get("error")),
     }
 
 

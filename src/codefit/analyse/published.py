@@ -23,16 +23,30 @@ from codefit.core.types import Outcome
 _STATUS = {"pass": Outcome.PASSED, "fail": Outcome.WRONG_ANSWER, "timeout": Outcome.TIMEOUT}
 
 
-def read_published(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield a verdict line (design's keys and `program`) per sample of a published result file."""
+def published_about(path: Path) -> dict[str, Any]:
+    """Return the date and the data set's hash that a published result file states, None where it doesn't."""
+    found = _document(path)
+    return {key: str(found[key]) if found.get(key) else None for key in ("date", "hash")}
+
+
+def _document(path: Path) -> dict[str, Any]:
     with open_bytes(path) as f:
         try:
-            tasks = json.load(f)["eval"]
-        except (ValueError, KeyError, TypeError) as e:
+            found: dict[str, Any] = json.load(f)
+            found["eval"].items()
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise InputError("not a published result file (no `eval`)", where=str(path)) from e
-    for task_id, samples in tasks.items():
-        for number, found in enumerate(samples):
-            line = _bigcodebench(found) if "status" in found else _evalplus(found)
+    return found
+
+
+def read_published(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield a verdict line (design's keys and `program`) per sample of a published result file."""
+    for task_id, samples in _document(path)["eval"].items():
+        try:
+            lines = [_bigcodebench(s) if "status" in s else _evalplus(s) for s in samples]
+        except (AttributeError, TypeError, KeyError, IndexError) as e:
+            raise InputError(f"no results of {task_id}", where=str(path), todo="is the file whole?") from e
+        for number, (line, found) in enumerate(zip(lines, samples, strict=True)):
             yield {"task_id": task_id, "sample": number, **line, "program": found.get("solution")}
 
 

@@ -38,16 +38,26 @@ class Suite:
 
 
 def suites(run: Path, tasks: Mapping[str, Sequence[Task]] | None = None) -> list[Suite]:
-    """Return every suite that has verdicts, in order of name; `tasks` are the suites' tasks."""
+    """Return every suite that has verdicts, in order of name.
+
+    `tasks` are the suites' tasks; without them, `tasks/SUITE.jsonl` tells what was asked.
+    """
     known = tasks or {}
-    return [
-        _suite(run, path, known.get(path.stem, ())) for path in sorted((run / "verdicts").glob("*.jsonl"))
-    ]
+    return [_suite(run, path, known.get(path.stem)) for path in sorted((run / "verdicts").glob("*.jsonl"))]
 
 
-def _suite(run: Path, path: Path, tasks: Sequence[Task]) -> Suite:
+def _suite(run: Path, path: Path, tasks: Sequence[Task] | None) -> Suite:
     verdicts = _by_arm(path)
-    records = {t.task_id: _task_record(t) for t in tasks if any(t.task_id in v for v in verdicts.values())}
+    asked = (
+        [(t.task_id, t.prompt, t.entry_point, t.reference) for t in tasks]
+        if tasks is not None
+        else [
+            (str(t["task_id"]), str(t["prompt"]), t.get("entry_point"), t.get("reference"))
+            for t in _lines(run / "tasks" / path.name)
+            if "task_id" in t and "prompt" in t
+        ]
+    )
+    records = {t[0]: _task_record(*t[1:]) for t in asked if any(t[0] in v for v in verdicts.values())}
     return Suite(path.stem, tuple(verdicts), verdicts, _by_arm(run / "completions" / path.name), records)
 
 
@@ -63,14 +73,19 @@ def _lines(path: Path) -> list[Record]:
     return [line for _, line in read_jsonl(path)] if path.exists() else []
 
 
-def _task_record(task: Task) -> Record:
+def _task_record(prompt: str, entry_point: str | None, reference: str | None) -> Record:
     """Return what analysis needs of a task; visible tests are the asserts that the prompt shows."""
-    shown = [line.strip() for line in task.prompt.splitlines()]
+    shown = [line.strip() for line in prompt.splitlines()]
     asserts = [line for line in shown if line.startswith("assert ") and len(line) < _LONGEST_ASSERT]
     visible: list[Any] = list(asserts)
     for text in asserts:
-        visible.extend(_literal_arguments(text, task.entry_point))
-    return {"prompt": task.prompt, "entry_point": task.entry_point, "visible_tests": visible}
+        visible.extend(_literal_arguments(text, entry_point))
+    return {
+        "prompt": prompt,
+        "entry_point": entry_point,
+        "reference": reference,
+        "visible_tests": visible,
+    }
 
 
 def _literal_arguments(text: str, entry_point: Any) -> list[Any]:

@@ -139,7 +139,9 @@ def _same_test(failed_input: Any, shown: Any) -> bool:
 
 
 def _squeezed(value: Any) -> str:
-    return re.sub(r"\s+", "", value if isinstance(value, str) else repr(value))
+    """Return a test's text without spaces, tuples as lists: files of JSON know no tuples."""
+    text = re.sub(r"\s+", "", value if isinstance(value, str) else repr(value))
+    return text.replace("(", "[").replace(")", "]").replace(",]", "]")
 
 
 def count_classes(classes: Iterable[str]) -> dict[str, int]:

@@ -27,8 +27,9 @@ def _device(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
-def _model(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    expanded(value, "--model")
+def _model(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        expanded(value, "--model")
     return value
 
 
@@ -67,7 +68,7 @@ def model_options(f: F) -> F:
                      help="Longest answer."),
         click.option("--only", multiple=True, metavar="TASK", help="Ask this task only; may be given again."),
         click.option("--system", help="System prompt; left to the chat template where not given."),
-        click.option("--model", required=True, callback=_model, help="A folder, owner/name[@revision], or micro."),
+        click.option("--model", callback=_model, help="A folder, owner/name[@revision], or micro."),
     ):  # fmt: skip
         f = option(f)
     return f
@@ -84,5 +85,5 @@ def wish_of(asked: dict[str, Any]) -> Wish:
     settings = GenerateSettings(**{name: asked[name] for name in names})
     return Wish(
         asked["system"], settings, asked["memory"], asked["device"], asked["quantise"] or "plain",
-        asked["only"] or None,
+        asked["only"] or None, asked["flavour"] or "plain",
     )  # fmt: skip

@@ -81,7 +81,9 @@ def _checks(recipe: Recipe) -> Iterator[Callable[[], object]]:
     for _, develop in _developments(recipe):
         data = develop.data and base / expanded(develop.data, "develop")
         yield partial(_check_file, data)
-    for model in (recipe.model, *(rival.model for rival in recipe.rivals)):
+    for rival in recipe.rivals:
+        yield partial(_check_file, rival.gguf and base / expanded(rival.gguf, "rivals"))
+    for model in (recipe.model, *(rival.model for rival in recipe.rivals if rival.model)):
         words = model.tokenizer and str(base / expanded(model.tokenizer, "model"))
         yield partial(check_model, model.model_copy(update={"tokenizer": words}))
 

@@ -81,6 +81,28 @@ def _hub() -> Finding:
     return Finding("hub", True, f"{hub.endpoint} answers in {seconds:.1f} s, {token}; {place}")
 
 
+def _program(title: str, variable: str, default: str) -> Finding:
+    from codefit.generate.server import find_command
+
+    command = find_command(None, variable, default, os.environ)[0]
+    found = shutil.which(command)
+    fix = None if found else f"install it, or export {variable}=/path/to/{default}"
+    return Finding(title, True if found else None, found or f"no {command} on PATH", fix)
+
+
+def _endpoint(base_url: str, api_key_env: str | None) -> Finding:
+    """Return whether an endpoint lists its models; nothing is generated."""
+    from codefit.core.errors import CodefitError
+    from codefit.generate.openai import listed_models
+
+    try:
+        models = listed_models(base_url, api_key_env, os.environ)
+    except CodefitError as e:
+        return Finding("endpoint", False, e.line())
+    shown = ", ".join(models[:5]) + (", …" if len(models) > 5 else "")
+    return Finding("endpoint", True, f"{base_url}: {len(models)} models: {shown}")
+
+
 def _machine() -> Finding:
     detail = f"{platform.platform()}, {os.cpu_count()} cores"
     if sys.platform != "win32":
@@ -89,8 +111,8 @@ def _machine() -> Finding:
     return Finding("machine", True, detail)
 
 
-def findings() -> list[Finding]:
-    """Return every check."""
+def findings(base_url: str | None = None, api_key_env: str | None = None) -> list[Finding]:
+    """Return every check, that of an endpoint where one is given."""
     from codefit.sandbox import probe
 
     disk = shutil.disk_usage(".")
@@ -113,14 +135,19 @@ def findings() -> list[Finding]:
         _gpu(),
         _hub(),
         _environment("bigcodebench"),
+        _program("vLLM", "CODEFIT_VLLM", "vllm"),
+        _program("llama.cpp's server", "CODEFIT_LLAMA_SERVER", "llama-server"),
+        *([_endpoint(base_url, api_key_env)] if base_url else []),
     ]
 
 
 @click.command()
+@click.option("--base-url", metavar="URL", help="Check an OpenAI-compatible endpoint too.")
+@click.option("--api-key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def doctor(as_json: bool) -> None:
+def doctor(base_url: str | None, api_key_env: str | None, as_json: bool) -> None:
     """Check this machine; exit 3 if something that the demo needs is missing."""
-    found = findings()
+    found = findings(base_url, api_key_env)
     if as_json:
         show.print_json([asdict(f) for f in found])
     else:

@@ -11,7 +11,8 @@ import click
 
 from codefit.cli import show
 from codefit.cli.asking import model_options, wish_of
-from codefit.core.errors import CodefitError, GateNotPassed, InputError
+from codefit.cli.engines import engine_options, remote_of
+from codefit.core.errors import CodefitError, InputError
 from codefit.core.files import write_json
 from codefit.core.progress import Event, Listener
 from codefit.sandbox.launch import LEVELS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from codefit.suites.base import Suite
     from codefit.suites.execute import ExecuteResult
 
+FLAVOURS = ("plain", "evalplus-0-shot", "mbpp-3-shot", "bigcodebench")
 Split = Literal["complete", "instruct"] | None
 F = TypeVar("F", bound=Callable[..., Any])
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -35,6 +37,8 @@ def _suite_options(f: F) -> F:
         click.option("--strict", is_flag=True, help="Refuse malformed lines instead of counting them."),
         click.option("--oracle", type=click.Choice(["0.2", "0.3"]), default="0.3", show_default=True,
                      help="Comparison rules of MBPP(+): evalplus 0.2 or 0.3."),
+        click.option("--flavour", type=click.Choice(FLAVOURS),
+                     help="How tasks were, or are to be, put; default to ask is plain: the task's prompt alone."),
         click.option("--limit", type=click.IntRange(1), help="First N tasks only; marked on every figure."),
         click.option("--data", type=click.Path(path_type=Path), help="Its file, as published; default the hub."),
         click.argument("suite"),
@@ -133,34 +137,46 @@ def _tell(result: ExecuteResult, as_json: bool, took: dict[str, Any] | None = No
     "--all-tests", is_flag=True, help="Go on behind failures and run plus tests after a failed base."
 )
 @click.option("--fresh", is_flag=True, help="Forget what the folder holds and judge all again.")
+@click.option(
+    "--prompts", metavar="TEXT", help="What the model was asked, where the file doesn't say; for compare."
+)
+@click.option(
+    "--decoding", metavar="TEXT", help="How the answers were drawn, where the file doesn't say; for compare."
+)
 @_sandbox_options
 @_JSON
 def execute(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
-    env: str | None, completions: Path, out: Path,
-    only: tuple[str, ...], all_tests: bool, fresh: bool, jobs: int | None, isolation: str,
-    unsafe_no_isolation: bool, as_json: bool,
+    env: str | None, flavour: str | None, completions: Path, out: Path,
+    only: tuple[str, ...], all_tests: bool, fresh: bool, prompts: str | None, decoding: str | None,
+    jobs: int | None, isolation: str, unsafe_no_isolation: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Judge completions of SUITE in the sandbox.
 
-    Writes verdicts.jsonl, scores.json and eval_results.json (evalplus' layout). Run it again to
-    resume; a finished folder is left as it is.
+    Writes verdicts.jsonl, answers.jsonl, tasks.jsonl, scores.json and eval_results.json (evalplus' layout).
+    Run it again to resume; a finished folder is left as it is.
     """
+    from codefit.suites.flavours import flavour_of
+
+    marks = {k: v for k, v in (("prompts", prompts), ("decoding", decoding)) if v}
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
+    if flavour:
+        flavour_of(loaded, flavour)
     with show.Live() as live:
         result = _judge(loaded, completions, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
-                        strict=strict, only=only, all_tests=all_tests, fresh=fresh)  # fmt: skip
+                        strict=strict, only=only, all_tests=all_tests, fresh=fresh, marks=marks)  # fmt: skip
     _tell(result, as_json)
 
 
 @click.command()
 @_suite_options
 @model_options
+@engine_options
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 @_JSON
 def generate(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
-    env: str | None, model: str, out: Path, as_json: bool, **asked: Any,
+    env: str | None, model: str | None, out: Path, as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
     """Let a model answer SUITE, greedily unless a temperature is given. Killed runs go on where they were."""
     from codefit.pipeline.answer import answer_suite, find_model, write_completions
@@ -170,9 +186,11 @@ def generate(
             "is a folder", where=str(out), todo="name a file to write, such as completions.jsonl"
         )
     wish = wish_of(asked)
+    remote = remote_of(asked, model, out.with_name(f"{out.name}.server.log"))
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     with show.Live() as live:
-        found, took = answer_suite(loaded, find_model(model), wish, out.with_name(f"{out.name}.ledger"), live)
+        who = remote or find_model(str(model), live)
+        found, took = answer_suite(loaded, who, wish, out.with_name(f"{out.name}.ledger"), live)
     write_completions(found, out)
     if as_json:
         show.print_json({"out": str(out), "completions": len(found), "took": took})
@@ -184,13 +202,14 @@ def generate(
 @click.command()
 @_suite_options
 @model_options
+@engine_options
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--fresh", is_flag=True, help="Forget what the folder holds and judge all again.")
 @_sandbox_options
 @_JSON
 def evaluate(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
-    env: str | None, model: str, out: Path, fresh: bool, jobs: int | None, isolation: str,
+    env: str | None, model: str | None, out: Path, fresh: bool, jobs: int | None, isolation: str,
     unsafe_no_isolation: bool, as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
     """Let a model answer SUITE and judge the answers.
@@ -200,47 +219,18 @@ def evaluate(
     """
     from codefit.pipeline.answer import answer_suite, find_model, write_completions
     from codefit.pipeline.context import SPENT
+    from codefit.suites.score_rows import MARKS
 
     wish = wish_of(asked)
+    remote = remote_of(asked, model, out / "server.log")
     loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
     with show.Live() as live:
-        found, took = answer_suite(loaded, find_model(model), wish, out / "completions.ledger", live)
+        found, took = answer_suite(
+            loaded, remote or find_model(str(model), live), wish, out / "completions.ledger", live
+        )
         write_completions(found, out / "completions.jsonl")
         write_json(out / SPENT, took)
-        marks = {name: took[name] for name in ("decoding", "weights")}
+        marks = {name: took[name] for name in MARKS}
         result = _judge(loaded, found, out, live, jobs=jobs, isolation=isolation, unsafe=unsafe_no_isolation,
                         strict=strict, fresh=fresh, only=wish.only or (), marks=marks)  # fmt: skip
     _tell(result, as_json, took)
-
-
-@click.command()
-@click.argument("before", metavar="BASE_DIR", type=click.Path(path_type=Path))
-@click.argument("after", metavar="TUNED_DIR", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--gate", is_flag=True, help="Exit 4 unless every gain's lower bound is above 0.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
-@_JSON
-def compare(before: Path, after: Path, out: Path, gate: bool, seed: int, as_json: bool) -> None:
-    """Compare two folders that `execute` or `evaluate` wrote, pairing them by task.
-
-    Refused where suite, revision, harness or tasks differ.
-    """
-    from codefit.score.compare import compare as compare_sides
-    from codefit.score.compare import read_sides
-
-    sides = [read_sides(folder) for folder in (before, after)]
-    shared = [name for name in sides[0] if name in sides[1]]
-    if not shared:
-        raise InputError(
-            f"no suite in both: {', '.join(sides[0])} and {', '.join(sides[1])}", where=str(after)
-        )
-    found = [compare_sides(sides[0][name], sides[1][name], seed=seed) for name in shared]
-    write_json(out / "comparison.json", {"before": str(before), "after": str(after), "comparisons": found})
-    if as_json:
-        show.print_json({"out": str(out), "comparisons": found})
-    else:
-        for c in found:
-            click.echo(show.comparison_line(c))
-        click.echo(f"Results: {out / 'comparison.json'}")
-    if gate and not all(c["ci95"][0] > 0 for c in found):
-        raise GateNotPassed("not every gain has a lower bound above 0", where="--gate")

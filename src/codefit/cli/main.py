@@ -33,7 +33,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "generate": ("codefit.cli.evaluate:generate", "Let a model answer a benchmark."),
     "execute": ("codefit.cli.evaluate:execute", "Judge completions in the sandbox: verdicts and scores."),
     "evaluate": ("codefit.cli.evaluate:evaluate", "Generate and execute."),
-    "compare": ("codefit.cli.evaluate:compare", "Compare two evaluated models on the same tasks."),
+    "compare": ("codefit.cli.compare:compare", "Compare two evaluated models on the same tasks."),
+    "analyse": (
+        "codefit.cli.analyse:analyse",
+        "Analyse a run or a comparison again, with programs' traits.",
+    ),
+    "models": ("codefit.cli.models:models", "Models to start from: published scores and the memory plan."),
     "env": ("codefit.cli.env:env", "Environments with a benchmark's libraries."),
     "report": ("codefit.cli.run:report", "Write a run's report again."),
     "export": ("codefit.cli.export:export", "Leave with a model."),

@@ -13,14 +13,16 @@ from codefit.cli import show
 from codefit.cli.recipe import resolve_recipe
 from codefit.core.errors import InputError
 from codefit.core.files import read_json
+from codefit.core.generation import GenerateSettings
 from codefit.core.recipe import Recipe, TrainSettings, load_recipe
 from codefit.core.units import mib, parse_bytes
 from codefit.models.load import resolve_dtype
 from codefit.models.start import known_shapes, shape_file
+from codefit.plan.generation import GenerationPlan, footprint, plan_generation
 from codefit.plan.lean import estimate
 from codefit.plan.overview import overview
 from codefit.plan.search import RTX_4060_TFLOPS, Plan, Wish, plan_first, refuse
-from codefit.plan.shape import read_shape
+from codefit.plan.shape import Shape, read_shape
 
 
 class _Tflops(click.FloatRange):
@@ -89,6 +91,7 @@ def plan(recipe: str | None, as_json: bool, verify: bool, tokens: int | None, **
     config = shape_file(name)
     found = plan_first(read_shape(config), _wishes(base, options), budget, options["tflops"])
     result = found.to_json(tokens)
+    result["generation"] = _answering(base, found, read_shape(config), budget).to_json()
     if verify:
         result["traced"] = _traced(found, config)
     if as_json:
@@ -134,6 +137,16 @@ def _wish(base: Recipe | None, t: TrainSettings, batch_size: int, options: dict[
         host_embedding=t.movable_embedding,
         engine=t.engine,
     )
+
+
+def _answering(base: Recipe | None, found: Plan, shape: Shape, budget: int) -> GenerationPlan:
+    """Return how the tuned model answers prompts as long as the rows, on the adapters where it has them."""
+    s, g = found.chosen.setting, base.generate if base else GenerateSettings()
+    model = footprint(shape, "nf4" if s.method == "qlora" else "plain", 2, s.rank if s.adapters else 0)
+    return plan_generation(
+        model, tokens=s.max_length + g.max_new_tokens, budget=budget, device=s.device,
+        greedy=g.temperature == 0, most=g.batch_size,
+    )  # fmt: skip
 
 
 def _traced(found: Plan, config: Path) -> dict[str, Any]:
@@ -208,6 +221,12 @@ def _print(p: dict[str, Any]) -> None:
     if p["tokens_per_s"]:
         hours = f", {p['hours']} hours" if p["hours"] else ""
         console.print(f"about {p['tokens_per_s']:,} tokens/s at an assumed 45 % MFU{hours}", soft_wrap=True)
+    g = p["generation"]
+    parts = ", ".join(f"{name} {size:,.0f}" for name, size in g["components_mb"].items())
+    console.print(
+        f"Answering, predicted and not seen on a GPU: {g['sequences']} sequences of up to {g['columns']:,} tokens at "
+        f"once, {g['peak_mb']:,.0f} MiB at the peak ({parts})", soft_wrap=True,
+    )  # fmt: skip
     console.print("Not chosen:")
     others = Table()
     for column in ("micro-batch", "optimizer", "recompute", "on the host", "peak MiB", "why"):

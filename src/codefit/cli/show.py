@@ -143,7 +143,8 @@ def took_line(took: dict[str, Any]) -> str:
         parts.append(f"{took['tokens_per_s']:,.0f} tokens/s, {took['seconds_per_task']:.2f} s a task")
     if took["peak_mb"] is not None:
         parts.append(f"peak {took['peak_mb']:,.0f} MiB")
-    return f"Generation ({took['weights']}, {took['decoding']}): {', '.join(parts)}"
+    weights = took["weights"] or "format of the weights not stated"
+    return f"Generation ({took['engine']}, {weights}, {took['decoding']}): {', '.join(parts)}"
 
 
 def comparison_line(c: dict[str, Any]) -> str:
@@ -155,8 +156,40 @@ def comparison_line(c: dict[str, Any]) -> str:
     detectable = c["minimum_detectable_points"]
     smallest = f"{detectable:.1f} points" if detectable is not None else "nothing, so few tasks differ"
     sides = f"{c['before_arm']} -> {c['after_arm']}: " if "before_arm" in c else ""
+    family = c.get("family") or 1
+    holm = f" (Holm over {family}: {c['p_holm']:.2g})" if family > 1 else ""
+    guard = " (guard)" if c.get("role") == "guard" else ""
     return (
-        f"{c['suite']}: {sides}{100 * c['before']:.1f} -> {100 * c['after']:.1f}, {c['points']:+.1f} points"
-        f" ({relative}), 95 % CI [{low:+.1f}, {high:+.1f}], {c['test']} p = {c['p_value']:.2g},"
+        f"{c['suite']}{guard}: {sides}{100 * c['before']:.1f} -> {100 * c['after']:.1f}, {c['points']:+.1f} points"
+        f" ({relative}), 95 % CI [{low:+.1f}, {high:+.1f}], {c['test']} p = {c['p_value']:.2g}{holm},"
         f" fixed {c['fixed']}, broken {c['broken']}, detectable {smallest}"
     )
+
+
+def stamp_lines(c: dict[str, Any]) -> list[str]:
+    """Return the lines that stamp a comparison of what was not judged alike; none where it was."""
+    if not c.get("stamp"):
+        return []
+    lines = [f"  NOT LIKE FOR LIKE: this says nothing certain about the models; {c['n']} tasks on both sides"]
+    for d in c["differences"]:
+        one, two = ("not stated" if v is None else str(v) for v in (d["before"], d["after"]))
+        lines.append(f"  differs in {d['what']}: {one} | {two}")
+    return lines
+
+
+def trait_lines(pair: dict[str, Any]) -> list[str]:
+    """Return one pair's traits as lines, what got worse first, and what was not measured."""
+    lines = [
+        f"{pair['suite']}: {pair['before']} -> {pair['after']}, {pair['tasks']} tasks, both pass {pair['both_pass']}"
+    ]
+    for r in pair["rows"]:
+        low, high = r["ci95"]
+        where = "all tasks" if r["on"] == "all" else "both pass"
+        reading = r["reading"].replace("_", " ")
+        lines.append(
+            f"  {reading}: {r['unit']}, {where} (n {r['n']}): {r['before']:.3g} -> {r['after']:.3g},"
+            f" {r['difference']:+.3g} [{low:+.3g}, {high:+.3g}]"
+        )
+    return lines + [
+        f"  not measured: {m['group']}: {m['why']} ({m['command']})" for m in pair["not_measured"]
+    ]

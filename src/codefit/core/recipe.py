@@ -15,11 +15,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from codefit.core import settings, units
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
-from codefit.core.generation import GenerateSettings, Weights
+from codefit.core.generation import GenerateSettings
+from codefit.core.judging import AnalyseSettings, SandboxSettings
+from codefit.core.judging import SuiteSettings as SuiteSettings
 from codefit.core.origins import ModelSettings as ModelSettings
-from codefit.core.origins import Name, Revision
+from codefit.core.origins import Name
 from codefit.core.origins import SourceSettings as SourceSettings
-from codefit.core.sampling import SampleSettings
+from codefit.core.rivals import RivalSettings
+from codefit.core.sampling import GrpoSettings, SampleSettings
 from codefit.core.settings import Settings
 from codefit.core.watches import SCALES, Positive, WatchSettings
 
@@ -196,27 +199,6 @@ class TrainSettings(WatchSettings):
         return self
 
 
-class SuiteSettings(Settings):
-    """One benchmark."""
-
-    name: str = Field(description="mbpp, mbpp+, humaneval, bigcodebench, micro or a path to your own JSONL")
-    data: Path | None = Field(
-        None, description="file in its published layout; a relative one is below data_dir; null: the hub"
-    )
-    revision: Revision | None = Field(
-        None, description="without data: of the benchmark's dataset on the hub; null: as it is at the start"
-    )
-    limit: Positive | None = Field(None, description="first N tasks only; marked on every figure")
-    oracle: Literal["0.2", "0.3"] = Field("0.3", description="version of the comparison rules of MBPP(+)")
-    split: Literal["complete", "instruct"] = Field(
-        "instruct", description="which prompt of BigCodeBench is asked"
-    )
-    calibrated: bool = Field(True, description="put BigCodeBench's imports and signature before each answer")
-    environment: str | None = Field(
-        None, description="folder of BigCodeBench's libraries; default where `codefit env create` puts them"
-    )
-
-
 class ArmSettings(Settings):
     """One tuned model: which rows it learns from, and what it does otherwise than `train`."""
 
@@ -226,6 +208,10 @@ class ArmSettings(Settings):
     )
     sampled_from: Name | None = Field(
         None, description="rows sampled: the arm whose tuned model answers; null: the start model"
+    )
+    objective: Literal["answers", "grpo"] = Field(
+        "answers",
+        description="`answers`: learn the rows' answers; `grpo`: be rewarded for passing their tests",
     )
     budget: Literal["tokens", "epochs"] = Field(
         "tokens", description="`tokens`: as many trained tokens as the first arm; `epochs`: as many epochs"
@@ -241,26 +227,9 @@ class ArmSettings(Settings):
     def _samples_from(self) -> ArmSettings:
         if self.sampled_from and not self.samples:
             raise ValueError("sampled_from is for rows sampled or curated+sampled")
+        if self.objective == "grpo" and self.rows != "curated":
+            raise ValueError("objective grpo asks curated rows; leave rows as it is")
         return self
-
-
-class RivalSettings(Settings):
-    """A model that nobody trains here, evaluated beside the start model and the arms on the same harness."""
-
-    name: Name
-    model: ModelSettings
-    weights: Weights = Field(
-        "plain", description="`nf4` (4 bits) or `int8`: quantised as they are read (extra gpu)"
-    )
-
-
-class SandboxSettings(Settings):
-    """Where programs run."""
-
-    level: Literal["auto", "bwrap+namespaces", "namespaces", "container", "landlock+seccomp"] = Field(
-        "auto", description="isolation level; auto takes the strongest there is"
-    )
-    jobs: Positive | None = Field(None, description="programs at the same time; default the number of cores")
 
 
 class Recipe(Settings):
@@ -282,10 +251,12 @@ class Recipe(Settings):
     format: FormatSettings = FormatSettings()
     train: TrainSettings = TrainSettings()
     sample: SampleSettings = SampleSettings()
+    grpo: GrpoSettings = GrpoSettings()
     arms: Annotated[tuple[ArmSettings, ...], Field(min_length=1)] = (ArmSettings(name="curated"),)
     generate: GenerateSettings = GenerateSettings()
     evaluate: Annotated[tuple[SuiteSettings, ...], Field(min_length=1)]
     rivals: tuple[RivalSettings, ...] = Field((), description="other models that answer the same suites")
+    analyse: AnalyseSettings = AnalyseSettings()
     sandbox: SandboxSettings = SandboxSettings()
 
     @field_validator("memory", mode="before")
@@ -305,6 +276,8 @@ class Recipe(Settings):
             except ValidationError as e:
                 d = e.errors()[0]
                 raise ValueError(f"arms.{number}.train.{'.'.join(map(str, d['loc']))}: {d['msg']}") from e
+            if arm.objective == "grpo" and (fault := grpo_fault(self.train_of(arm))):
+                raise ValueError(f"arms.{number}: objective grpo {fault}")
             if number and arm.budget == "tokens" and "epochs" in arm.train:
                 raise ValueError(f"arms.{number}.train.epochs changes nothing unless its budget is 'epochs'")
         if self.arms[0].budget == "epochs":
@@ -351,12 +324,13 @@ class Recipe(Settings):
 
     def identity(self) -> str:
         """Return a text of everything that a result may depend on; how fast or where is not in it."""
-        data = self.model_dump(mode="json", exclude={"data_dir", "sandbox"})
+        data = self.model_dump(mode="json", exclude={"data_dir", "sandbox", "analyse"})
         data["train"] = self.train.lasting()
         data["sample"] = self.sample.lasting()
         for arm, written in zip(self.arms, data["arms"], strict=True):
             written["train"] = self.train_of(arm).lasting()
         data["generate"].pop("batch_size")
+        data["rivals"] = [rival.lasting() for rival in self.rivals]
         return canonical_json(data)
 
     def samplers_of(self, arm: ArmSettings) -> list[ArmSettings]:
@@ -381,6 +355,17 @@ class Recipe(Settings):
     def train_of(self, arm: ArmSettings) -> TrainSettings:
         """Return the training settings of one arm."""
         return TrainSettings.model_validate({**self.train.model_dump(), **arm.train})
+
+
+def grpo_fault(settings: TrainSettings) -> str | None:
+    """Return what keeps an arm's settings from GRPO, None where nothing does."""
+    if settings.method != "lora":
+        return "trains adapters, whose absence is the reference; set train.method: lora"
+    watched = ("validation_rows", "early_stop", "report_to")
+    found = [name for name in watched if getattr(settings, name)]
+    if settings.choose and settings.choose.average_last:
+        found.append("choose.average_last")
+    return f"does not take train.{', train.'.join(found)}" if found else None
 
 
 def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:

@@ -14,10 +14,11 @@ Positive = Annotated[int, Field(ge=1)]
 class SampleSettings(Settings):
     """The model answers curated requests several times; what passes the row's tests becomes a row."""
 
-    rows: tuple[Literal["tests", "examples"], ...] = Field(
+    rows: tuple[Literal["tests", "examples", "failed"], ...] = Field(
         ("tests",),
         min_length=1,
-        description="rows that are asked: those with tests, those whose answer keeps an example of the request",
+        description="rows that are asked: curated ones with tests, those whose answer keeps an example of the "
+        "request, those that verification dropped because none of their solutions passes",
     )
     prompts: Positive | None = Field(None, description="ask at most this many rows, drawn by seed; null: all")
     least_tests: Annotated[int, Field(ge=0, le=200)] = Field(
@@ -57,3 +58,19 @@ class SampleSettings(Settings):
     def lasting(self) -> dict[str, Any]:
         """Return what a run's results belong to; more hours go on with the same run."""
         return self.model_dump(mode="json", exclude={"hours"})
+
+
+class GrpoSettings(Settings):
+    """Arms with `objective: grpo`: policy gradients whose reward is passing the tests, by TRL (extra trl)."""
+
+    steps: Positive = Field(100, description="optimizer steps")
+    prompts: Positive = Field(4, description="requests in one step")
+    answers: Annotated[int, Field(ge=2, le=256)] = Field(
+        8, description="answers per request, each rewarded against the others' mean"
+    )
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
+    max_new_tokens: Positive | None = Field(None, description="null: as in `generate`")
+    beta: Annotated[float, Field(ge=0)] = Field(
+        0.04, description="weight of the divergence from the start model, read with the adapters off; 0: none"
+    )

@@ -25,6 +25,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
 _LONGEST = 1 << 20  # characters of a document
 _MOST_NODES = 20_000  # with every alias written out; a recipe has some hundreds
+_PRIVATE = ("api_key_env", "base_url")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -61,7 +62,8 @@ def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
     return value
 
 
-_EXPONENT = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
+# Anchored, since a resolver is asked for the beginning of a value only: a commit hash may begin with 2e1.
+_EXPONENT = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+\Z")
 _Loader.add_implicit_resolver("!exp", _EXPONENT, list("-+0123456789"))
 for _tag in ("!exp", "tag:yaml.org,2002:float"):
     _Loader.add_constructor(_tag, _float)
@@ -170,6 +172,8 @@ def _explain(
     if detail["type"] == "missing":
         return InputError(f"'{name}' is missing", where=place)
     message = detail["msg"].removeprefix("Value error, ")
+    if loc and loc[-1] in _PRIVATE:  # what stands there by mistake may be a key
+        return InputError(f"{name}: {message}", where=place, todo="a key belongs into the environment alone")
     given = repr(detail["input"])
     return InputError(f"{name}: {message}", where=place, todo=f"given: {given[:60]}")
 

@@ -32,7 +32,7 @@ from codefit.core.files import (
 MANIFEST = "manifest.json"
 RECIPE = "recipe.resolved.yaml"
 _PARTS = ("events.jsonl", "data", "train", "arms", "tasks", "completions", "verdicts", "report", "cache", "plan.json",
-          "format.json", "format_dropped.jsonl", "scores.json", "models.json",
+          "format.json", "format_dropped.jsonl", "scores.json", "models.json", "generation_plan.json",
           "findings.json")  # fmt: skip
 _CACHES = ("data/cache", "cache")
 _RECORDED = (

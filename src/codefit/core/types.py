@@ -115,7 +115,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote for a task, and the program extracted from it."""
+    """What a model wrote for a task.
+
+    `asked` is a hash of the prompt's token ids, `decoding` says how the answer was drawn; two models
+    are compared only where both are the same.
+    """
 
     task_id: str
     sample: int
@@ -124,6 +128,8 @@ class Completion:
     mean_logprob: float | None = None
     finish_reason: str | None = None
     min_logprob: float | None = None
+    asked: str | None = None
+    decoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from codefit.core.types import Task
+from codefit.core.files import digest
+from codefit.core.types import Completion, Task
 from codefit.format.chat import ChatFormat
-from codefit.generate.types import Request
+from codefit.generate.types import Decoding, Request
 from codefit.suites.flavours import PLAIN, Flavour, Form
 
 
@@ -43,3 +45,11 @@ def messages_of(
 
 def _words(begin: str) -> tuple[tuple[str, str], ...]:
     return (("assistant", begin),) if begin else ()
+
+
+def stated(found: Sequence[Completion], requests: Sequence[Request], decoding: Decoding) -> list[Completion]:
+    """Return the completions with what was asked and how they were drawn, for later comparisons."""
+    return [
+        replace(c, asked=digest(repr(r.ids or r.messages)), decoding=decoding.words())
+        for c, r in zip(found, requests, strict=True)
+    ]

@@ -86,7 +86,7 @@ def send(method: str, url: str, body: bytes | None, headers: Mapping[str, str], 
     """Return the answer to one request, whatever its status.
 
     `timeout_s` bounds the whole exchange; looking up the host's name is bounded by the system.
-    Proxies are taken from the environment (`http_proxy`, `https_proxy`, `no_proxy`).
+    Proxies are taken from the environment (`http_proxy`, `https_proxy`, `no_proxy`), never for the loopback.
     Raises `Unreachable` and `Broken`.
     """
     deadline = time.monotonic() + timeout_s
@@ -106,7 +106,7 @@ def _connection(
     """Return the connection, through a proxy where the environment names one, and what to ask for on it."""
     path = urlsplit(url).path
     wait_s = min(_CONNECT_S, timeout_s)
-    proxy = None if proxy_bypass(host) else getproxies().get(scheme)
+    proxy = None if _is_here(host) or proxy_bypass(host) else getproxies().get(scheme)
     at = urlsplit(proxy if proxy and "://" in proxy else f"http://{proxy}") if proxy else None
     if scheme == "https":
         context = ssl.create_default_context()
@@ -118,6 +118,11 @@ def _connection(
     if at is None:
         return http.client.HTTPConnection(host, port, timeout=wait_s), path
     return http.client.HTTPConnection(at.hostname or "", at.port, timeout=wait_s), url
+
+
+def _is_here(host: str) -> bool:
+    """Return whether a host is this machine, which no proxy can reach."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def _connect(connection: http.client.HTTPConnection, host: str) -> None:

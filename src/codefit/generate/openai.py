@@ -11,7 +11,10 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from codefit.core.engines import EndpointSettings
 from codefit.core.errors import InputError, MissingPrerequisite
@@ -22,16 +25,21 @@ from codefit.generate.patience import Patience, Stopped
 from codefit.generate.replay import Replay
 from codefit.generate.types import Answer, Decoding, Request
 
+_Result = tuple[Answer, dict[str, float | None]] | BaseException | None
 STOPS_SENT = 4  # the most that OpenAI takes; whoever set them cuts the text by all of them
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint ready to be asked; the key never leaves memory. `shown` is what errors call it."""
+    """An endpoint ready to be asked; the key never leaves memory.
+
+    `shown` is what errors call it, `peak_mb` tells the memory that it holds where that can be seen.
+    """
 
     settings: EndpointSettings
     key: str | None = field(default=None, repr=False)
     shown: str | None = None
+    peak_mb: Callable[[], float | None] = lambda: None
 
 
 def endpoint_of(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpoint:
@@ -45,6 +53,18 @@ def endpoint_of(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpo
     if key and not (key.isascii() and key.isprintable()):
         raise InputError(f"the key in {name} is no plain text", where=settings.base_url)
     return Endpoint(settings, key)
+
+
+def listed_models(base_url: str, api_key_env: str | None, environ: Mapping[str, str]) -> list[str]:
+    """Return the models that an endpoint lists; raises `InputError` and `MissingPrerequisite`."""
+    try:
+        settings = EndpointSettings(base_url=base_url, model="any", api_key_env=api_key_env)
+    except ValidationError as e:
+        fault = e.errors()[0]
+        where = f"--{str(fault['loc'][0]).replace('_', '-')}"
+        raise InputError(fault["msg"].removeprefix("Value error, "), where=where) from None
+    endpoint = endpoint_of(settings, environ)
+    return Client(settings, endpoint.key, Patience(backoff_s=0, requests_per_minute=None)).listed()
 
 
 class OpenAIEngine:
@@ -70,6 +90,7 @@ class OpenAIEngine:
         self._identity, self._api, self._connect = identity, api, connect
         self._decoding, self._store, self._stops = decoding, store, tuple(stops)
         self._replay_only, self._notice = replay_only, notice
+        self._spent: dict[str, float | None] = {}
 
     def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
         """Yield known answers first, then each new one as it comes.
@@ -78,19 +99,27 @@ class OpenAIEngine:
         raised. Raises `InputError`.
         """
         keys = [self._key(r) for r in requests]
-        known = [a for i, key in enumerate(keys) if (a := self._store.get(key, i)) is not None]
-        if known:
-            yield known
-        have = {a.index for a in known}
+        known = [found for i, key in enumerate(keys) if (found := self._store.get(key, i)) is not None]
+        for answer, self._spent in known:
+            yield [answer]
+        have = {answer.index for answer, _ in known}
         todo = [i for i in range(len(requests)) if i not in have]
         if todo and self._replay_only:
             raise InputError(
                 f"{len(todo)} of {len(requests)} answers are not in the replay store, and new requests are "
                 "forbidden",
-                where=str(self._store.path), todo="leave out --replay-only",
+                where=str(self._store.path), todo="leave out --replay-only, or unset CODEFIT_REPLAY_ONLY",
             )  # fmt: skip
         if todo:
             yield from self._ask([(i, requests[i], keys[i]) for i in todo])
+
+    def usage(self) -> dict[str, float | None]:
+        """Return what the answer yielded last took when it was asked for, replayed or not.
+
+        `seconds`: of requests at the same time each has its share, so that the sum is the time the endpoint
+        worked; waiting between tries is not in it. `peak_mb`: None where it cannot be seen.
+        """
+        return dict(self._spent)
 
     def _key(self, request: Request) -> str:
         return digest(
@@ -108,12 +137,13 @@ class OpenAIEngine:
         waiting: queue.SimpleQueue[tuple[int, Request, str]] = queue.SimpleQueue()
         for item in todo:
             waiting.put(item)
-        results: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()
+        results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         threads = min(s.concurrency, len(todo))
+        ask = partial(self._one, client, endpoint.peak_mb, threads)
         for n in range(threads):
             # Daemons: Ctrl-C must not wait for answers that take minutes.
             threading.Thread(
-                target=self._work, args=(client, waiting, results, patience), name=f"ask-{n}", daemon=True
+                target=self._work, args=(ask, waiting, results, patience), name=f"ask-{n}", daemon=True
             ).start()
         fault: BaseException | None = None
         try:
@@ -121,8 +151,9 @@ class OpenAIEngine:
                 found = results.get()
                 if found is None:
                     threads -= 1
-                elif isinstance(found, Answer):
-                    yield [found]
+                elif isinstance(found, tuple):
+                    answer, self._spent = found
+                    yield [answer]
                 else:
                     fault = fault or found
                     patience.stop()
@@ -131,11 +162,11 @@ class OpenAIEngine:
         if fault is not None:
             raise fault
 
+    @staticmethod
     def _work(
-        self,
-        client: Client,
+        ask: Callable[[int, Request, str], tuple[Answer, dict[str, float | None]]],
         waiting: queue.SimpleQueue[tuple[int, Request, str]],
-        results: queue.SimpleQueue[Answer | BaseException | None],
+        results: queue.SimpleQueue[_Result],
         patience: Patience,
     ) -> None:
         try:
@@ -144,7 +175,7 @@ class OpenAIEngine:
                     index, request, key = waiting.get_nowait()
                 except queue.Empty:
                     return
-                results.put(self._one(client, index, request, key))
+                results.put(ask(index, request, key))
         except Stopped:
             return
         except BaseException as e:  # the thread that waits raises it
@@ -152,14 +183,24 @@ class OpenAIEngine:
         finally:
             results.put(None)
 
-    def _one(self, client: Client, index: int, request: Request, key: str) -> Answer:
+    def _one(
+        self,
+        client: Client,
+        peak_mb: Callable[[], float | None],
+        at_once: int,
+        index: int,
+        request: Request,
+        key: str,
+    ) -> tuple[Answer, dict[str, float | None]]:
         asked = self._asked(request)
-        said = client.completion(asked, request.task_id, request.sample)
+        said, seconds = client.completion(asked, request.task_id, request.sample)
         answer = Answer(
             index, said.text, said.tokens, said.mean_logprob, said.min_logprob, said.finish_reason
         )
-        self._store.put(key, answer, {**asked, "sample": request.sample}, {"model": said.model})
-        return answer
+        spent = {"seconds": round(seconds / at_once, 6), "peak_mb": peak_mb()}
+        told = {"model": said.model, "asked_without": client.without}
+        self._store.put(key, answer, spent, {**asked, "sample": request.sample}, told)
+        return answer, spent
 
     def _asked(self, request: Request) -> dict[str, Any]:
         """Return what is sent beside the model's name, with everything that an answer depends on."""

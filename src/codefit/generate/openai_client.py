@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -31,7 +32,7 @@ class Client:
         settings: EndpointSettings,
         key: str | None,
         patience: Patience,
-        notice: Callable[[str], None],
+        notice: Callable[[str], None] = lambda text: None,
         shown: str | None = None,
     ) -> None:
         self._settings, self._key, self._patience, self._notice = settings, key, patience, notice
@@ -40,8 +41,8 @@ class Client:
         self._refused: set[str] = set()
         self._lock = threading.Lock()
 
-    def completion(self, asked: dict[str, Any], task: str, sample: int) -> Said:
-        """Return the completion of one request for a task.
+    def completion(self, asked: dict[str, Any], task: str, sample: int) -> tuple[Said, float]:
+        """Return the completion of one request for a task, and the seconds of the try that brought it.
 
         Raises `InputError` where the endpoint does not answer it, and `Stopped` where the run ends.
         """
@@ -51,11 +52,12 @@ class Client:
             self._patience.turn()
             refused = frozenset(self._refused)
             wait_s: float | None = None
+            began = time.monotonic()
             try:
                 reply = self._send(asked, refused)
                 self._answered = True
                 if reply.status == 200:
-                    return read_completion(reply.body, self._settings.api)
+                    return read_completion(reply.body, self._settings.api), time.monotonic() - began
                 if reply.status in (400, 422) and self._adapt(reply.body, asked, refused):
                     tries -= 1
                     continue
@@ -72,6 +74,11 @@ class Client:
             if tries >= self._most():
                 raise self._error(f"{reason} (tried {tries} times)", self._advice(reason))
             self._patience.again(f"{task} {sample}", tries, wait_s)
+
+    @property
+    def without(self) -> list[str]:
+        """The settings that the endpoint does not take."""
+        return sorted(self._refused)
 
     def _most(self) -> int:
         return self._settings.attempts if self._answered else min(_FIRST_TRIES, self._settings.attempts)
@@ -96,7 +103,7 @@ class Client:
         return headers
 
     def _adapt(self, body: bytes, asked: dict[str, Any], refused: frozenset[str]) -> bool:
-        """Leave out what an error names and no text depends on; returns whether to ask again."""
+        """Leave out what an error names and an answer can do without; returns whether to ask again."""
         text = told(body).lower()
         for name in ("logprobs", "seed", "max_tokens"):
             wants_other = name != "max_tokens" or "max_completion_tokens" in text
@@ -150,11 +157,20 @@ class Client:
     def models(self) -> list[str]:
         """Return the models that the endpoint says it has, none where it doesn't say."""
         try:
+            return self.listed()
+        except CodefitError:
+            return []
+
+    def listed(self) -> list[str]:
+        """Return the models that the endpoint has; raises `InputError` where it doesn't tell."""
+        try:
             url = f"{self._settings.base_url}/models"
             reply = http.send("GET", url, None, self._headers(), min(_LIST_S, self._settings.timeout_s))
-            return read_models(reply.body) if reply.status == 200 else []
-        except (http.Unreachable, http.Broken, Unusable):
-            return []
+            if reply.status == 200:
+                return read_models(reply.body)
+        except (http.Unreachable, http.Broken, Unusable) as e:
+            raise self._error(str(e)) from e
+        raise self._error(f"HTTP {reply.status}: {told(reply.body)}")
 
     def _advice(self, reason: str) -> str:
         if not self._answered:

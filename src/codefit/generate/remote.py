@@ -118,6 +118,7 @@ def _server(what: ServerSettings, environ: Mapping[str, str]) -> Iterator[Endpoi
         program = llama_program(
             what.model, context=what.context, concurrency=n, stated=what.command, environ=environ
         )
-    with running(program, what.log, environ) as (url, key):
-        settings = EndpointSettings(base_url=url, model=SERVED, **what.patience.model_dump())
-        yield Endpoint(settings, key, f"{program.title} (it prints to {what.log})")
+    with running(program, what.log, environ) as server:
+        settings = EndpointSettings(base_url=server.url, model=SERVED, **what.patience.model_dump())
+        shown = f"{program.title} (it prints to {what.log})"
+        yield Endpoint(settings, server.key, shown, server.memory.peak_mb)

@@ -49,14 +49,21 @@ class Replay:
             if isinstance(entry, dict) and isinstance(entry.get("key"), str) and _is_answer(entry):
                 self._found.setdefault(entry["key"], entry)
 
-    def get(self, key: str, index: int) -> Answer | None:
-        """Return the answer of a request, None where it was never answered."""
+    def get(self, key: str, index: int) -> tuple[Answer, dict[str, float | None]] | None:
+        """Return the answer of a request and what it took, None where it was never answered."""
         entry = self._found.get(key)
-        return Answer(index, *(entry[name] for name in _FIELDS)) if entry else None
+        return (Answer(index, *(entry[name] for name in _FIELDS)), entry["spent"]) if entry else None
 
-    def put(self, key: str, answer: Answer, request: dict[str, Any], told: dict[str, Any]) -> None:
+    def put(
+        self,
+        key: str,
+        answer: Answer,
+        spent: dict[str, float | None],
+        request: dict[str, Any],
+        told: dict[str, Any],
+    ) -> None:
         """Keep an answer; it is with the kernel when this returns, so kill -9 cannot lose it."""
-        entry = {"key": key, "request": request, "told": told,
+        entry = {"key": key, "request": request, "told": told, "spent": spent,
                  **{name: getattr(answer, name) for name in _FIELDS}}  # fmt: skip
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         with self._thread:
@@ -78,4 +85,5 @@ class Replay:
 
 
 def _is_answer(entry: dict[str, Any]) -> bool:
-    return all(name in entry for name in _FIELDS) and isinstance(entry["text"], str)
+    whole = all(name in entry for name in (*_FIELDS, "spent"))
+    return whole and isinstance(entry["text"], str) and isinstance(entry["spent"], dict)

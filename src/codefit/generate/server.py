@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from codefit.core.errors import CodefitError, InputError, MissingPrerequisite
 from codefit.generate import http, keeper
 from codefit.generate.openai_reply import Unusable, read_models
+from codefit.generate.server_memory import ServerMemory
 
 START_S = 1800.0  # a large model from a slow disk, compiled
 _STEP_S = 0.25
@@ -56,9 +57,18 @@ def find_command(
     return tuple(words) or (default,)
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that runs: its base URL, its key, and the memory that it holds."""
+
+    url: str
+    key: str = field(repr=False)
+    memory: ServerMemory
+
+
 @contextmanager
-def running(program: Program, log: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Start a server on a free port of the loopback and yield its base URL and key; it ends with the block.
+def running(program: Program, log: Path, environ: Mapping[str, str]) -> Iterator[Running]:
+    """Start a server on a free port of the loopback and yield it; it ends with the block.
 
     What it prints goes to `log`. It also ends where this process dies, by whatever signal (see `keeper`).
     Raises `MissingPrerequisite` where it is not installed or does not start.
@@ -70,7 +80,7 @@ def running(program: Program, log: Path, environ: Mapping[str, str]) -> Iterator
     key = secrets.token_urlsafe(24)
     process, url = _started(program, log, environ, key)
     try:
-        yield url, key
+        yield Running(url, key, ServerMemory(process.pid, environ))
     finally:
         _stop(process)
 

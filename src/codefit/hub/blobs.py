@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ class _Counting(io.FileIO):
     """A file that tells how much of it is there."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
-        super().__init__(path, "r+" if path.exists() else "w+")
+        # Another process may be writing it: opening must not cut it off.
+        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
         self._progress = progress
 
     def write(self, data: Any) -> int:
@@ -49,8 +51,7 @@ def download(
 
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.codefit.part")
-    with _Counting(part, progress) as f:
-        fcntl.flock(f.fileno(), fcntl.LOCK_EX)
+    with _held(part, progress) as f:
         if target.exists():
             part.unlink(missing_ok=True)
             return
@@ -67,6 +68,17 @@ def download(
                 "downloaded, but its SHA-256 is not the one that is listed", where=where, todo=todo
             )
         os.replace(part, target)
+
+
+def _held(part: Path, progress: Progress) -> _Counting:
+    """Return the file, locked; whoever held it before may have renamed or removed what was opened."""
+    while True:
+        f = _Counting(part, progress)
+        fcntl.flock(f.fileno(), fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(f.fileno()), part.stat()):
+                return f
+        f.close()
 
 
 def file_sha256(path: Path) -> str:

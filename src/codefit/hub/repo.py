@@ -33,6 +33,7 @@ from codefit.hub.failures import not_cached, one_line
 
 Kind = Literal["model", "dataset"]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,12 @@ class Snapshot:
         return digest(*(part for f in self.files if f.path in wanted for part in (f.path, f.oid)))
 
 
+def stale_event(snapshot: Snapshot) -> Event:
+    """Return what to tell of a snapshot that only the cache could answer for."""
+    message = f"{snapshot.repo}: the hub cannot be asked; the cache's commit {snapshot.commit} is used"
+    return Event("hub", message, finished=True)
+
+
 def is_commit(revision: str | None) -> bool:
     """Return True for a full commit hash, which never means anything else."""
     return bool(revision and _COMMIT.fullmatch(revision))
@@ -88,6 +95,7 @@ def look(hub: Hub, repo: str, revision: str | None = None, kind: Kind = "model")
                 for f in api.list_repo_tree(repo, recursive=True, revision=commit, repo_type=kind)
                 if hasattr(f, "blob_id")
             )
+            _check_names(commit, files, repo)
         except Exception as e:
             if (found := _from_cache(storage, repo, revision, kind)) and _unreachable(e):
                 return found
@@ -96,6 +104,14 @@ def look(hub: Hub, repo: str, revision: str | None = None, kind: Kind = "model")
     if commit != revision:
         write_text(storage / "refs" / (revision or "main"), commit)
     return Snapshot(repo, kind, commit, files)
+
+
+def _check_names(commit: str, files: Sequence[File], repo: str) -> None:
+    """Raise `InputError` for names that would lead out of the cache: a mirror can be anybody's."""
+    sound = is_commit(commit) and all(_OID.fullmatch(f.oid) and f.size >= 0 for f in files)
+    parts = [part for f in files for part in f.path.split("/")]
+    if not sound or any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+        raise InputError("lists files with impossible names", where=repo, todo="check HF_ENDPOINT")
 
 
 def _resolve(api: Any, repo: str, revision: str | None, kind: Kind) -> str:

@@ -46,9 +46,10 @@ def prompt_lines(asked: Sequence[Asked], found: Found) -> Iterator[dict[str, Any
             "kept": len(a.kept),
             "tests": len(a.prompt.tests),
             "made_tests": a.prompt.made,
+            "proven": a.prompt.proven,
             "reason": None,
         }
-    nothing = {"samples": 0, "passed": 0, "kept": 0, "tests": 0, "made_tests": 0}
+    nothing = {"samples": 0, "passed": 0, "kept": 0, "tests": 0, "made_tests": 0, "proven": None}
     for prompt in found.prompts[len(asked) :]:
         yield {"row_id": prompt.row.id, "status": "not reached", **nothing, "reason": "budget of hours"}
     for dropped in found.dropped:
@@ -70,11 +71,17 @@ def summary(asked: Sequence[Asked], found: Found, settings: SampleSettings, repl
             "without_tests": len(found.others),
             "prompts": len(found.prompts),
             "with_made_tests": sum(bool(p.made) for p in found.prompts),
+            "with_unproven_tests": sum(not p.proven for p in found.prompts),
             "reached": len(asked),
         },
         "complete": len(asked) == len(found.prompts),
         "prompts": {kind: kinds[kind] for kind in ("none pass", "some pass", "all pass")}
         | {"kept": sum(bool(a.kept) for a in asked)},
+        "unproven": {
+            "prompts": sum(not a.prompt.proven for a in asked),
+            "solved": sum(not a.prompt.proven and bool(a.passing) for a in asked),
+            "kept": sum(len(a.kept) for a in asked if not a.prompt.proven),
+        },
         "samples": {
             "n": len(samples),
             "passed": sum(s.passed for s in samples),

@@ -42,10 +42,10 @@ class Sampling:
     listen: Listener
 
 
-def request(row: Row, number: int, job: Sampling) -> Request:
-    """Return the request for one answer to a row: the prompt that training has in front of its answer."""
-    ids = tuple(job.chat.prefix(row.instruction))
-    return Request(row.id, ids, job.chat.messages(row.instruction), number)
+def requests_of(row: Row, count: int, job: Sampling) -> list[Request]:
+    """Return the requests for so many answers to a row: the prompt that training has in front of its answer."""
+    ids, messages = tuple(job.chat.prefix(row.instruction)), job.chat.messages(row.instruction)
+    return [Request(row.id, ids, messages, number) for number in range(count)]
 
 
 def ask(

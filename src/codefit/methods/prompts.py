@@ -1,6 +1,6 @@
-"""Which curated rows a model is asked again, and the tests that its answers must pass.
+"""Which rows a model is asked again, and the tests that its answers must pass.
 
-A row's own answer must pass its tests first: that proves the tests, tells which reading of them is meant, and
+A curated row's own answer must pass its tests first: that proves the tests, tells which reading of them is meant, and
 makes the answer a reference. Where a row has few tests of calls, more are made of it: inputs changed from its
 own (`curate.leaks.vary`, after evalplus), valued by the reference in the sandbox.
 
@@ -25,7 +25,7 @@ from codefit.curate.examples import examples_of
 from codefit.curate.leaks.vary import variations
 from codefit.curate.rounds import Attempt, attempts, first_tests, limits_of, reason_of
 from codefit.curate.runner import HARNESS, Trial, Verdicts, refuse_unjudged, run_trials
-from codefit.curate.statement import Rules
+from codefit.curate.statement import Rules, rules_of
 from codefit.curate.untested import runnable
 from codefit.sandbox import Program, Run, Sandbox
 
@@ -37,12 +37,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A curated row that is asked, with the tests and rules for an answer; `made` of the tests were made here."""
+    """A row that is asked, with the tests and rules for an answer; `made` of the tests were made here.
+
+    `proven`: the row's own answer passes the tests. Of the others no answer is known that does.
+    """
 
     row: Row
     tests: Tests
     rules: Rules
     made: int = 0
+    proven: bool = True
 
     def trial(self, program: str, verify: VerifySettings, run: int = 0) -> Trial:
         """Return the trial of a program's so-manieth run, counted from 0; the program runs as it is written."""
@@ -61,6 +65,7 @@ class Found:
 
 def find_prompts(
     rows: Sequence[Row],
+    failed: Sequence[Row],
     settings: SampleSettings,
     verify: VerifySettings,
     sandbox: Sandbox,
@@ -72,13 +77,18 @@ def find_prompts(
 ) -> Found:
     """Return the rows to ask, in an order that the seed and their ids decide.
 
-    `verdicts` and `made` remember what ran. Raises `CodefitError` if the sandbox itself fails.
+    `failed` are rows that no solution of theirs passes. `verdicts` and `made` remember what ran. Raises
+    `CodefitError` if the sandbox itself fails.
     """
     tested = {row.id: c for row in rows if (c := _candidate(row, settings, verify))}
-    ordered = sorted(tested.values(), key=lambda row: digest("sample prompts", str(seed), row.id))
+    unproven = {row.id: _as_asked(row, verify) for row in failed}
+    everyone = [*tested.values(), *unproven.values()]
+    ordered = sorted(everyone, key=lambda row: digest("sample prompts", str(seed), row.id))
     asked = ordered[: settings.prompts]
-    proven, reasons = _proven(asked, verify, sandbox, verdicts, progress)
-    prompts = _with_more(proven, settings, verify, sandbox, verdicts, made)
+    known = [row for row in asked if row.id in tested]
+    proven, reasons = _proven(known, verify, sandbox, verdicts, progress)
+    found = {p.row.id: p for p in _with_more(proven, settings, verify, sandbox, verdicts, made)}
+    prompts = [found.get(row.id) or _unproven(row) for row in asked if row.id not in reasons]
     dropped = [Dropped(row.id, STEP, reasons[row.id]) for row in asked if row.id in reasons]
     dropped += [Dropped(row.id, STEP, "over sample.prompts") for row in ordered[len(asked) :]]
     return Found(prompts, dropped, [row for row in rows if row.id not in tested])
@@ -96,7 +106,17 @@ def _candidate(row: Row, settings: SampleSettings, verify: VerifySettings) -> Ro
         tests = None
     if tests is None or tests.kind == "unittest":
         return None
-    return replace(row, tests=_as_calls(first_tests(tests, verify.max_tests)), solutions=())
+    return _as_asked(replace(row, tests=tests), verify)
+
+
+def _as_asked(row: Row, verify: VerifySettings) -> Row:
+    assert row.tests is not None
+    return replace(row, tests=_as_calls(first_tests(row.tests, verify.max_tests)), solutions=())
+
+
+def _unproven(row: Row) -> Prompt:
+    assert row.tests is not None
+    return Prompt(row, row.tests, rules_of(row.instruction), proven=False)
 
 
 def _as_calls(tests: Tests) -> Tests:

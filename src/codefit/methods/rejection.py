@@ -24,11 +24,11 @@ from codefit.curate.rows_io import write_rows
 from codefit.curate.runner import Verdicts
 from codefit.methods import figures
 from codefit.methods.asking import Clock, Replies, forecast, told
-from codefit.methods.job import Sampling, ask, request
+from codefit.methods.job import Sampling, ask, requests_of
 from codefit.methods.keep import LEAK, Asked, choose
 from codefit.methods.prompts import Found, Prompt, find_prompts
 from codefit.methods.replay import replayed
-from codefit.methods.screen import leaks
+from codefit.methods.screen import leaks, searched
 from codefit.methods.verdicts import Sample, judge
 
 FILES = ("rows.parquet", "samples.jsonl", "prompts.jsonl", "summary.json")
@@ -45,9 +45,10 @@ class Answered:
     prompt_id: str
 
 
-def sample_rows(rows: Sequence[Row], job: Sampling, out: Path) -> list[Answered]:
+def sample_rows(rows: Sequence[Row], job: Sampling, out: Path, failed: Sequence[Row] = ()) -> list[Answered]:
     """Ask, judge, keep; write the files into `out`, the summary last, and return the kept answers.
 
+    `rows` are curated, `failed` those that verification dropped and that are asked as well.
     Run it again after a kill and it goes on at the answer where it stood. Raises `InputError` where no row can
     be asked or no answer is kept, and `CodefitError` if the sandbox itself fails.
     """
@@ -56,7 +57,7 @@ def sample_rows(rows: Sequence[Row], job: Sampling, out: Path) -> list[Answered]
         Ledger(job.cache / "more_tests.jsonl") as made,
     ):
         found = find_prompts(
-            rows, job.settings, job.curate.verify, job.sandbox, verdicts, made, seed=job.seed,
+            rows, failed, job.settings, job.curate.verify, job.sandbox, verdicts, made, seed=job.seed,
             progress=lambda done, total: job.listen(Event(job.stage, "rows' own answers", done, total, "rows")),
         )  # fmt: skip
         if not found.prompts:
@@ -69,7 +70,9 @@ def sample_rows(rows: Sequence[Row], job: Sampling, out: Path) -> list[Answered]
         try:
             asked = _all_asked(found.prompts, job, replies, clock, verdicts)
             verify = job.curate.verify
+            job.listen(Event(job.stage, "choosing among the passing answers"))
             choose(asked, job.settings, verify, job.sandbox, verdicts, job.count_tokens, job.seed)
+            job.listen(Event(job.stage, "searching the chosen answers for leaks"))
             kept = _screened(asked, job)
             extra = _replay(found, len(kept), job, replies, clock, verdicts)
         finally:
@@ -83,7 +86,7 @@ def _all_asked(
 ) -> list[Asked]:
     """Return the prompts that were asked, all of them unless the budget of hours ended it."""
     total = len(prompts) * job.settings.samples
-    requests = {p.row.id: [request(p.row, n, job) for n in range(job.settings.samples)] for p in prompts}
+    requests = {p.row.id: requests_of(p.row, job.settings.samples, job) for p in prompts}
     left = sum(len(replies.missing(r)) for r in requests.values())
     told(job.listen, job.stage, total - left, total)
     asked: list[Asked] = []
@@ -129,7 +132,10 @@ def _chunks(prompts: Sequence[Prompt], job: Sampling) -> Iterator[Sequence[Promp
 def _screened(asked: Sequence[Asked], job: Sampling) -> list[Answered]:
     """Return the kept answers, but for those that give away a test task."""
     own = [(a, s, _row(a, s, job)) for a in asked for s in a.kept]
-    lost = leaks([(row, a.prompt.row) for a, _, row in own], job.tasks, job.curate.decontaminate)
+    decontaminate = job.curate.decontaminate
+    lost = leaks([(row, a.prompt.row) for a, _, row in own if a.prompt.proven], job.tasks, decontaminate)
+    unseen = [row for a, _, row in own if not a.prompt.proven]
+    lost |= searched(unseen, job.tasks, decontaminate, job.sandbox, job.cache / "own_leaks")
     for a, s, row in own:
         if row.id in lost:
             a.fate[s.number] = LEAK
@@ -152,6 +158,7 @@ def _row(asked: Asked, sample: Sample, job: Sampling) -> Row:
             "checker": sample.judgement.checker,
             "passing": f"{asked.passing} of {len(asked.samples)}",
             "made_tests": asked.prompt.made,
+            "tests_proven": asked.prompt.proven,
         },
     )
 

@@ -17,7 +17,7 @@ from codefit.curate.step import Context
 from codefit.curate.untested import runnable, untested
 from codefit.generate.types import Request
 from codefit.methods.asking import Clock, Replies
-from codefit.methods.job import Sampling, ask, request
+from codefit.methods.job import Sampling, ask, requests_of
 from codefit.methods.verdicts import Sample
 from codefit.suites.extract import extract
 
@@ -39,7 +39,7 @@ def replayed(
     found = at = 0
     while found < wanted and at < len(ordered):
         chunk = ordered[at : at + job.batch_size]
-        requests = {row.id: request(row, 0, job) for row in chunk}
+        requests = {row.id: requests_of(row, 1, job)[0] for row in chunk}
         if replies.missing(list(requests.values())) and clock.over(job.settings.hours):
             return
         ask(list(requests.values()), job, replies, clock, at, len(ordered))

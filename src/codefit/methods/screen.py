@@ -10,11 +10,13 @@ import io
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.core.types import Row, Task
 from codefit.curate.code import docstrings, parse
 from codefit.curate.decontaminate import decontaminate, task_index
+from codefit.sandbox import Sandbox
 
 _WORDS = 6  # fewer say nothing
 Place = tuple[str, str]
@@ -41,6 +43,26 @@ def leaks(
     ]
     found = [*removed([own for own, _ in pairs]), *removed(said)]
     return {row_id for row_id, place in found if (origin[row_id], place) not in known}
+
+
+def searched(
+    rows: Sequence[Row],
+    tasks: Mapping[str, Sequence[Task]],
+    settings: DecontaminateSettings,
+    sandbox: Sandbox,
+    cache: Path,
+) -> set[str]:
+    """Return the ids of answers that give away a test task, to requests that curation never searched.
+
+    The whole search but for the encoder, with execution as the recipe wants it.
+    """
+    if not tasks or not rows:
+        return set()
+    found = decontaminate(
+        rows, tasks, settings=settings.model_copy(update={"embedding": None}), sandbox=sandbox, cache=cache,
+        verified=[row.id for row in rows],
+    )  # fmt: skip
+    return {dropped.row_id for dropped in found.dropped}
 
 
 def words_of(row: Row) -> str:

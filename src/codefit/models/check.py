@@ -116,7 +116,8 @@ def check_vocabulary(tokenizer: Any, folder: Path) -> None:
 def settle_pad(tokenizer: Any, where: str) -> None:
     """Give the tokenizer a pad token that never ends an answer, where its own is missing or does.
 
-    Training masks pads and so would mask what ends a turn, were they the same; a model tuned so never stops.
+    Whoever masks pads by their id, as usual collators do, would mask the end of every turn, were they the same; a
+    model tuned so never stops.
     Raises `InputError` where the vocabulary has no token of `SAFE_PADS`.
     """
     ends = {tokenizer.eos_token, _end_of_turn(tokenizer)}

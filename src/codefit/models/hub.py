@@ -6,8 +6,9 @@ import fnmatch
 from pathlib import Path
 
 from codefit.core.errors import InputError
-from codefit.core.progress import Event, Listener, silent
+from codefit.core.progress import Listener, silent
 from codefit.hub import Hub, Snapshot, fetch, is_hub_name, look, split_name
+from codefit.hub.repo import stale_event
 from codefit.models.check import INDEX, check_weights
 
 CONFIG = "config.json"
@@ -48,8 +49,7 @@ def fetch_model(name: str, revision: str | None = None, listen: Listener = silen
     """Return the folder of a model (or adapter) of the hub, downloaded where it is not in the cache."""
     snapshot = look_at_model(name, revision)
     if snapshot.stale:
-        told = f"{snapshot.repo}: cannot be asked for news; the cache's {snapshot.commit} is used"
-        listen(Event("hub", told, finished=True))
+        listen(stale_event(snapshot))
     folder = fetch(Hub.from_environment(), snapshot, _wanted(snapshot), listen)
     if (folder / CONFIG).exists():
         check_weights(folder)

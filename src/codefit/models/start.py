@@ -6,9 +6,9 @@ from pathlib import Path
 
 from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import atomic_folder, read_json
+from codefit.core.origins import ModelSettings
 from codefit.core.paths import expanded
 from codefit.core.progress import Listener, silent
-from codefit.core.recipe import ModelSettings
 from codefit.models.check import check_weights
 from codefit.models.hub import fetch_config, fetch_model, look_at_model, names_hub_model
 from codefit.models.load import load_tokenizer, require_torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,13 @@ from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import read_json, write_jsonl
 from codefit.core.generation import GenerateSettings, Weights
 from codefit.core.paths import expanded
-from codefit.core.progress import Listener
+from codefit.core.progress import Listener, silent
 from codefit.core.types import Completion, Task
 
 if TYPE_CHECKING:
+    from codefit.pipeline.remote import RemoteModel
     from codefit.suites.base import Suite
+    from codefit.suites.flavours import Flavour
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +27,18 @@ class Model:
     adapter: Path | None
 
 
-def find_model(name: str) -> Model:
+def find_model(name: str, listen: Listener = silent) -> Model:
     """Return the model of `micro`, of the hub, of a model folder or of an adapter folder; raises `InputError`."""
-    from codefit.core.recipe import ModelSettings
+    from codefit.core.origins import ModelSettings
     from codefit.models.hub import fetch_model, names_hub_model
     from codefit.models.start import start_model
 
-    path = fetch_model(name) if names_hub_model(name) else expanded(Path(name), "--model")
+    path = fetch_model(name, None, listen) if names_hub_model(name) else expanded(Path(name), "--model")
     if not (path / "adapter_config.json").exists():
         return Model(start_model(ModelSettings(name=str(path)), path, 0), None)
     base = read_json(path / "adapter_config.json").get("base_model_name_or_path")
     if base and names_hub_model(base):
-        return Model(fetch_model(base), path)
+        return Model(fetch_model(base, None, listen), path)
     if not base or not (Path(base) / "config.json").exists():
         raise InputError(
             f"its base model is not at '{base}'", where=name, todo="merge it: codefit export merge"
@@ -46,7 +48,7 @@ def find_model(name: str) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How a model is to be asked; `only` are the tasks to ask, None for all."""
+    """How a model is to be asked; `only` are the tasks to ask, None for all, `flavour` how they are put."""
 
     system: str | None
     generate: GenerateSettings
@@ -54,12 +56,32 @@ class Wish:
     device: str
     weights: Weights = "plain"
     only: tuple[str, ...] | None = None
+    flavour: str = "plain"
 
 
 def answer_suite(
-    suite: Suite, model: Model, wish: Wish, ledger: Path, listen: Listener
+    suite: Suite, model: Model | RemoteModel, wish: Wish, ledger: Path, listen: Listener
 ) -> tuple[list[Completion], dict[str, Any]]:
-    """Return the completions of the tasks, and what they took; `ledger` keeps them, so that a killed run goes on."""
+    """Return the completions of the tasks, and what they took; `ledger` keeps them, so that a killed run goes on.
+
+    Where a flavour cuts answers, the texts are what the judge gets, and the ledger's what the model wrote.
+    """
+    from codefit.suites.flavours import flavour_of
+
+    flavour = flavour_of(suite, wish.flavour)
+    if isinstance(model, Model):
+        return _answer_here(suite, model, flavour, wish, ledger, listen)
+    from codefit.generate.types import Decoding
+    from codefit.pipeline.remote import Question, ask_remote
+
+    question = Question(chosen_tasks(suite, wish.only), flavour, wish.system, wish.generate.samples)
+    stage = f"generate {suite.info.name}"
+    return ask_remote(model, question, Decoding.of(wish.generate, 0), ledger, stage, listen)
+
+
+def _answer_here(
+    suite: Suite, model: Model, flavour: Flavour, wish: Wish, ledger: Path, listen: Listener
+) -> tuple[list[Completion], dict[str, Any]]:
     from codefit.models.load import load_tokenizer, require_torch, resolve_device, resolve_dtype
 
     tasks = chosen_tasks(suite, wish.only)
@@ -75,9 +97,10 @@ def answer_suite(
     chat = ChatFormat(tokenizer, system=wish.system, fence=True)  # a fence shapes answers only
     asking = Asking(chat, tokenizer, Decoding.of(wish.generate, 0), wish.generate.batch_size, wish.memory,
                     ledger, listen)  # fmt: skip
-    requests = requests_of(chat, tasks, wish.generate.samples)
+    requests = requests_of(chat, tasks, wish.generate.samples, flavour)
     found, took = ask(local, requests, asking, f"generate {suite.info.name}")
-    return found, {"model": str(model.adapter or model.path), **took}
+    texts = [replace(c, text=flavour.answer(c.text, "begun")) for c in found]
+    return texts, {"model": str(model.adapter or model.path), "form": flavour.form("begun"), **took}
 
 
 def chosen_tasks(suite: Suite, only: tuple[str, ...] | None) -> list[Task]:
@@ -107,4 +130,6 @@ def completion_line(c: Completion) -> dict[str, Any]:
         "mean_logprob": c.mean_logprob,
         "min_logprob": c.min_logprob,
         "finish_reason": c.finish_reason,
+        "asked": c.asked,
+        "decoding": c.decoding,
     }

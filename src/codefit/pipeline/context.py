@@ -96,25 +96,25 @@ class Context:
 
     @cached_property
     def suites(self) -> list[tuple[SuiteSettings, Suite]]:
-        """The benchmarks of the recipe."""
+        """The benchmarks of the recipe, their scores named by how the tasks are put."""
         from codefit.suites.bigcodebench import Options
+        from codefit.suites.flavours import flavour_of
         from codefit.suites.load import load_suite
 
-        return [
-            (
-                s,
-                load_suite(
-                    s.name,
-                    self.located(s.data) if s.data else None,
-                    oracle=s.oracle,
-                    limit=s.limit,
-                    strict=self.recipe.strict,
-                    options=Options(s.split, s.calibrated, s.environment, self.cache),
-                    revision=s.revision,
-                ),
+        found = []
+        for s in self.recipe.evaluate:
+            suite = load_suite(
+                s.name,
+                self.located(s.data) if s.data else None,
+                oracle=s.oracle,
+                limit=s.limit,
+                strict=self.recipe.strict,
+                options=Options(s.split, s.calibrated, s.environment, self.cache),
+                revision=s.revision,
             )
-            for s in self.recipe.evaluate
-        ]
+            flavour_of(suite, s.flavour)
+            found.append((s, suite))
+        return found
 
     @property
     def sandbox(self) -> Sandbox:
@@ -247,4 +247,9 @@ def _plain(spec: SourceSettings) -> dict[str, Any]:
 
 def suite_settings(info: SuiteInfo) -> dict[str, Any]:
     """Return what names a suite in a stage key."""
-    return {"suite": info.name, "revision": info.revision, "harness": info.harness}
+    return {
+        "suite": info.name,
+        "revision": info.revision,
+        "harness": info.harness,
+        "flavour": info.flavour,
+    }

@@ -202,6 +202,18 @@ def code_version() -> str:
     return digest(*(part for p in files for part in (p.relative_to(root).as_posix(), p.read_bytes())))
 
 
+def failed_of(context: Context, curated: list[Row]) -> list[Row]:
+    """Return the rows that no solution of theirs passes, where the recipe asks them as well."""
+    from codefit.curate.rows_io import read_dropped, read_rows
+    from codefit.methods.failed import failed_rows
+
+    if "failed" not in context.recipe.sample.rows:
+        return []
+    data = context.out / "data"
+    raw, dropped = read_rows(data / "raw.parquet"), read_dropped(data / "dropped.parquet")
+    return failed_rows(raw, dropped, curated, context.recipe.curate, context.recipe.seed)
+
+
 def _planted(context: Context) -> dict[str, Any]:
     """Return the faults that were planted in the rows: those of the micro world, if it is a source."""
     if all(spec.kind != "micro" for spec in context.recipe.sources):
@@ -238,6 +250,7 @@ def format_stage(context: Context) -> None:
         context.out / "format.json",
         {
             "template_hash": chat.revision,
+            "pad_token": context.tokenizer.pad_token,
             "max_length": recipe.format.max_length,
             "parity": parity,
             "arms": arms,

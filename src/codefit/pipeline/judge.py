@@ -1,4 +1,4 @@
-"""Stages that judge: execute, score, analyse, report."""
+"""The stage that judges: what models wrote, in the run's sandbox."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codefit.core.errors import CodefitError
-from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
+from codefit.core.files import read_json, read_jsonl, write_jsonl
 from codefit.core.progress import Event
 from codefit.core.types import Completion
 from codefit.pipeline.context import SPENT, START, Context, suite_settings
@@ -34,19 +34,21 @@ def execute_settings(context: Context, info: SuiteInfo) -> dict[str, Any]:
 
 def execute_stage(context: Context, index: int) -> None:
     """Judge every arm's completions of one suite."""
+    from codefit.suites.score_rows import MARKS
+
     _, suite = context.suites[index]
     name = suite.info.name
     by_arm: dict[str, list[Completion]] = {arm: [] for arm in arm_names(context)}
     for _, line in read_jsonl(context.out / "completions" / f"{name}.jsonl"):
         by_arm[line["arm"]].append(
             Completion(line["task_id"], line["sample"], line["text"], line["tokens"], line["mean_logprob"],
-                       line["finish_reason"], line["min_logprob"])
+                       line["finish_reason"], line["min_logprob"], line.get("asked"), line.get("decoding"))
         )  # fmt: skip
     verdicts: list[dict[str, Any]] = []
     for arm, completions in by_arm.items():
         out = context.out / "arms" / arm / name
         took = read_json(out / SPENT)
-        marks = {mark: took[mark] for mark in ("decoding", "weights")}
+        marks = {mark: took[mark] for mark in MARKS}
         result = executed(context, suite, completions, out, f"execute {name}, {arm}", marks=marks)
         if result.sandbox_failed:
             raise SandboxFailures(
@@ -80,56 +82,3 @@ def _judging(context: Context, stage: str) -> Callable[[str, int, int], None]:
 
 def _progress(context: Context, stage: str, unit: str) -> Callable[[int, int], None]:
     return lambda done, total: context.listen(Event(stage, "", done, total, unit))
-
-
-def score_stage(context: Context) -> None:
-    """Collect scores and compare arms in pairs, on the same tasks, by the same harness."""
-    from codefit.score.compare import compare, read_sides
-
-    main = context.main_arm.name
-    others = [name for name in arm_names(context)[1:] if name != main]
-    pairs = [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
-    scores: list[dict[str, Any]] = []
-    comparisons: list[dict[str, Any]] = []
-    for _, suite in context.suites:
-        folders = {arm: context.out / "arms" / arm / suite.info.name for arm in arm_names(context)}
-        for arm, folder in folders.items():
-            stand_in = context.recipe.stand_in
-            scores += [{"arm": arm, **s, "stand_in": stand_in} for s in read_json(folder / "scores.json")]
-        sides = {arm: read_sides(folder) for arm, folder in folders.items()}
-        for before, after in pairs:
-            for name in sides[before]:
-                found = compare(sides[before][name], sides[after][name], seed=context.recipe.seed)
-                comparisons.append({"before_arm": before, "after_arm": after, **found})
-    write_json(context.out / "models.json", {"models": _models(context, scores)})
-    write_json(context.out / "scores.json", {"scores": scores, "comparisons": comparisons})
-
-
-def _models(context: Context, scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a line per model and suite: its pass@1, the format of its weights, memory and speed."""
-    lines = []
-    for score in scores:
-        if score["metric"] != "pass@1":
-            continue
-        place = next(
-            s.info.name for _, s in context.suites if score["suite"] in (s.info.name, s.info.base_name)
-        )
-        took = read_json(context.out / "arms" / score["arm"] / place / SPENT)
-        figures = {k: score[k] for k in ("arm", "suite", "value", "passed", "n", "ci95", "limit")}
-        lines.append({**figures, **{k: v for k, v in took.items() if k != "model"}})
-    return lines
-
-
-def analyse_stage(context: Context) -> None:
-    """Find out why programs fail, what changed and which cases show it."""
-    from codefit.analyse import findings
-
-    tasks = {suite.info.name: suite.tasks for _, suite in context.suites}
-    write_json(context.out / "findings.json", findings(context.out, seed=context.recipe.seed, tasks=tasks))
-
-
-def report_stage(context: Context, verbs: frozenset[str]) -> None:
-    """Write the report; `verbs` are the commands that it may send a reader to."""
-    from codefit.report import write_report
-
-    write_report(context.out, verbs)

@@ -75,6 +75,7 @@ def ask(
     model: LocalModel, requests: Sequence[Request], asking: Asking, stage: str
 ) -> tuple[list[Completion], dict[str, Any]]:
     """Return completions, and what they took as data; what stands in the ledger is not asked again."""
+    from codefit.generate.ask import stated
     from codefit.generate.cache import complete, spent
 
     setting = digest(model.digest, asking.decoding.key(), str(asking.chat.end_id))
@@ -82,7 +83,8 @@ def ask(
         asking.tokenizer, asking.chat, asking.decoding, asking.batch_size, asking.memory
     )
     found = complete(requests, load, asking.ledger, setting=setting, stage=stage, listen=asking.listen)
-    return found, {
+    return stated(found, requests, asking.decoding), {
+        "engine": "transformers",
         "weights": model.format,
         "dtype": model.dtype,
         "device": model.device,

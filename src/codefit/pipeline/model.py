@@ -9,6 +9,7 @@ from codefit.core.files import read_json, write_json
 from codefit.core.progress import Event
 from codefit.core.recipe import ArmSettings, TrainSettings
 from codefit.core.units import parse_bytes
+from codefit.pipeline import grpo
 from codefit.pipeline.context import Context
 from codefit.pipeline.develop import developer
 
@@ -36,7 +37,9 @@ def plan_stage(context: Context) -> None:
     arms: dict[str, Any] = {}
     for arm in context.recipe.arms:
         t = context.recipe.train_of(arm)
-        wishes = [_wish(context, t.with_optimizer(name)) for name in t.optimizers]
+        wishes = [_wish(context, arm, t.with_optimizer(name)) for name in t.optimizers]
+        if arm.objective == "grpo":
+            grpo.check_generation(context, shape, wishes[0].element, t.lora_rank, wishes[0].device)
         found = plan_first(shape, wishes, parse_bytes(context.recipe.memory))
         if not found.fits:
             raise refuse(found, f"memory: {context.recipe.memory}")
@@ -45,8 +48,8 @@ def plan_stage(context: Context) -> None:
     write_json(context.out / "plan.json", {**arms[main], "arms": arms})
 
 
-def _wish(context: Context, t: TrainSettings) -> Wish:
-    """Return what to plan for settings with an optimizer."""
+def _wish(context: Context, arm: ArmSettings, t: TrainSettings) -> Wish:
+    """Return what to plan for an arm's settings with an optimizer."""
     from codefit.models.load import resolve_device, resolve_dtype
     from codefit.plan.search import Wish
 
@@ -54,7 +57,7 @@ def _wish(context: Context, t: TrainSettings) -> Wish:
     return Wish(
         method=t.method,
         max_length=context.recipe.format.max_length,
-        batch_size=t.share_of_batch,
+        batch_size=grpo.sequences(context) if arm.objective == "grpo" else t.share_of_batch,
         rank=t.lora_rank,
         element=2 if resolve_dtype(t.dtype, device, t.method, t.bits) == "bfloat16" else 4,
         device=device,
@@ -63,13 +66,13 @@ def _wish(context: Context, t: TrainSettings) -> Wish:
         bits=t.bits,
         offload=t.offload,
         host_embedding=t.movable_embedding,
-        engine=t.engine,
+        engine="trl" if arm.objective == "grpo" else t.engine,
     )
 
 
 def _tokens(context: Context, arm: ArmSettings) -> int | None:
     """Return the tokens that one process of an arm will see; None while rows are still to be sampled."""
-    if arm.samples or (arm.budget == "tokens" and context.main_arm.samples):
+    if arm.objective == "grpo" or arm.samples or (arm.budget == "tokens" and context.main_arm.samples):
         return None
     examples, _ = context.split(arm)
     share = sum(len(e.token_ids) for e in examples) / sum(e.trained_tokens for e in examples)
@@ -83,6 +86,7 @@ def train_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:
         "model": context.start_digest,
         "format": context.recipe.format.model_dump(mode="json"),
         "budget": arm.budget,
+        "grpo": grpo.grpo_settings(context) if arm.objective == "grpo" else None,
         "seed": context.recipe.seed,
     }
 
@@ -120,6 +124,9 @@ def job_of(context: Context, arm: ArmSettings) -> Job:
 
 def train_stage(context: Context, arm: ArmSettings) -> None:
     """Train one arm, or go on from its last checkpoint."""
+    if arm.objective == "grpo":
+        grpo.grpo_stage(context, arm)
+        return
     from codefit.train.checkpoint import discard_foreign
     from codefit.train.loop import train
     from codefit.train.trl import launch, saved

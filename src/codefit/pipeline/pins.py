@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
+from codefit.core.progress import Listener, silent
 from codefit.core.recipe import Recipe
 from codefit.hub import Hub, look, split_name
-from codefit.hub.repo import Kind, is_commit
+from codefit.hub.repo import Kind, is_commit, stale_event
 from codefit.models.hub import names_hub_model
 from codefit.sources.registry import home_of
 from codefit.suites.published import HOMES
@@ -16,22 +18,26 @@ Commit = Callable[[str, Callable[[], str]], str]
 """(repository, how to ask for its commit) -> commit"""
 
 
-def pinned(recipe: Recipe, commit_of: Commit) -> Recipe:
+def pinned(recipe: Recipe, commit_of: Commit, listen: Listener = silent) -> Recipe:
     """Return the recipe with every revision as a full commit hash; local files and pinned ones stay as they are.
 
-    Raises what `hub.look` raises for a repository or revision that cannot be had.
+    `listen` hears where the cache had to answer for a hub that could not be asked. Raises what `hub.look` raises
+    for a repository or revision that cannot be had.
     """
     data = recipe.model_dump()
     for kind, repo, settings in _named(recipe, data):
         asked = settings.get("revision")
         if not is_commit(asked):
             name = f"{kind}s/{repo}@{asked or 'main'}"
-            settings["revision"] = commit_of(name, lambda r=repo, a=asked, k=kind: _ask(r, a, k))  # type: ignore[misc]
+            settings["revision"] = commit_of(name, partial(_ask, repo, asked, kind, listen))
     return Recipe.model_validate(data)
 
 
-def _ask(repo: str, revision: str | None, kind: Kind) -> str:
-    return look(Hub.from_environment(), repo, revision, kind).commit
+def _ask(repo: str, revision: str | None, kind: Kind, listen: Listener) -> str:
+    snapshot = look(Hub.from_environment(), repo, revision, kind)
+    if snapshot.stale:
+        listen(stale_event(snapshot))
+    return snapshot.commit
 
 
 def _named(recipe: Recipe, data: dict[str, Any]) -> Iterator[tuple[Kind, str, dict[str, Any]]]:

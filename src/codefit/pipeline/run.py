@@ -14,7 +14,7 @@ from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
 from codefit.core.store import Store
-from codefit.pipeline import choose, data, generate, judge, model, sample
+from codefit.pipeline import choose, data, evidence, generate, judge, model, sample
 from codefit.pipeline.context import SPENT, Context, Sharding
 from codefit.pipeline.develop import check_watches
 from codefit.pipeline.pins import pinned
@@ -96,7 +96,7 @@ def run_recipe(
     _check_engine(recipe, until)
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.check_recipe(recipe.identity())
-        taken = pinned(recipe, store.pinned)
+        taken = pinned(recipe, store.pinned, listen)
         store.adopt_recipe(recipe.name, to_yaml(taken), recipe.identity())
         if reuse is not None:
             store.take_caches(reuse)
@@ -131,7 +131,7 @@ def _check_engine(recipe: Recipe, until: str | None) -> None:
 
 def plan_of(recipe: Recipe, out: Path, cache: Path, listen: Listener) -> list[tuple[str, list[str]]]:
     """Return the stages of a recipe with their outputs, running nothing."""
-    taken = pinned(recipe, lambda _, ask: ask())
+    taken = pinned(recipe, lambda _, ask: ask(), listen)
     context = Context(taken, out, cache, listen, frozenset())
     check_watches(context)
     return [(stage.name, stage.outputs) for stage in _stages(context)]
@@ -196,12 +196,21 @@ def _stages(context: Context) -> Iterator[_Stage]:
         partial(data.format_stage, context),
     )
     yield _Stage(
-        "plan", partial(model.plan_settings, context), rows, ["plan.json"], partial(model.plan_stage, context)
+        "plan",
+        lambda: {**model.plan_settings(context), "answers": generate.plan_settings(context)},
+        rows,
+        ["plan.json", "generation_plan.json"],
+        partial(_plan, context),
     )
     make = {"sample": _sample, "train": _train, "choose": _choose}
     for kind, arm in making(context.recipe):
         yield make[kind](context, arm)
     yield from _after_training(context)
+
+
+def _plan(context: Context) -> None:
+    model.plan_stage(context)
+    generate.plan_stage(context)
 
 
 def _sample(context: Context, arm: ArmSettings) -> _Stage:
@@ -210,7 +219,7 @@ def _sample(context: Context, arm: ArmSettings) -> _Stage:
     return _Stage(
         f"sample:{arm.name}",
         partial(sample.sample_settings, context, arm),
-        ["data/kept.parquet", *weights],
+        [*sample.inputs(context), *weights],
         sample.outputs(context, arm),
         partial(sample.sample_stage, context, arm),
     )
@@ -293,6 +302,10 @@ def _spent(context: Context, suite: str) -> list[str]:
     return [f"arms/{arm}/{suite}/{SPENT}" for arm in judge.arm_names(context)]
 
 
+def _with(version: dict[str, Any], more: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return {**version, **more()}
+
+
 def _judged(context: Context, suite: str) -> list[str]:
     """Return the files per arm that scores are counted from."""
     arms = judge.arm_names(context)
@@ -305,15 +318,22 @@ def _evidence(context: Context) -> Iterator[_Stage]:
     version = {"codefit": codefit.__version__}
     spent = [file for _, suite in context.suites for file in _spent(context, suite.info.name)]
     judged = [file for _, suite in context.suites for file in _judged(context, suite.info.name)]
+    scoring = partial(_with, version, partial(evidence.score_settings, context))
     yield _Stage(
         "score",
-        lambda: version,
+        scoring,
         [*judged, *spent],
         ["scores.json", "models.json"],
-        partial(judge.score_stage, context),
+        partial(evidence.score_stage, context),
     )
     found = [*verdicts, *completions, "scores.json", "data/kept.parquet", "data/hits.jsonl"]
-    yield _Stage("analyse", lambda: version, found, ["findings.json"], partial(judge.analyse_stage, context))
+    looked_at = {**version, **context.recipe.analyse.model_dump(mode="json")}
+    if context.recipe.analyse.memorised_rows:
+        weights = model.trained_weights(context, context.main_arm).relative_to(context.out).as_posix()
+        found += _weights_files(context, context.main_arm, weights)
+    yield _Stage(
+        "analyse", lambda: looked_at, found, ["findings.json"], partial(evidence.analyse_stage, context)
+    )
     summaries = [
         (context.arm_folder(arm.name) / "summary.json").relative_to(context.out).as_posix()
         for arm in context.recipe.arms
@@ -335,5 +355,5 @@ def _evidence(context: Context) -> Iterator[_Stage]:
         lambda: {**version, "verbs": sorted(context.verbs)},
         inputs,
         pages,
-        partial(judge.report_stage, context, context.verbs),
+        partial(evidence.report_stage, context, context.verbs),
     )

@@ -8,7 +8,7 @@ from codefit.core.files import digest, write_json, write_jsonl
 from codefit.core.recipe import ArmSettings
 from codefit.core.seeds import subseed
 from codefit.pipeline.context import START, Context, suite_settings
-from codefit.pipeline.data import formatted, parity_rows, rows_by_source, test_tasks
+from codefit.pipeline.data import failed_of, formatted, parity_rows, rows_by_source, test_tasks
 from codefit.pipeline.generate import asking_of, model_of
 from codefit.pipeline.model import trained_weights
 from codefit.pipeline.preview import check_parity
@@ -27,6 +27,12 @@ _FILES = (
 def sampler_of(context: Context, arm: ArmSettings) -> ArmSettings | None:
     """Return the arm whose tuned model answers, None for the start model."""
     return next((a for a in context.recipe.arms if a.name == arm.sampled_from), None)
+
+
+def inputs(context: Context) -> list[str]:
+    """Return the files of rows that the stage reads, below the run folder."""
+    more = ["data/raw.parquet", "data/dropped.parquet"] if "failed" in context.recipe.sample.rows else []
+    return ["data/kept.parquet", *more]
 
 
 def outputs(context: Context, arm: ArmSettings) -> list[str]:
@@ -65,7 +71,7 @@ def sample_stage(context: Context, arm: ArmSettings) -> None:
 
     curated = list(read_rows(context.out / "data" / "kept.parquet"))
     out = context.out / "arms" / arm.name / "sampled"
-    own = sample_rows(curated, _job(context, arm), out)
+    own = sample_rows(curated, _job(context, arm), out, failed_of(context, curated))
     if arm.rows == "curated+sampled":
         write_rows(out / "mix.parquet", mixed(curated, own, context.recipe.sample, context.recipe.seed))
     name = context.rows_file(arm)

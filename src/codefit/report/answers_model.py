@@ -23,6 +23,8 @@ from codefit.report.page_comparison import counts
 from codefit.report.page_traits import summary
 from codefit.report.verdict import line_arguments
 
+_WHOLE = ("float32", "float16", "bfloat16", "F32", "F16", "BF16", "FP32", "FP16")
+
 
 def _scores_of_main(evidence: Evidence) -> list[Message]:
     main = evidence["main"][1]
@@ -46,12 +48,16 @@ def _memory(evidence: Evidence) -> list[Message]:
 
 def q1(evidence: Evidence) -> Answer:
     """Why tune small rather than quantise large: needs the larger model's row."""
-    quantised = [m for m in evidence["models"] if m["weights"] in ("nf4", "int8")]
-    said = [
-        msg("answer.quantised", arm=code(m["arm"]), weights=m["weights"], suite=code(m["suite"]),
-            figure=m["figure"], memory=mib(m["weights_mb"]), speed=round(m["tokens_per_s"]))
-        for m in quantised
-    ]  # fmt: skip
+    said = []
+    for m in evidence["models"]:
+        held, peak = m.get("weights_mb"), m.get("peak_mb")
+        if m["weights"] in (None, *_WHOLE) or m["tokens_per_s"] is None or (held is None and peak is None):
+            continue
+        said.append(
+            msg("answer.quantised" if held is not None else "answer.quantised_served", arm=code(m["arm"]),
+                weights=m["weights"], suite=code(m["suite"]), figure=m["figure"],
+                memory=mib(peak if held is None else held), speed=round(m["tokens_per_s"]))
+        )  # fmt: skip
     found = _scores_of_main(evidence) + _memory(evidence) + said
     return found, [] if said else ["larger_quantised"]
 
@@ -66,7 +72,7 @@ def sampled(evidence: Evidence) -> list[Message]:
     """Return pass@k of start and main arm, where several answers were asked."""
     return [
         msg(
-            "answer.pass_at_k",
+            "answer.several",
             arm=code(s["arm"]),
             suite=code(s["suite"]),
             metric=s["metric"],

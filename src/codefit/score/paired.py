@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from math import comb, sqrt
+from statistics import NormalDist
 
 from codefit.score.interval import RESAMPLES, Z95, bootstrap_mean
 
@@ -74,3 +75,29 @@ def minimum_detectable_points(n: int, discordance: float, alpha: float = 0.05) -
         if mcnemar_exact((changed + net) // 2, (changed - net) // 2) <= alpha:
             return 100 * net / n
     return None
+
+
+def detectable_points_at_power(
+    n: int, discordance: float, power: float = 0.8, alpha: float = 0.05
+) -> float | None:
+    """Return the true net change, in points, that McNemar's test finds with this power on n tasks.
+
+    Larger than `minimum_detectable_points`, which is the change that is significant once it was
+    seen: a true change of just that size is seen half the time. None where not even a change in
+    one direction only would do. Source: Connor 1987 (Biometrics 43:207), solved for the change.
+    """
+    if n < 1 or not 0 <= discordance <= 1:
+        raise ValueError(f"n = {n}, discordance = {discordance}")
+    z_alpha, z_power = NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(power)
+
+    def lacking(change: float) -> float:
+        spread = z_alpha * sqrt(discordance) + z_power * sqrt(discordance - change * change)
+        return spread - change * sqrt(n)
+
+    low, high = 0.0, discordance
+    if discordance == 0 or lacking(high) > 0:
+        return None
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lacking(middle) > 0 else (low, middle)
+    return 100 * high

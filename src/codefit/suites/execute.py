@@ -18,13 +18,13 @@ from codefit.suites.extract import Extraction
 from codefit.suites.judge import Finding, Job, Judge, Progress
 from codefit.suites.judged import Judged
 from codefit.suites.machine import machine_now
-from codefit.suites.results import published_results, verdict_row
+from codefit.suites.results import answer_row, published_results, task_row, verdict_row
 from codefit.suites.samples import Sample, Samples, from_completions, from_file
 from codefit.suites.score_rows import Figures, score_rows
 
 LEDGER = "judged.jsonl"
 MANIFEST = "manifest.json"
-FILES = ("verdicts.jsonl", "scores.json", "eval_results.json")
+FILES = ("verdicts.jsonl", "answers.jsonl", "tasks.jsonl", "scores.json", "eval_results.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def execute(
     `judged.jsonl` grows while it runs and makes an interrupted run go on; `manifest.json`, written
     last, means complete, and the same call again does nothing. `fresh` forgets both; `replace` writes
     over the result of other completions but keeps verdicts on programs that were judged before.
-    `marks` say how the completions came to be (`decoding`, `weights`) and stand in every score.
+    `marks` say how the completions came to be (`prompts`, `decoding`, `weights` and so on) and stand in every score.
     `sandbox`'s own `jobs` decide how many programs run at once.
     Raises `InputError` for unusable completions, or an `out` with another result in it.
     """
@@ -120,8 +120,9 @@ def _inputs_key(
 ) -> str:
     parts = [suite.info.name, suite.info.revision, suite.info.harness, str(all_tests), *sorted(tasks)]
     parts += [canonical_json(marks)] if marks else []
+    parts += [suite.info.flavour] if suite.info.flavour else []
     for s in samples.samples:
-        parts += [s.task_id, str(s.sample), s.kind, s.text]
+        parts += [s.task_id, str(s.sample), s.kind, s.text, *(v for v in (s.asked, s.decoding) if v)]
     return digest(*parts)
 
 
@@ -215,6 +216,8 @@ def _write(
         suite, judged, missing, figures, isolation=sandbox.level, flakes=flakes, notes=notes, marks=marks
     )
     write_jsonl(out / "verdicts.jsonl", (verdict_row(j.verdict()) for j in judged))
+    write_jsonl(out / "answers.jsonl", (answer_row(j) for j in judged))
+    write_jsonl(out / "tasks.jsonl", (task_row(t) for t in tasks.values()))
     write_json(out / "scores.json", scores)
     write_json(out / "eval_results.json", published_results(suite, judged, clock()))
     manifest = {

@@ -81,6 +81,10 @@ class Flavour:
         text = "".join(f"{_asked(s)}{_OPEN}{s.reference}\n{_DONE}\n\n" for s in self.shots)
         return Prompt((*turns, ("user", _asked(task))), _OPEN, f"{text}{_asked(task)}{_OPEN}")
 
+    def form(self, wanted: Form) -> Form:
+        """Return the form that a prompt has where `wanted` is what its model takes."""
+        return "chat" if self.name == PLAIN and wanted == "begun" else wanted
+
     def stops(self, form: Form) -> tuple[str, ...]:
         """Return what ends an answer, beside the model's own end."""
         if self.name == "mbpp-3-shot":

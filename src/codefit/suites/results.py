@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from codefit.core.types import Outcome, Verdict
+from codefit.core.types import Outcome, Task, Verdict
 from codefit.suites.base import Phase, Suite
 from codefit.suites.judge import Finding
 from codefit.suites.judged import Judged
@@ -26,6 +26,32 @@ def verdict_row(verdict: Verdict) -> dict[str, Any]:
         "failed_test": dict(verdict.failed_test) if verdict.failed_test else None,
         "seconds": verdict.seconds,
         "peak_mb": verdict.peak_mb,
+    }
+
+
+def answer_row(judged: Judged) -> dict[str, Any]:
+    """Return one line of `answers.jsonl`: what was answered, and the program that was judged."""
+    sample = judged.sample
+    return {
+        "task_id": sample.task_id,
+        "sample": sample.sample,
+        "text": sample.text,
+        "program": judged.extraction.program,
+        "extraction": judged.extraction.rule,
+        "tokens": sample.tokens,
+        "finish_reason": sample.finish_reason,
+    }
+
+
+def task_row(task: Task) -> dict[str, Any]:
+    """Return one line of `tasks.jsonl`: what was asked."""
+    return {
+        "task_id": task.task_id,
+        "prompt": task.prompt,
+        "entry_point": task.entry_point,
+        "reference": task.reference,
+        "tests": len(task.tests),
+        "plus_tests": len(task.plus) if task.plus else 0,
     }
 
 

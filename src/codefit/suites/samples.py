@@ -18,12 +18,16 @@ _FIELDS: tuple[Field, ...] = ("solution", "completion", "text")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One completion of one task, and what its text is (see `TaskSuite.program`)."""
+    """One completion of one task, what its text is (see `TaskSuite.program`), and what it answers."""
 
     task_id: str
     sample: int
     text: str
     kind: Field
+    asked: str | None = None
+    decoding: str | None = None
+    tokens: int | None = None
+    finish_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,9 @@ def from_completions(completions: Iterable[Completion], known: Mapping[str, Any]
     unknown = 0
     for c in completions:
         if c.task_id in known:
-            samples.append(Sample(c.task_id, c.sample, c.text, "text"))
+            samples.append(
+                Sample(c.task_id, c.sample, c.text, "text", c.asked, c.decoding, c.tokens, c.finish_reason)
+            )
         else:
             unknown += 1
     return _finished(samples, [], unknown, "completions", known)
@@ -63,17 +69,21 @@ def from_file(path: Path, known: Mapping[str, Any], *, strict: bool = False) -> 
     samples: list[Sample] = []
     foreign: Counter[str] = Counter()
     seen: Counter[str] = Counter()
-    for _, (task_id, number, text, kind) in parsed_lines(path, _line, strict=strict, problems=problems):
+    for _, line in parsed_lines(path, _line, strict=strict, problems=problems):
+        task_id, number, text, kind, row = line
         name = task_id if task_id in known else f"Mbpp/{task_id}"
         if name not in known:
             foreign[task_id] += 1
             continue
-        samples.append(Sample(name, seen[name] if number is None else number, text, kind))
+        number = seen[name] if number is None else number
+        tokens = row.get("tokens") if type(row.get("tokens")) is int else None
+        asked, decoding, ended = (_text(row, key) for key in ("asked", "decoding", "finish_reason"))
+        samples.append(Sample(name, number, text, kind, asked, decoding, tokens, ended))
         seen[name] += 1
     return _finished(samples, problems, sum(foreign.values()), str(path), known, next(iter(foreign), None))
 
 
-def _line(row: dict[str, Any]) -> tuple[str, int | None, str, Field]:
+def _line(row: dict[str, Any]) -> tuple[str, int | None, str, Field, dict[str, Any]]:
     for kind in _FIELDS:
         if kind in row:
             text = row[kind]
@@ -82,8 +92,14 @@ def _line(row: dict[str, Any]) -> tuple[str, int | None, str, Field]:
             number = row.get("sample")
             if number is not None and (not isinstance(number, int) or number < 0):
                 raise ValueError("field 'sample' is not a number from 0")
-            return str(row["task_id"]), number, text, kind
+            return str(row["task_id"]), number, text, kind, row
     raise ValueError(f"none of the fields {', '.join(_FIELDS)} is there")
+
+
+def _text(row: dict[str, Any], key: str) -> str | None:
+    """Return a field that only helps to explain; another tool may mean something else by its name."""
+    value = row.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _finished(

@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from codefit.core.files import digest
 from codefit.core.types import Outcome
 from codefit.suites.base import EXTRACTION_VERSION, Suite
 from codefit.suites.judged import Judged
+from codefit.suites.samples import Sample
 
 KS = (10, 100)
+MARKS = ("decoding", "weights", "engine", "form")
+
+
+def asked_of(samples: Iterable[Sample]) -> dict[str, Any]:
+    """Return how the answers came about: fields of a score row, None where the samples don't say.
+
+    `extraction` names the rules and the fields that programs were taken from, `prompts` hashes
+    every prompt, `decoding` says how answers were drawn.
+    """
+    found = list(samples)
+    fields = sorted({s.kind for s in found})
+    known = {s.task_id: s.asked for s in found if s.asked is not None}
+    whole = bool(known) and all(s.asked is not None for s in found)
+    ways = {s.decoding for s in found}
+    return {
+        "extraction": f"{EXTRACTION_VERSION}, from {' and '.join(fields)}",
+        "prompts": digest(*(f"{t} {known[t]}" for t in sorted(known)))[:16] if whole else None,
+        "decoding": "; ".join(sorted(w for w in ways if w is not None)) or None,
+    }
+
+
 Figures = Callable[[Sequence[tuple[int, int]], int], dict[str, Any]]
 
 
@@ -30,10 +53,12 @@ def score_rows(
 
     `figures` turns (samples, passing samples) of each task and k into metric, value, passed, n, ci95.
     Tasks that cannot be judged here are left out; `counting_excluded` counts them as not passed.
-    `marks` are `decoding` and `weights` where it is known how the completions came to be.
+    `marks` say how the completions came to be, where that is known: `weights`, `engine` and `form` (of the
+    prompt, see `flavours`), and `prompts` and `decoding` over what the completions themselves say.
     """
     info = suite.info
-    made = {name: (marks or {}).get(name) for name in ("decoding", "weights")}
+    known = {name: value for name, value in (marks or {}).items() if value is not None}
+    asked = {**dict.fromkeys(MARKS), **asked_of(j.sample for j in judged), **known}
     details = {
         "oracle": info.oracle,
         "limits": info.harness,
@@ -57,11 +82,9 @@ def score_rows(
             figures,
             isolation,
             details,
-            made,
         )
-    return rows + _scores(
-        suite, info.name, info.revision, judged, missing, _all, figures, isolation, details, made
-    )
+    rows += _scores(suite, info.name, info.revision, judged, missing, _all, figures, isolation, details)
+    return [{**row, **asked} for row in rows]
 
 
 def _counted(
@@ -92,7 +115,6 @@ def _scores(
     figures: Figures,
     isolation: str,
     details: dict[str, Any],
-    made: dict[str, Any],
 ) -> list[dict[str, Any]]:
     found: dict[str, list[Outcome]] = {}
     for j in judged:
@@ -110,7 +132,7 @@ def _scores(
                 "revision": revision,
                 "harness": suite.info.harness,
                 **figures(list(counts.values()), k),
-                **made,
+                "flavour": suite.info.flavour,
                 "samples": smallest,
                 "excluded": excluded,
                 "counting_excluded": _counted(counts, suite.excluded, figures, k),

@@ -65,11 +65,11 @@ def _to_host(model: Any, path: Path) -> None:
     embedding.to("cpu")
 
 
-def with_adapters(model: Any, settings: TrainSettings) -> Any:
-    """Return the model with adapters on every linear layer but the head."""
-    from peft import LoraConfig, get_peft_model
+def lora_config(settings: TrainSettings) -> Any:
+    """Return PEFT's configuration of adapters on every linear layer but the head."""
+    from peft import LoraConfig
 
-    config = LoraConfig(
+    return LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,
         use_rslora=settings.rslora,
@@ -77,7 +77,13 @@ def with_adapters(model: Any, settings: TrainSettings) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    outer = get_peft_model(model, config)
+
+
+def with_adapters(model: Any, settings: TrainSettings) -> Any:
+    """Return the model with adapters on every linear layer but the head."""
+    from peft import get_peft_model
+
+    outer = get_peft_model(model, lora_config(settings))
     # A set otherwise, so that the same adapter would be saved in other bytes.
     outer.peft_config["default"].target_modules = sorted(outer.peft_config["default"].target_modules)
     return outer

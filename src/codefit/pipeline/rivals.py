@@ -1,0 +1,79 @@
+"""The rivals of a recipe: which models they are, and who answers for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codefit.core.files import file_digest
+from codefit.core.origins import ModelSettings
+from codefit.core.rivals import RivalSettings
+from codefit.core.units import parse_bytes
+from codefit.pipeline.context import Context
+from codefit.pipeline.local import Asking, LocalModel
+from codefit.pipeline.remote import RemoteModel
+
+if TYPE_CHECKING:
+    from codefit.generate.remote import ServerSettings
+
+
+def rival_settings(context: Context, rival: RivalSettings) -> dict[str, Any]:
+    """Return what decides a rival's answers, for a stage key; an endpoint is its address and model's name."""
+    found = rival.lasting()
+    if rival.model:
+        found["model"] = file_digest(_folder(context, rival, rival.model))
+    if rival.gguf:
+        found["gguf"] = file_digest(context.located(rival.gguf))
+    return found
+
+
+def local_rival(context: Context, rival: RivalSettings) -> LocalModel | None:
+    """Return a rival that this process loads, None where it is asked over HTTP."""
+    if rival.engine != "transformers" or rival.model is None:
+        return None
+    from codefit.models.load import resolve_device, resolve_dtype
+
+    device = resolve_device(context.recipe.train.device)
+    folder = _folder(context, rival, rival.model)
+    return LocalModel(folder, None, device, resolve_dtype("auto", device), rival.weights)
+
+
+def rival_of(
+    context: Context, rival: RivalSettings, asking: Asking
+) -> RemoteModel | tuple[LocalModel, Asking]:
+    """Return a rival and, where this process loads it, how it is asked: by its own template."""
+    model = local_rival(context, rival)
+    if model is None:
+        what = rival.endpoint or _server(context, rival)
+        return RemoteModel(what, context.cache / "replay", rival.stated_weights)
+    from codefit.format.chat import ChatFormat
+    from codefit.models.load import load_tokenizer
+
+    tokenizer, f = load_tokenizer(model.path), context.recipe.format
+    chat = ChatFormat(tokenizer, system=f.system, fence=f.fence)
+    return model, replace(asking, chat=chat, tokenizer=tokenizer)
+
+
+def _server(context: Context, rival: RivalSettings) -> ServerSettings:
+    from codefit.generate.remote import ServerSettings
+
+    log = context.out / "arms" / rival.name / "server.log"
+    if rival.gguf:
+        return ServerSettings(
+            "llama.cpp", context.located(rival.gguf), log, context=rival.context, patience=rival.patience
+        )
+    if rival.model is None:
+        raise RuntimeError(f"rival {rival.name} has no model")
+    return ServerSettings(
+        "vllm", _folder(context, rival, rival.model), log, context=rival.context,
+        memory=parse_bytes(context.recipe.memory), patience=rival.patience,
+    )  # fmt: skip
+
+
+def _folder(context: Context, rival: RivalSettings, model: ModelSettings) -> Path:
+    from codefit.models.start import start_model
+
+    if model.tokenizer:
+        model = model.model_copy(update={"tokenizer": str(context.located(Path(model.tokenizer)))})
+    return start_model(model, context.out / "arms" / rival.name / "start", context.recipe.seed)
