@@ -112,6 +112,10 @@ def test_answers_that_came_about_otherwise_are_compared_only_with_a_stamp(
     assert "is not like for like" in stamped.stderr.splitlines()[-1]
     found = json.loads((tmp_path / "cmp" / "comparison.json").read_text())["comparisons"][0]
     assert [d["what"] for d in found["differences"]] == [what.split(":")[0]]
+    report = cli("report", "cmp", "--lang", "en").stdout
+    assert "## Verdict: Not shown" in report
+    assert "> `mbpp+`: the two sides were not measured alike" in report
+    assert f"What differs: `{what.split(':')[0]}` (" in report
 
 
 def test_published_verdicts_are_compared_on_common_tasks_with_a_stamp(cli: Cli, tmp_path: Path) -> None:

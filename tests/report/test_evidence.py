@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from functools import cache
 
 import pytest
 
 from codefit.report import build, render_html, render_markdown
+from codefit.report.messages import LANGUAGES, msg, plain
 from codefit.report.verdict import reading
 from tests.report.fixture_evidence import GUARD, enrich
 from tests.report.fixture_run import SUITE
 from tests.report.test_report import assert_sources_exist
+
+build_once = cache(build)
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +117,21 @@ def test_copied_runs_wrong_values_splits_and_untouched_tasks_are_told(text):
     assert "on the 36 tasks that no raw row touches" in text
     assert "| `train` | 45.0 % (9/20)" in text
     assert "| `curated` | `micro` | pass@8 | 90.0 % (250/320)" in text
+
+
+@pytest.mark.parametrize("number", range(1, 20))
+def test_every_answer_reads_in_both_languages(rich, number):
+    question = build_once(rich)["questions"][number - 1]
+    assert question["number"] == number
+    said = [
+        *question["answer"],
+        msg(f"question.q{number}"),
+        *(msg(f"measure.{m['id']}") for m in question["missing"]),
+    ]
+    for message in said:
+        english, chinese = (plain(lang).render(message) for lang in LANGUAGES)
+        assert english
+        assert not re.search(r"[\u4e00-\u9fff]", english), english
+        assert re.search(r"[\u4e00-\u9fff]", chinese) or message["msg"] == "measure.bigcodebench", chinese
+        figures = [re.findall(r"\d+(?:[.,]\d+)*", text) for text in (english, chinese)]
+        assert sorted(figures[0]) == sorted(figures[1]), "the same figures in both"

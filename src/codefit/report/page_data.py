@@ -54,7 +54,7 @@ def _planted(planted: Mapping[str, Any]) -> list[Any]:
     intro = Paragraph(msg("planted.intro", rows=planted.get("rows")), "warn")
     source = ("data/planted.json", "faults")
     table = Table(msg("table.planted"), columns, rows, frozenset({1}), source)
-    return [intro, Fold(msg("table.planted"), [table])]
+    return [intro, Fold(msg("table.planted"), [table], printed=False)]
 
 
 def _rate(fault: Mapping[str, Any]) -> Any:
