@@ -36,7 +36,8 @@ def test_a_sandbox_failure_ends_the_stage_and_is_tried_again(tmp_path: Path) -> 
     context = Context(recipe, tmp_path, tmp_path / "cache", silent, frozenset())
     (_, suite), answers = context.suites[0], []
     for arm in judge.arm_names(context):
-        write_json(tmp_path / "arms" / arm / "micro" / SPENT, {"decoding": "greedy", "weights": "float32"})
+        took = {"decoding": "greedy", "weights": "float32", "engine": "transformers", "form": "chat"}
+        write_json(tmp_path / "arms" / arm / "micro" / SPENT, took)
         for task in suite.tasks:
             answers.append({"arm": arm, "task_id": task.task_id, "sample": 0, "text": task.reference, "tokens": 1,
                             "mean_logprob": None, "min_logprob": None, "finish_reason": "stop"})  # fmt: skip
