@@ -153,22 +153,33 @@ def main() -> None:
                 rows[name]["failed"] = f"{type(e).__name__}: {str(e).splitlines()[0][:200]}"
                 continue
             reference = reference or found
-            rows[name]["rounds"].append({k: round(v, 2) for k, v in seconds.items()})
-            rows[name]["tokens"] = sum(map(len, found))
-            rows[name]["answers_equal"] = sum(a == b for a, b in zip(found, reference, strict=True))
-            print(name, rows[name]["rounds"][-1], rows[name]["tokens"], flush=True)
-    for row in rows.values():
-        for clock in ("wall_s", "cpu_s"):
-            if row["rounds"]:
-                row[f"tokens_per_{clock}"] = round(
-                    row["tokens"] / statistics.median(r[clock] for r in row["rounds"])
-                )
-    names = ("torch", "transformers")
-    RESULT.write_text(json.dumps({
-        **machine(), "load": os.getloadavg(), "threads": 1, "versions": {n: version(n) for n in names},
-        "requests": args.requests, "prompt_tokens": sum(map(len, asked)), "ways": rows,
-    }, indent=2) + "\n", encoding="utf-8")  # fmt: skip
-    print(RESULT.read_text(encoding="utf-8"))
+            count(rows[name], seconds, found, reference)
+            print(name, rows[name], flush=True)
+            write(rows, asked)
+
+
+def count(
+    row: dict[str, Any], seconds: dict[str, float], found: list[list[int]], first: list[list[int]]
+) -> None:
+    """Add a round to a way's row."""
+    row["rounds"].append({k: round(v, 2) for k, v in seconds.items()})
+    row["tokens"] = sum(map(len, found))
+    row["answers_equal"] = sum(a == b for a, b in zip(found, first, strict=True))
+    for clock in ("wall_s", "cpu_s"):
+        row[f"tokens_per_{clock}"] = round(
+            row["tokens"] / statistics.median(r[clock] for r in row["rounds"]), 1
+        )
+
+
+def write(rows: dict[str, dict[str, Any]], asked: list[tuple[int, ...]]) -> None:
+    """Write what is known so far."""
+    about = {
+        "load": os.getloadavg(),
+        "threads": 1,
+        "versions": {n: version(n) for n in ("torch", "transformers")},
+    }
+    work = {"requests": len(asked), "prompt_tokens": sum(map(len, asked)), "ways": rows}
+    RESULT.write_text(json.dumps({**machine(), **about, **work}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class TransformersEngine:
     How many sequences are decoded at once follows from `memory` (bytes, all that the process may take on
     the device), at most `batch_size`. A sequence that ends makes room for the next prompt at once. Where
     a GPU has less memory than was thought, the batch is halved and what was answered so far is kept.
+    What cannot be answered inside `memory` is refused, unless `strict` is off: then it is tried one by one.
 
     An answer does not depend on the others in the batch nor on their order; in float32 on a CPU up to
     the rounding of sums, in lower precision or on a GPU ties can fall otherwise. `end_id` is the end of
@@ -36,13 +37,15 @@ class TransformersEngine:
 
     def __init__(
         self, model: Any, tokenizer: Any, *, end_id: int, decoding: Decoding, batch_size: int | None = None,
-        memory: int = DEFAULT_MEMORY,
+        memory: int = DEFAULT_MEMORY, strict: bool = True,
     ) -> None:  # fmt: skip
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._decoding = decoding
         self._batch_size = batch_size
         self._memory = memory
+        self._strict = strict
+        self._footprint = footprint_of(self._model)  # now, as the cache must not count as weights later
         self._sequences = 0
         self._ends = frozenset({end_id, *end_ids(model, tokenizer)})
         self._config = model.config.get_text_config()
@@ -59,7 +62,7 @@ class TransformersEngine:
         """Return how requests are answered inside the budget; raises `InputError` where they cannot be."""
         rows = rows_of(requests, self._decoding, self._longest)
         plan = self._plan(max(r.limit for r in rows), self._most(requests))
-        if self._model.device.type == "cuda" and not plan.fits:
+        if self._strict and self._model.device.type == "cuda" and not plan.fits:
             raise refuse_generation(plan, "memory")
         return plan
 
@@ -67,9 +70,8 @@ class TransformersEngine:
         return min(self._batch_size or len(requests), len(requests))
 
     def _plan(self, tokens: int, most: int) -> GenerationPlan:
-        found = footprint_of(self._model)
         return plan_generation(
-            found, tokens=tokens, budget=self._memory, device=self._model.device.type,
+            self._footprint, tokens=tokens, budget=self._memory, device=self._model.device.type,
             greedy=self._decoding.greedy, most=most,
         )  # fmt: skip
 

@@ -76,8 +76,9 @@ class Decoder:
         self._model, self._decoding, self._pad = model, decoding, pad
         self._device = model.device
         self._prefill_tokens = plan.prefill_tokens
-        self._window = getattr(model.config, "sliding_window", None)
-        self._kinds = set(getattr(model.config, "layer_types", None) or ["full_attention"])
+        config = model.config.get_text_config()
+        self._window = getattr(config, "sliding_window", None)
+        self._kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         self.cache = SlotCache(layers, plan.sequences, plan.columns, self._device)
         self.rows: list[Row] = []
 

@@ -140,6 +140,7 @@ def developer(context: Context, arm: ArmSettings) -> Callable[[Any], dict[str, A
         engine = TransformersEngine(
             model, context.tokenizer, end_id=context.chat.end_id, decoding=Decoding(g.max_new_tokens),
             batch_size=g.batch_size, memory=parse_bytes(context.recipe.memory),
+            strict=False,  # no training ends because its optimizer is in the way
         )  # fmt: skip
         texts: dict[int, Completion] = {}
         for answers in engine.complete(requests):
