@@ -2,7 +2,7 @@
 
     python benchmarks/generate.py [--requests N] [--rounds N]
 
-A random model of 5 M parameters answers prompts of 60 to 300 tokens greedily. One token in 64 ends an
+A random model of 6.6 M parameters answers prompts of 60 to 300 tokens greedily. One token in 64 ends an
 answer, so that lengths spread as real ones do (geometric, at most 256). All ways decode up to 32 sequences at
 once; ours also as many as its memory plan allows. The ways take turns; each figure is the median of the rounds.
 The machine's load is in the result, and CPU seconds beside the wall clock. Writes
