@@ -101,6 +101,34 @@ def test_requests_help_the_embedded_model_on_rows_of_its_world(
     assert sum(lower) > 0.7 * len(lower)  # its own request helps more than another's
 
 
+def test_the_start_model_s_pass_rate_is_a_view(tmp_path: Path) -> None:
+    from codefit.cli.recipe import resolve_recipe
+    from codefit.core.recipe import load_recipe
+    from codefit.curate import read_rows
+    from codefit.pipeline import run_recipe
+
+    overrides = (
+        "sources.0.limit=40", "curate.model_view=pass_rate", "curate.view_samples=3",
+        "curate.decontaminate.against=[]", "generate.max_new_tokens=48", "evaluate.0.limit=2",
+        'curate.steps=["normalise", "language", "syntax", "verify", "quality", "select"]',
+    )  # fmt: skip
+    recipe = load_recipe(resolve_recipe("micro-demo"), overrides)
+    run = tmp_path / "run"
+    run_recipe(
+        recipe, run, cache=tmp_path, listen=silent, verbs=frozenset(), until="curate"
+    )  # fmt: skip
+    kept = list(read_rows(run / "data" / "kept.parquet"))
+    rates = {row.id: row.extra["model_view"]["pass_rate"] for row in kept if "model_view" in row.extra}
+    assert rates
+    assert set(rates) == {row.id for row in kept if row.tests}
+    assert set(rates.values()) <= {0.0, 0.3333, 0.6667, 1.0}
+    for row in kept:
+        feature = row.extra["features"].get("model")
+        assert feature == (round(1 - abs(2 * rates[row.id] - 1), 3) if row.id in rates else None)
+    answers = (run / "data" / "cache" / "samples.jsonl").read_text().splitlines()
+    assert len(answers) == 3 * len(rates)
+
+
 def test_a_recipe_turns_the_view_on(tmp_path: Path) -> None:
     from codefit.cli.recipe import resolve_recipe
     from codefit.core.recipe import load_recipe

@@ -225,9 +225,13 @@ class CurateSettings(Settings):
         },
         description=f"Weight of each quality feature: {', '.join(FEATURES)}.",
     )
-    model_view: Literal["off", "ifd"] = Field(
+    model_view: Literal["off", "ifd", "pass_rate"] = Field(
         "off",
-        description="Let the start model read every row that is left (feature `model`): never, or its IFD.",
+        description="Ask the start model about every row that is left (feature `model`): never, its IFD, or the "
+        "share of its own answers that pass the row's tests, drawn as in `sample`.",
+    )
+    view_samples: int = Field(
+        4, ge=2, le=64, description="Answers per row for `model_view: pass_rate`; more tell rates apart."
     )
     select: SelectSettings = Field(SelectSettings(), description="Budget and mixture.")
 

@@ -21,7 +21,7 @@ from codefit.curate.decontaminate import Hit
 from codefit.curate.rows_io import read_rows, write_rows
 
 _LATE = ("quality", "select")
-_LATE_SETTINGS = {"weights", "model_view", "select"}
+_LATE_SETTINGS = {"weights", "model_view", "view_samples", "select"}
 _WORTH_S = 5.0
 
 

@@ -45,7 +45,8 @@ class Quality:
         """Score all rows; the report says for every feature what it does."""
         weights = {name: w for name, w in sorted(ctx.settings.weights.items()) if w}
         views = ctx.model_view(rows) if ctx.model_view else {}
-        seen = _ranked({row_id: view["ifd"] for row_id, view in views.items()})
+        seen = _ranked({row_id: view["ifd"] for row_id, view in views.items() if "ifd" in view})
+        seen |= {row_id: _between(view["pass_rate"]) for row_id, view in views.items() if "pass_rate" in view}
         found: list[dict[str, float]] = []
         for done, row in enumerate(rows):
             tree = parse(row.response) if row.language in (None, "python") else None
@@ -121,6 +122,15 @@ def _ranked(ifd: Mapping[str, float]) -> dict[str, float]:
     ordered = sorted(ifd, key=lambda row_id: (ifd[row_id], row_id))
     ranks = {row_id: (i + 0.5) / len(ordered) for i, row_id in enumerate(ordered)}
     return {r: rank if ifd[r] < 1 and rank >= _KNOWN_ALREADY else 0.0 for r, rank in ranks.items()}
+
+
+def _between(pass_rate: float) -> float:
+    """Return the feature `model` from the share of the model's own answers that pass.
+
+    1 where half of them do, 0 where all or none do: both leave nothing to learn from (Yu et al. 2025, DAPO,
+    arXiv 2503.14476, filter the same prompts out).
+    """
+    return 1 - abs(2 * pass_rate - 1)
 
 
 def _structure(tree: ast.Module | None) -> float:

@@ -81,6 +81,28 @@ def sample_rows(rows: Sequence[Row], job: Sampling, out: Path, failed: Sequence[
     return _write(out, found, asked, kept, extra, job, clock)
 
 
+def pass_rates(rows: Sequence[Row], job: Sampling) -> dict[str, float]:
+    """Return the share of the model's answers that pass, by row id, for rows whose own answer passes its tests.
+
+    Resumed and remembered as `sample_rows` is; nothing is written but the caches.
+    """
+    with (
+        Verdicts(job.cache / "sample_verdicts.jsonl") as verdicts,
+        Ledger(job.cache / "more_tests.jsonl") as made,
+    ):
+        found = find_prompts(
+            rows, (), job.settings, job.curate.verify, job.sandbox, verdicts, made, seed=job.seed
+        )
+        replies = Replies(job.cache / "samples.jsonl", job.setting, job.load)
+        clock = Clock(job.cache / "sample_time.jsonl", f"{job.stage} {job.setting}")
+        try:
+            asked = _all_asked(found.prompts, job, replies, clock, verdicts)
+        finally:
+            replies.close()
+            clock.close()
+    return {a.prompt.row.id: a.passing / len(a.samples) for a in asked}
+
+
 def _all_asked(
     prompts: Sequence[Prompt], job: Sampling, replies: Replies, clock: Clock, verdicts: Verdicts
 ) -> list[Asked]:

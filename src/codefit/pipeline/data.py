@@ -16,6 +16,7 @@ from codefit.core.types import Row, Task
 from codefit.pipeline.context import Context, Sharding, source_settings, suite_settings
 from codefit.pipeline.develop import development
 from codefit.pipeline.preview import check_parity
+from codefit.pipeline.view import view_of, view_settings
 
 if TYPE_CHECKING:
     from codefit.suites.base import Suite
@@ -41,25 +42,13 @@ def curate_settings(context: Context) -> dict[str, Any]:
     """Return what decides the curated rows."""
     return {
         "curate": context.recipe.curate.model_dump(mode="json"),
-        "view": _view_settings(context),
+        "view": view_settings(context),
         "sources": source_settings(context),
         "suites": [[suite.info.name, suite.info.revision] for _, suite in context.suites],
         "development": [suite_settings(suite.info) for suite in _developments(context)],
         "tokens": context.start_digest,
         "seed": context.recipe.seed,
         "strict": context.recipe.strict,
-    }
-
-
-def _view_settings(context: Context) -> dict[str, Any] | None:
-    """Return what else decides the start model's view."""
-    if context.recipe.curate.model_view == "off":
-        return None
-    train = context.recipe.train_of(context.main_arm)
-    return {
-        "format": context.recipe.format.model_dump(mode="json"),
-        "device": train.device,
-        "dtype": train.dtype,
     }
 
 
@@ -82,7 +71,7 @@ def curate_stage(context: Context) -> None:
         seed=context.recipe.seed,
         count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
         sources=reading.described,
-        model_view=_model_view(context),
+        model_view=view_of(context),
         embed=_encoder(context),
         identity=_identity(context),
         on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
@@ -93,31 +82,6 @@ def _identity(context: Context) -> str:
     """Return a hash of what decides the curated rows beside the recipe's `curate`."""
     decided = {k: v for k, v in curate_settings(context).items() if k != "curate"}
     return digest(code_version(), canonical_json(decided))
-
-
-def _model_view(context: Context) -> Callable[[Sequence[Row]], Mapping[str, Mapping[str, float]]] | None:
-    """Return how curation asks the start model about rows, None where the recipe does not want it."""
-    if context.recipe.curate.model_view == "off":
-        return None
-    from codefit.generate.view import model_view
-    from codefit.models.load import load_model, resolve_device, resolve_dtype
-
-    train = context.recipe.train_of(context.main_arm)
-    device = resolve_device(train.device)
-    dtype = resolve_dtype(train.dtype, device)
-
-    def view(rows: Sequence[Row]) -> Mapping[str, Mapping[str, float]]:
-        return model_view(
-            rows,
-            context.chat,
-            lambda: load_model(context.start_model, dtype=dtype, device=device),
-            context.out / "data" / "cache" / "model_view.jsonl",
-            setting=digest(context.start_digest, dtype, context.chat.revision),
-            max_length=context.recipe.format.max_length,
-            listen=context.listen,
-        )
-
-    return view
 
 
 def _encoder(context: Context) -> Callable[[Sequence[str]], Any] | None:
@@ -185,7 +149,7 @@ def _curate_over_shards(context: Context, sharding: Sharding, reading: _Reading)
             seed=recipe.seed,
             sandbox=context.sandbox if runs_programs else None,
             shard_rows=sharding.shard_rows or SHARD_ROWS,
-            model_view=_model_view(context),
+            model_view=view_of(context),
             count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
             on_progress=lambda step, done, total: context.listen(
                 Event("curate", step, done, total or None, "shards" if total else "rows")
@@ -200,18 +164,6 @@ def code_version() -> str:
     root = Path(codefit.__file__).parent
     files = sorted(p for p in root.rglob("*") if p.suffix in (".py", ".json") and p.is_file())
     return digest(*(part for p in files for part in (p.relative_to(root).as_posix(), p.read_bytes())))
-
-
-def failed_of(context: Context, curated: list[Row]) -> list[Row]:
-    """Return the rows that no solution of theirs passes, where the recipe asks them as well."""
-    from codefit.curate.rows_io import read_dropped, read_rows
-    from codefit.methods.failed import failed_rows
-
-    if "failed" not in context.recipe.sample.rows:
-        return []
-    data = context.out / "data"
-    raw, dropped = read_rows(data / "raw.parquet"), read_dropped(data / "dropped.parquet")
-    return failed_rows(raw, dropped, curated, context.recipe.curate, context.recipe.seed)
 
 
 def _planted(context: Context) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from codefit.core.files import Ledger, read_json
 from codefit.core.recipe import ArmSettings
 from codefit.core.units import parse_bytes
 from codefit.pipeline.context import Context
-from codefit.pipeline.data import failed_of
+from codefit.pipeline.failed import failed_of
 
 
 def grpo_settings(context: Context) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from codefit.core.files import digest, write_json, write_jsonl
+from codefit.core.files import write_json, write_jsonl
 from codefit.core.recipe import ArmSettings
-from codefit.core.seeds import subseed
 from codefit.pipeline.context import START, Context, suite_settings
-from codefit.pipeline.data import failed_of, formatted, parity_rows, rows_by_source, test_tasks
-from codefit.pipeline.generate import asking_of, model_of
+from codefit.pipeline.data import formatted, parity_rows, rows_by_source, test_tasks
+from codefit.pipeline.failed import failed_of
+from codefit.pipeline.generate import model_of
 from codefit.pipeline.model import trained_weights
 from codefit.pipeline.preview import check_parity
-from codefit.plan.generation import MOST
+from codefit.pipeline.sampling import sampling
+
+if TYPE_CHECKING:
+    from codefit.methods.job import Sampling
 
 _FILES = (
     "rows.parquet",
@@ -82,36 +85,11 @@ def sample_stage(context: Context, arm: ArmSettings) -> None:
     write_json(out / "format.json", {**counts, "parity_rows": parity["rows"]})
 
 
-def _job(context: Context, arm: ArmSettings) -> Any:
-    from codefit.generate.types import Decoding
-    from codefit.methods.job import Sampling
-
-    recipe, s = context.recipe, context.recipe.sample
+def _job(context: Context, arm: ArmSettings) -> Sampling:
     sampler = sampler_of(context, arm)
     weights = trained_weights(context, sampler) if sampler else None
-    decoding = Decoding(
-        s.max_new_tokens or recipe.generate.max_new_tokens, s.temperature, s.top_p,
-        subseed(recipe.seed, "sample") % 2**32,
+    return sampling(
+        context, f"sample {arm.name}", context.recipe.sample, model_of(context, sampler, weights),
+        sampler=sampler.name if sampler else START, round=context.recipe.round_of(arm),
+        cache=context.out / "cache", tasks=test_tasks(context),
     )  # fmt: skip
-    model = model_of(context, sampler, weights)
-    asking = asking_of(context, decoding)
-    return Sampling(
-        stage=f"sample {arm.name}",
-        settings=s,
-        curate=recipe.curate,
-        chat=context.chat,
-        load=lambda: model.engine(
-            asking.tokenizer, asking.chat, decoding, recipe.generate.batch_size, asking.memory
-        ),
-        setting=digest(model.digest, decoding.key(), str(asking.chat.end_id)),
-        model=model.digest,
-        sampler=sampler.name if sampler else START,
-        round=recipe.round_of(arm),
-        batch_size=recipe.generate.batch_size or MOST,
-        seed=recipe.seed,
-        sandbox=context.sandbox,
-        cache=context.out / "cache",
-        tasks=test_tasks(context),
-        count_tokens=lambda text: len(context.tokenizer.encode(text, add_special_tokens=False)),
-        listen=context.listen,
-    )
