@@ -163,11 +163,13 @@ def train(recipe: str, out: Path | None, overrides: tuple[str, ...], fresh: bool
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="Print the Markdown report in this language.")
 @_JSON
 def report(run_folder: Path, lang: str | None, as_json: bool) -> None:
-    """Write RUN's report again: HTML, Markdown and JSON."""
+    """Write the report of RUN, or of what `compare` wrote, again: HTML, Markdown and JSON."""
     from codefit.report import write_report
 
-    if not (run_folder / "recipe.resolved.yaml").exists():
-        raise InputError("not a run folder", where=str(run_folder), todo="name the --out of a run")
+    if not any((run_folder / name).exists() for name in ("recipe.resolved.yaml", "comparison.json")):
+        raise InputError(
+            "not a run folder", where=str(run_folder), todo="name the --out of a run or of compare"
+        )
     page = write_report(run_folder, frozenset(VERBS))
     if as_json:
         show.print_json(read_json(page.parent / "report.json"))
