@@ -122,6 +122,13 @@ def test_arguments_are_grown_by_kind(value, larger):
     assert efficiency.grown(value, 10) == larger
 
 
+def test_values_are_the_same_but_for_the_rounding_of_floats():
+    assert efficiency.same([0.1 + 0.2, (1, "a")], [0.3, (1, "a")])
+    assert efficiency.same(float("nan"), float("nan"))
+    assert not efficiency.same([1, 2], (1, 2))
+    assert not efficiency.same(1.0, 1.1)
+
+
 TASK = types.Task(
     "t/1",
     "Return the sum of squares of a list.",

@@ -74,6 +74,8 @@ def test_a_comparison_holds_churn_cases_and_both_sides_as_a_run(
     assert case["before"]["class"] == "visible_wrong"
     assert findings["failures"]["start"]["wrong_values"]["kinds"] == {"other_value": 2}
     assert findings["splits"]["train"] == {"start": [0, 1], "tuned": [1, 1]}
+    assert cli("report", "cmp").returncode == 0
+    assert "mbpp+" in (tmp_path / "cmp" / "report" / "report.md").read_text()
     scores = json.loads((tmp_path / "cmp" / "scores.json").read_text())
     assert [(s["arm"], s["suite"]) for s in scores["scores"]][:2] == [("start", "mbpp"), ("start", "mbpp+")]
 

@@ -180,6 +180,13 @@ def test_traits_and_memorised_answers_are_in_the_findings_and_can_be_asked_for_l
     assert asked == 6
     start, curated = (found["memorised"]["arms"][arm]["trained"]["finished"] for arm in ("start", "curated"))
     assert start[1] == curated[1] == asked
+    asked = {
+        (s["prompts"], s["decoding"], s["extraction"])
+        for s in json.loads((small / "scores.json").read_text())["scores"]
+    }
+    ((prompts, decoding, _),) = asked  # every model was asked alike
+    assert prompts
+    assert decoding.startswith("greedy")
     out = tmp_path / "run"
     shutil.copytree(small, out)
     again = cli("analyse", out, "--traits", "security", "--json")

@@ -139,10 +139,10 @@ def compare_all(
 def _pairs(before: Mapping[str, Judged], after: Mapping[str, Judged]) -> list[tuple[Side, Side]]:
     """Return the sides of every suite that both have; base tests are paired within the folder they lie in."""
     pairs = [
-        (side, after[name].sides[suite])
+        (first, after[name].sides[suite])
         for name, j in before.items()
         if name in after
-        for suite, side in j.sides.items()
+        for suite, first in j.sides.items()
         if suite in after[name].sides
     ]
     if not pairs:
@@ -159,7 +159,10 @@ def write_as_run(
     """Write both sides into `out` as two arms of a run, as far as both sides have the tasks."""
     scores: list[Record] = []
     compared = {c["suite"] for c in comparisons}
-    for name in sorted(set(before) & set(after)):
+    names = sorted(set(before) & set(after))
+    if (out / "comparison.json").exists():
+        _forget(out, names)
+    for name in names:
         pair = (before[name], after[name])
         shared = set.intersection(*({v["task_id"] for v in j.verdicts} for j in pair))
         tasks = {t["task_id"]: t for j in pair for t in j.tasks if t.get("task_id") in shared}
@@ -177,6 +180,14 @@ def write_as_run(
                 _score(arm, s, j.sides[s["suite"]], shared) for s in j.scores if s["suite"] in compared
             ]
     write_json(out / "scores.json", {"scores": scores, "comparisons": comparisons, "gate": gate(comparisons)})
+
+
+def _forget(out: Path, names: Sequence[str]) -> None:
+    """Remove what a former comparison in this folder left of other suites."""
+    for folder in ("tasks", "completions", "verdicts"):
+        for path in (out / folder).glob("*.jsonl"):
+            if path.stem not in names:
+                path.unlink()
 
 
 def _score(arm: str, score: Record, made: Side, shared: set[str]) -> Record:

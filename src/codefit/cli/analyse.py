@@ -28,7 +28,7 @@ def analyse(folder: Path, traits: str | None, data: tuple[str, ...], as_json: bo
 
     Traits are compared on the same tasks, and on those that both models pass, what got worse first. They need the
     extra `analyse` (ruff, radon, bandit); efficiency runs right programs on larger inputs, in the sandbox. Killed and
-    run again, it goes on. A run's report is written again as well.
+    run again, it goes on. A run's report is written again as well. Without --traits, those of before are measured.
     """
     groups = _wanted(traits)
     with show.Live() as live:
@@ -52,8 +52,11 @@ def analyse(folder: Path, traits: str | None, data: tuple[str, ...], as_json: bo
     click.echo(f"Findings: {folder / 'findings.json'}")
 
 
-def _wanted(traits: str | None) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(n.strip() for n in (traits or "").split(",") if n.strip()))
+def _wanted(traits: str | None) -> tuple[str, ...] | None:
+    """Return the groups that were asked for, None where nothing was said."""
+    if traits is None:
+        return None
+    names = tuple(dict.fromkeys(n.strip() for n in traits.split(",") if n.strip()))
     if names == ("all",):
         return _GROUPS
     unknown = [n for n in names if n not in _GROUPS]
@@ -64,7 +67,7 @@ def _wanted(traits: str | None) -> tuple[str, ...]:
     return names
 
 
-def _again(folder: Path, groups: tuple[str, ...], live: show.Live) -> None:
+def _again(folder: Path, groups: tuple[str, ...] | None, live: show.Live) -> None:
     """Run the last stages of a finished run again, with these traits in its recipe."""
     from codefit.cli.main import VERBS
     from codefit.core.recipe import load_recipe
@@ -74,12 +77,13 @@ def _again(folder: Path, groups: tuple[str, ...], live: show.Live) -> None:
     if "score" not in manifest.get("stages", {}):
         raise InputError("has no scores yet", where=str(folder), todo="finish it first: codefit run")
     recipe = load_recipe(folder / "recipe.resolved.yaml")
-    settings = {"traits": groups, "memorised_rows": recipe.analyse.memorised_rows}
-    recipe = recipe.model_copy(update={"analyse": AnalyseSettings.model_validate(settings)})
+    if groups is not None:
+        settings = {"traits": groups, "memorised_rows": recipe.analyse.memorised_rows}
+        recipe = recipe.model_copy(update={"analyse": AnalyseSettings.model_validate(settings)})
     run_recipe(recipe, folder, cache=show.cache_folder(), listen=live, verbs=frozenset(VERBS), until="report")
 
 
-def _comparison(folder: Path, groups: tuple[str, ...], data: tuple[str, ...], live: show.Live) -> None:
+def _comparison(folder: Path, groups: tuple[str, ...] | None, data: tuple[str, ...], live: show.Live) -> None:
     from codefit.analyse import findings
     from codefit.analyse.traits import measure_traits
     from codefit.sandbox import Sandbox
@@ -97,6 +101,9 @@ def _comparison(folder: Path, groups: tuple[str, ...], data: tuple[str, ...], li
         suites[name] = load_suite(name, Path(path), oracle="0.3", limit=None, strict=False, options=options)
     former = read_json(folder / "findings.json") if (folder / "findings.json").exists() else {}
     seed = former.get("seed", 0)
+    if groups is None:
+        measured = {r["group"] for pair in former.get("traits") or () for r in pair["rows"]}
+        groups = tuple(g for g in _GROUPS if g in measured)
     found = findings(folder, seed=seed)
     if groups:
         tasks = {name: suite.tasks for name, suite in suites.items()}

@@ -189,7 +189,7 @@ def sample(recipe: str, out: Path | None, overrides: tuple[str, ...], fresh: boo
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="Print the Markdown report in this language.")
 @_JSON
 def report(run_folder: Path, lang: str | None, as_json: bool) -> None:
-    """Write RUN's report again, or that of a comparison (the --out of `compare`): HTML, Markdown and JSON."""
+    """Write the report of RUN, or of what `compare` wrote, again: HTML, Markdown and JSON."""
     from codefit.report import write_report
 
     if not any((run_folder / name).exists() for name in ("recipe.resolved.yaml", "comparison.json")):
