@@ -22,10 +22,15 @@ def rival_settings(context: Context, rival: RivalSettings) -> dict[str, Any]:
     """Return what decides a rival's answers, for a stage key; an endpoint is its address and model's name."""
     found = rival.lasting()
     if rival.model:
-        found["model"] = file_digest(_folder(context, rival, rival.model))
+        found["model"] = _digest(context, _folder(context, rival, rival.model))
     if rival.gguf:
-        found["gguf"] = file_digest(context.located(rival.gguf))
+        found["gguf"] = _digest(context, context.located(rival.gguf))
     return found
+
+
+def _digest(context: Context, path: Path) -> str:
+    """Return a hash of a rival's weights: gigabytes, which every stage asks about."""
+    return context.once(("digest", path), lambda: file_digest(path))
 
 
 def local_rival(context: Context, rival: RivalSettings) -> LocalModel | None:
