@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -91,5 +92,7 @@ def test_asserts_that_the_prompt_shows_are_visible_tests(tmp_path):
     }
 
 
-def test_without_tasks_the_gap_is_named(run):
+def test_without_tasks_the_gap_is_named(tmp_path):
+    run = write_run(tmp_path)
+    shutil.rmtree(run / "tasks", ignore_errors=True)
     assert findings(run)["not_measured"] == ["tasks of micro"]

@@ -111,7 +111,7 @@ def test_the_second_run_does_nothing_and_is_quick(whole: tuple[Path, dict[str, A
     began = time.monotonic()
     child = demo(out, cache)
     text, _ = child.communicate(timeout=100)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # 2 s on an idle machine, 30 to 140 where anything is done again
     assert json.loads(text)["ran"] == []
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
 

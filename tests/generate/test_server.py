@@ -129,20 +129,27 @@ def test_llama_cpp_serves_a_gguf_file_and_the_score_names_its_format(tmp_path: P
 
 
 def test_memory_is_that_of_the_servers_own_processes(tmp_path: Path) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", "x = bytearray(60 << 20); input()"], stdin=subprocess.PIPE
+    holds = "x = bytearray(60 << 20); print(flush=True); input()"
+    starts = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {holds!r}])"
+    server = subprocess.Popen(
+        [sys.executable, "-c", f"{starts}; print(p.pid, flush=True); p.wait()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    time.sleep(0.5)
+    assert server.stdout is not None
+    # the number from the parent, and from the child an empty line once it holds its memory
+    child = int(server.stdout.readline() + server.stdout.readline())
     environ = {**os.environ, "PATH": str(tmp_path)}
-    resident = ServerMemory(os.getpid(), environ).peak_mb()
+    resident = ServerMemory(server.pid, environ).peak_mb()
     assert resident is not None
     assert 60 < resident < 400
     smi = tmp_path / "nvidia-smi"
-    smi.write_text(f"#!/bin/sh\necho '{child.pid}, 4321'\necho '1, 999'\necho '{child.pid}, [N/A]'\n")
+    smi.write_text(f"#!/bin/sh\necho '{child}, 4321'\necho '1, 999'\necho '{child}, [N/A]'\n")
     smi.chmod(0o755)
-    assert ServerMemory(os.getpid(), environ).peak_mb() == 4321
-    child.communicate(b"\n")
-    assert ServerMemory(child.pid, environ).peak_mb() is None
+    assert ServerMemory(server.pid, environ).peak_mb() == 4321
+    server.communicate("\n")
+    assert ServerMemory(server.pid, environ).peak_mb() is None
 
 
 WORKER = """

@@ -361,5 +361,7 @@ def test_kill_9_loses_nothing_and_changes_nothing(tmp_path: Path, sandbox: Sandb
     assert without == [
         {k: v for k, v in line.items() if k not in ("seconds", "peak_mb")} for line in lines(unbroken)
     ]
+    for row in (*resumed.scores, *unbroken.scores):
+        row["details"]["notes"] = []  # how far a busy machine stretched the time limits
     assert resumed.scores == unbroken.scores
     assert len(ledger.read_bytes().splitlines()) == 60

@@ -120,7 +120,7 @@ def test_every_prompt_of_the_published_sets_is_put_in_each_of_its_flavours() -> 
 
 def test_two_flavours_are_not_compared() -> None:
     sides = [Side("mbpp", "r", "h", {"t": [True]}, flavour=f) for f in ("plain", "mbpp-3-shot", None)]
-    with pytest.raises(InputError, match="different flavours: 'plain' and 'mbpp-3-shot'"):
+    with pytest.raises(InputError, match="differ in flavour: 'plain' and 'mbpp-3-shot'"):
         compare(sides[0], sides[1])
     assert compare(sides[0], sides[2])["points"] == 0  # nobody said how the other was asked
 
