@@ -110,6 +110,7 @@ def test_the_table_of_arms_shows_what_sets_them_apart(found: dict[str, Any]) -> 
     assert cells["half"] == ["curated", "all", "50 %", "epochs", "16", "0.005"]
     assert cells["taco-only"][:2] == ["curated", "taco"]
     assert cells["start"] == ["—"] * 6
+    assert "not corrected for one another" in text
     assert "| 组别 | 数据种类 | 来源 | 所用比例" in render_markdown(found, "zh")
     assert "Share of the rows" in render_html(found)
 

@@ -111,4 +111,6 @@ def _cell(key: str, value: Any) -> Any:
         return "—"
     if key == "share":
         return percent(value, 0) if round(100 * value) == 100 * value else percent(value)
-    return code(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return code(value) if isinstance(value, str) else value

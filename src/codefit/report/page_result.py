@@ -159,6 +159,7 @@ def arms_section(evidence: Evidence) -> Section:
     others = other_comparisons(evidence)
     if others:
         blocks.append(comparison_table(msg("table.others"), others, evidence))
+        blocks += [Paragraph(msg("arms_note", n=len(others)), "note")] if len(others) > 2 else []
     if any(s.get("isolation") for s in evidence["scores"]):
         levels = sorted({str(s["isolation"]) for s in evidence["scores"] if s.get("isolation")})
         blocks.append(Paragraph(msg("isolation", levels=[code(level) for level in levels]), "note"))
