@@ -173,10 +173,8 @@ def _planted(context: Context) -> dict[str, Any]:
         return {"rows": 0, "faults": []}
     from codefit.micro import planted_faults
 
-    named = {split for split in splits if split}
-    return (
-        planted_faults(context.recipe.seed) if None in splits else planted_faults(context.recipe.seed, named)
-    )
+    whole = planted_faults(context.recipe.seed)
+    return whole if None in splits else planted_faults(context.recipe.seed, {s for s in splits if s})
 
 
 def format_settings(context: Context) -> dict[str, Any]:

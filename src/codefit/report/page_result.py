@@ -148,7 +148,8 @@ def arms_section(evidence: Evidence) -> Section:
         blocks.append(Chart("pass_bars", title, {"scores": scores}, (), _SCORES, names))
     keys = arms.set_apart({a["arm"]: a["settings"] for a in evidence["arms"] if a["settings"]})
     columns, rows = _arm_columns(evidence, keys), [_arm_row(a, evidence, keys) for a in evidence["arms"]]
-    numeric = frozenset(range(1 + len(keys), len(columns)))
+    told = range(1 + len(_suites(evidence)), 1 + len(_suites(evidence)) + len(keys))
+    numeric = frozenset(range(1, len(columns))) - {*told}
     blocks.append(Table(msg("table.arms"), columns, rows, numeric, _SCORES))
     if evidence["seeds"]:
         blocks += [_seeds_table(evidence["seeds"]), Paragraph(msg("seeds.note"), "note")]
@@ -218,7 +219,7 @@ def _suites(evidence: Evidence) -> list[str]:
 def _arm_columns(evidence: Evidence, keys: Sequence[str]) -> list[Any]:
     names = ("rows", "trained_tokens", "steps", "epochs")
     suites = [msg("column.pass", suite=code(s)) for s in _suites(evidence)]
-    return [msg("column.arm"), *arms.columns(keys), *(msg(f"column.{n}") for n in names), *suites]
+    return [msg("column.arm"), *suites, *arms.columns(keys), *(msg(f"column.{n}") for n in names)]
 
 
 def _arm_row(arm: Mapping[str, Any], evidence: Evidence, keys: Sequence[str]) -> list[Any]:
@@ -235,7 +236,7 @@ def _arm_row(arm: Mapping[str, Any], evidence: Evidence, keys: Sequence[str]) ->
         ]
     by_suite = {s["suite"]: s.get("figure") for s in evidence["scores"] if s["arm"] == arm["arm"]}
     settings = arms.cells(arm["settings"], keys)
-    return [code(arm["arm"]), *settings, *trained, *(by_suite.get(s) for s in _suites(evidence))]
+    return [code(arm["arm"]), *(by_suite.get(s) for s in _suites(evidence)), *settings, *trained]
 
 
 def limits_section(evidence: Evidence) -> Section:
