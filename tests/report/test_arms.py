@@ -23,12 +23,19 @@ ARMS = [
     {"name": "main", "rows": "curated"},
     {"name": "lot", "rows": "random"},
     {"name": "taco-only", "rows": "curated", "sources": ["taco"]},
-    {"name": "half", "rows": "curated", "share": 0.5, "budget": "epochs", "train": {"seed": 3}},
+    {"name": "half", "rows": "curated", "share": 0.5, "budget": "epochs", "train": {"seed": 3, "epochs": 4}},
     {"name": "slow", "rows": "curated", "train": {"learning_rate": 1e-4}},
     {"name": "thin", "rows": "curated", "train": {"lora_rank": 4, "lora_alpha": 8}},
     {"name": "both", "rows": "raw", "train": {"lora_rank": 4, "learning_rate": 1e-4}},
 ]
-TRAIN = {"method": "lora", "lora_rank": 16, "lora_alpha": 32, "learning_rate": 5e-3, "seed": None}
+TRAIN = {
+    "method": "lora",
+    "epochs": 2,
+    "lora_rank": 16,
+    "lora_alpha": 32,
+    "learning_rate": 5e-3,
+    "seed": None,
+}
 
 
 def evidence(run: Path, arms: list[dict[str, Any]]) -> dict[str, Any]:
@@ -63,7 +70,7 @@ def lacks(found: dict[str, Any], number: int) -> set[str]:
 
 
 def test_each_arm_answers_the_question_that_it_bears_on_and_no_other(found: dict[str, Any]) -> None:
-    curve = ["half", "share = 0.5", "budget = epochs"]
+    curve = ["half", "share = 0.5", "budget = epochs", "epochs = 4"]
     assert {number: arms for number, arms in answered(found).items() if arms} == {
         5: [["lot", "rows = random"]],
         6: [["taco-only", "sources = taco"]],

@@ -15,10 +15,11 @@ _OF_ROWS = ("rows", "sources", "share", "sampled_from", "objective", "budget")
 _SHOWN = ("rows", "sources", "share", "budget", "method", "lora_rank", "learning_rate", "batch_size")
 _ADAPTER = ("lora_rank", "lora_alpha", "rslora")
 _METHOD = frozenset({"method", *_ADAPTER})
+_LENGTH = frozenset({"budget", "epochs"})
 _FAMILIES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "rows": (frozenset({"rows"}), frozenset({"budget", "sampled_from"})),
-    "source_arms": (frozenset({"sources"}), frozenset({"budget"})),
-    "learning_curve": (frozenset({"share"}), frozenset({"budget"})),
+    "rows": (frozenset({"rows"}), frozenset({*_LENGTH, "sampled_from"})),
+    "source_arms": (frozenset({"sources"}), _LENGTH),
+    "learning_curve": (frozenset({"share"}), _LENGTH),
     "rates": (frozenset({"learning_rate", "batch_size"}), frozenset()),
     "ranks": (_METHOD, frozenset({"learning_rate", "dtype", "optimizer"})),
 }
