@@ -218,7 +218,7 @@ def test_commands_that_do_not_exist_yet_are_marked(run):
 
     assert exists({"models"})["reference_scores"] is True
     assert exists(())["reference_scores"] is False
-    assert exists({"run"})["source_arms"] is False
+    assert exists({"run"})["source_arms"] is True
 
 
 @pytest.mark.parametrize(

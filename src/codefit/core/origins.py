@@ -32,13 +32,24 @@ class SourceSettings(Settings):
     config: str | None = Field(
         None, description="part of the dataset, as its card names it; null: the default"
     )
-    split: str | None = Field(None, description="null: train, or the only one")
+    split: str | None = Field(
+        None,
+        description="null: train, or the only one; of micro: code_alpaca or taco, whose form its rows have, "
+        "null: both",
+    )
     columns: dict[ColumnName, str] | None = Field(
         None, description="for jsonl, parquet and hub: our column names, each with the data's own"
     )
     name: Name | None = Field(None, description="name of the source in cards and quotas; default its kind")
     limit: Annotated[int, Field(ge=1)] | None = Field(None, description="take the first N rows only")
     licence: str | None = Field(None, description="licence of the rows where the kind doesn't know it")
+
+    @property
+    def row_source(self) -> str | None:
+        """The source that the rows bear; None for a local file without a name, whose rows may bear their own."""
+        if self.name or self.kind in ("code_alpaca", "taco", "micro"):
+            return self.name or self.kind
+        return self.repo.rpartition("/")[2].lower() if self.repo else None
 
 
 class ModelSettings(Settings):

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from codefit.core import settings, units
+from codefit.core.arms import ArmSettings as ArmSettings
+from codefit.core.arms import source_fault
 from codefit.core.curation import CurateSettings
 from codefit.core.files import canonical_json
 from codefit.core.generation import GenerateSettings
@@ -199,39 +201,6 @@ class TrainSettings(WatchSettings):
         return self
 
 
-class ArmSettings(Settings):
-    """One tuned model: which rows it learns from, and what it does otherwise than `train`."""
-
-    name: Name
-    rows: Literal["curated", "raw", "random", "sampled", "curated+sampled"] = Field(
-        "curated", description="`sampled`: a model's own answers that pass their tests, by `sample`"
-    )
-    sampled_from: Name | None = Field(
-        None, description="rows sampled: the arm whose tuned model answers; null: the start model"
-    )
-    objective: Literal["answers", "grpo"] = Field(
-        "answers",
-        description="`answers`: learn the rows' answers; `grpo`: be rewarded for passing their tests",
-    )
-    budget: Literal["tokens", "epochs"] = Field(
-        "tokens", description="`tokens`: as many trained tokens as the first arm; `epochs`: as many epochs"
-    )
-    train: dict[str, Any] = Field(default_factory=dict, description="overrides of single `train` fields")
-
-    @property
-    def samples(self) -> bool:
-        """Whether the arm learns from a model's own answers."""
-        return self.rows in ("sampled", "curated+sampled")
-
-    @model_validator(mode="after")
-    def _samples_from(self) -> ArmSettings:
-        if self.sampled_from and not self.samples:
-            raise ValueError("sampled_from is for rows sampled or curated+sampled")
-        if self.objective == "grpo" and self.rows != "curated":
-            raise ValueError("objective grpo asks curated rows; leave rows as it is")
-        return self
-
-
 class Recipe(Settings):
     """A whole run."""
 
@@ -278,6 +247,8 @@ class Recipe(Settings):
                 raise ValueError(f"arms.{number}.train.{'.'.join(map(str, d['loc']))}: {d['msg']}") from e
             if arm.objective == "grpo" and (fault := grpo_fault(self.train_of(arm))):
                 raise ValueError(f"arms.{number}: objective grpo {fault}")
+            if fault := source_fault(arm.sources or (), self.sources):
+                raise ValueError(f"arms.{number}.sources: {fault}")
             if number and arm.budget == "tokens" and "epochs" in arm.train:
                 raise ValueError(f"arms.{number}.train.epochs changes nothing unless its budget is 'epochs'")
         if self.arms[0].budget == "epochs":

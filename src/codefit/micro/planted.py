@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from codefit.micro.faults import fault_table
@@ -40,19 +40,20 @@ _COUNTED: Mapping[str, Callable[[Side], bool]] = {
 }
 
 
-def planted_faults(seed: int = 0) -> dict[str, Any]:
+def planted_faults(seed: int = 0, only: Collection[str] = ("code_alpaca", "taco")) -> dict[str, Any]:
     """Return `rows` (all raw rows) and `faults`: per fault its rows, rate, base and source fact.
 
-    A rate is a share of all rows of its table; a row may carry several faults.
+    A rate is a share of all rows of its table; a row may carry several faults. `only`: of these tables.
     """
-    tables = raw_tables(seed)
+    tables = {name: rows for name, rows in raw_tables(seed).items() if name in only}
     spec = fault_table()
     found: list[dict[str, Any]] = []
     for name, carries in _COUNTED.items():
         table = name.split("_")[0] if name.startswith("taco") else "code_alpaca"
-        found.append(_entry(name, tables[table], carries, table, spec["faults"][name]["fact"]))
+        if table in tables:
+            found.append(_entry(name, tables[table], carries, table, spec["faults"][name]["fact"]))
     languages = spec["code_alpaca_language"]
-    for kind in languages["rates"]:
+    for kind in languages["rates"] if "code_alpaca" in tables else ():
         if kind != "python_function":
             label = "unparseable" if kind == "python_unparseable" else kind
             name = f"code_alpaca_{kind}"

@@ -7,7 +7,7 @@ costly thing here is lazy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ from codefit.core.paths import expanded
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, SourceSettings, SuiteSettings
 from codefit.core.seeds import subseed
-from codefit.core.types import Dropped, Example
+from codefit.core.types import Dropped, Example, Row
 
 if TYPE_CHECKING:
     from codefit.format.chat import ChatFormat
@@ -64,7 +64,7 @@ class Context:
         self._closing = ExitStack()
         self._boxes: dict[Runtime, Sandbox] = {}
         self._made: dict[object, Any] = {}
-        self._examples: dict[str, tuple[list[Example], list[Dropped]]] = {}
+        self._examples: dict[object, tuple[list[Example], list[Dropped]]] = {}
 
     def close(self) -> None:
         """Stop what was started."""
@@ -188,27 +188,44 @@ class Context:
             arm.rows
         ]
 
+    def part_of(self, arm: ArmSettings, rows: Iterable[Row]) -> list[Row]:
+        """Return those rows of an arm's file that are the arm's, in their order: of its sources, its share of them.
+
+        The rows that validation would hold out come first into a share: shares of all sizes hold out the same.
+        """
+        ours = [row for row in rows if arm.sources is None or row.source in arm.sources]
+        if arm.share == 1:
+            return ours
+        ranked = sorted(ours, key=lambda row: self._held_out_first(row.id))
+        taken = {row.id for row in ranked[: max(1, round(arm.share * len(ours)))]}
+        return [row for row in ours if row.id in taken]
+
+    def _held_out_first(self, row_id: str) -> int:
+        return subseed(self.recipe.seed, "validation", row_id)
+
     def examples(self, arm: ArmSettings) -> tuple[list[Example], list[Dropped]]:
         """Return an arm's tokenised rows, and the rows that are too long."""
         name = self.rows_file(arm)
-        if name not in self._examples:
+        key = (name, arm.part)
+        if key not in self._examples:
             from codefit.curate.rows_io import read_rows
 
             kept: list[Example] = []
             dropped: list[Dropped] = []
-            for item in self.chat.examples(read_rows(self.out / name), self.recipe.format.max_length):
+            rows = self.part_of(arm, read_rows(self.out / name))
+            for item in self.chat.examples(rows, self.recipe.format.max_length):
                 if isinstance(item, Dropped):
                     dropped.append(item)
                 else:
                     kept.append(item)
             if not kept:
                 raise InputError(
-                    "no row is left to train on",
+                    f"no row is left for arm '{arm.name}' to train on",
                     where=str(self.out / name),
                     todo="see data/funnel.json for the reasons",
                 )
-            self._examples[name] = (kept, dropped)
-        return self._examples[name]
+            self._examples[key] = (kept, dropped)
+        return self._examples[key]
 
     def trained_budget(self, arm: ArmSettings) -> int:
         """Return the trained tokens of an arm: its own epochs, or as many as the main arm's."""
@@ -224,7 +241,7 @@ class Context:
             return examples, []
         if n >= len(examples):
             raise InputError(f"{n} validation rows of {len(examples)} leave none to train on", where="train")
-        ranked = sorted(examples, key=lambda e: subseed(self.recipe.seed, "validation", e.row_id))
+        ranked = sorted(examples, key=lambda e: self._held_out_first(e.row_id))
         held = {e.row_id for e in ranked[:n]}
         validation = [e for e in examples if e.row_id in held]
         # Raw rows hold copies; a copy of a held-out row in training would make its loss meaningless.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,11 +168,13 @@ def code_version() -> str:
 
 def _planted(context: Context) -> dict[str, Any]:
     """Return the faults that were planted in the rows: those of the micro world, if it is a source."""
-    if all(spec.kind != "micro" for spec in context.recipe.sources):
+    splits = {spec.split for spec in context.recipe.sources if spec.kind == "micro"}
+    if not splits:
         return {"rows": 0, "faults": []}
     from codefit.micro import planted_faults
 
-    return planted_faults(context.recipe.seed)
+    whole = planted_faults(context.recipe.seed)
+    return whole if None in splits else planted_faults(context.recipe.seed, {s for s in splits if s})
 
 
 def format_settings(context: Context) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def format_settings(context: Context) -> dict[str, Any]:
     return {
         "format": context.recipe.format.model_dump(mode="json"),
         "model": context.start_digest,
-        "arms": [arm.rows for arm in context.given_arms],
+        "arms": [[arm.name, *arm.part] for arm in context.given_arms],
         "seed": context.recipe.seed,
     }
 
@@ -194,10 +196,11 @@ def format_stage(context: Context) -> None:
     arms = {}
     lost: list[dict[str, Any]] = []
     for arm in context.given_arms:
-        arms[arm.name], dropped = formatted(context, arm, files[context.rows_file(arm)])
+        arms[arm.name], dropped = formatted(context, arm, _part(context, arm, files))
         lost += dropped
     write_jsonl(context.out / FORMAT_DROPPED, lost)
     main = context.main_arm
+    shown = files[f"data/{CURATED[0]}"] if main.samples else _part(context, main, files)
     write_json(
         context.out / "format.json",
         {
@@ -206,11 +209,17 @@ def format_stage(context: Context) -> None:
             "max_length": recipe.format.max_length,
             "parity": parity,
             "arms": arms,
-            "previews": previews(
-                context, files[f"data/{CURATED[0]}" if main.samples else context.rows_file(main)]
-            ),
+            "previews": previews(context, shown),
         },
     )
+
+
+def _part(
+    context: Context, arm: ArmSettings, files: Mapping[str, Mapping[str, list[Row]]]
+) -> dict[str, list[Row]]:
+    """Return an arm's rows by source, of the rows of all files."""
+    rows = [row for members in files[context.rows_file(arm)].values() for row in members]
+    return _by_source(context.part_of(arm, rows))
 
 
 def formatted(
@@ -240,10 +249,14 @@ def rows_by_source(context: Context, file: str) -> dict[str, list[Row]]:
     """Return the rows of a file by source."""
     from codefit.curate.rows_io import read_rows
 
-    rows: dict[str, list[Row]] = {}
-    for row in read_rows(context.out / file):
-        rows.setdefault(row.source, []).append(row)
-    return dict(sorted(rows.items()))
+    return _by_source(read_rows(context.out / file))
+
+
+def _by_source(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.source, []).append(row)
+    return dict(sorted(found.items()))
 
 
 def parity_rows(files: Mapping[str, Mapping[str, list[Row]]], seed: int) -> dict[str, list[Row]]:

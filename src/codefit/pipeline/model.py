@@ -24,6 +24,7 @@ def plan_settings(context: Context) -> dict[str, Any]:
         "memory": context.recipe.memory,
         "model": context.start_digest,
         "train": [context.recipe.train_of(arm).decisive() for arm in context.recipe.arms],
+        "arms": [[arm.name, arm.budget, *arm.part] for arm in context.recipe.arms],
         "max_length": context.recipe.format.max_length,
     }
 
@@ -85,7 +86,8 @@ def train_settings(context: Context, arm: ArmSettings) -> dict[str, Any]:
         "train": context.recipe.train_of(arm).decisive(),
         "model": context.start_digest,
         "format": context.recipe.format.model_dump(mode="json"),
-        "budget": arm.budget,
+        "budget": [arm.budget, *(context.main_arm if arm.budget == "tokens" else arm).part],
+        "rows": arm.part,
         "grpo": grpo.grpo_settings(context) if arm.objective == "grpo" else None,
         "seed": context.recipe.seed,
     }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from codefit.report.lookup import Evidence, main_pairs, measured_suites, other_comparisons, suites
+from codefit.report.arms import family, one_source, varied
+from codefit.report.lookup import Evidence, main_pairs, measured_suites, suites
 from codefit.report.messages import Message, code, msg, term
 from codefit.report.numbers import percent, share_text
 from codefit.report.page_card import lacking_messages, median, passing
-from codefit.report.verdict import line_arguments
 
 Answer = tuple[list[Message], list[str]]
 REDUNDANT, DISJOINT = 0.2, 0.02
@@ -30,14 +30,9 @@ def q5(evidence: Evidence) -> Answer:
     ]
     said += _verified((evidence["data"] or {}).get("card"))
     said += _separated(evidence)
-    rivals = {m["arm"] for m in evidence["models"]} - set((evidence["format"] or {}).get("arms") or {})
-    arms = [
-        c
-        for c in other_comparisons(evidence)
-        if c.get("after_arm") == evidence["main"][1] and c.get("before_arm") not in rivals
-    ]
-    said += [msg("answer.arms", **line_arguments(c)) for c in arms]
-    has_random = any(a["arm"] == "random" for a in evidence["arms"])
+    other_rows = family(evidence, "rows")
+    said += varied(evidence, other_rows)
+    has_random = any(arm["settings"]["rows"] == "random" for arm in other_rows)
     return said, [] if has_random else ["random_arm"]
 
 
@@ -57,7 +52,8 @@ def q6(evidence: Evidence) -> Answer:
     """What characterises the sources; redundant or complementary."""
     data = evidence["data"] or {}
     if card := data.get("card"):
-        return [*_sources(card), *_overlap(card), *lacking_messages(card), *_covered(card)], ["source_arms"]
+        said = [*_sources(card), *_overlap(card), *lacking_messages(card), *_covered(card)]
+        return [*said, *varied(evidence, one_source(evidence))], _sources_without_arm(evidence)
     steps = data.get("steps") or []
     read = (steps[0].get("sources") or {}) if steps else {}
     kept = (steps[-1].get("sources") or {}) if steps else {}
@@ -72,7 +68,15 @@ def q6(evidence: Evidence) -> Answer:
         )
         for name in read
     ]
-    return said, ["source_arms"] if said else ["funnel", "source_arms"]
+    lacks = _sources_without_arm(evidence)
+    return [*said, *varied(evidence, one_source(evidence))], lacks if said else ["funnel", *lacks]
+
+
+def _sources_without_arm(evidence: Evidence) -> list[str]:
+    """Return the missing measurement where some source of several has no arm of its own."""
+    names = {str(s.get("name")) for s in (evidence["data"] or {}).get("sources") or []}
+    alone = {name for arm in one_source(evidence) for name in arm["settings"]["sources"]}
+    return ["source_arms"] if len(names) > 1 and names - alone else []
 
 
 def _sources(card: Mapping[str, Any]) -> list[Message]:

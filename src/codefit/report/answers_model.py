@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codefit.report.answers_data import Answer
+from codefit.report.arms import family, varied
 from codefit.report.limits import limits
 from codefit.report.lookup import (
     Evidence,
@@ -128,7 +129,8 @@ def q8(evidence: Evidence) -> Answer:
     lacks = ["plan"] if not evidence["plan"] else []
     if said and main_training(evidence).get("peak_mb") is None:
         lacks.append("measured_peak")
-    return said, [*lacks, "sweeps"]
+    rates = varied(evidence, family(evidence, "rates"))
+    return [*said, *rates], [*lacks, *([] if rates else ["sweeps"])]
 
 
 def q9(evidence: Evidence) -> Answer:
@@ -146,7 +148,9 @@ def q9(evidence: Evidence) -> Answer:
                 share=percent(trained / total, 2),
             )
         )
-    return said, [*([] if said else ["training"]), "plan_full", "sweeps"]
+    ranks = varied(evidence, family(evidence, "ranks"))
+    lacks = [*([] if said else ["training"]), "plan_full", *([] if ranks else ["sweeps"])]
+    return [*said, *ranks], lacks
 
 
 def q10(evidence: Evidence) -> Answer:
@@ -224,8 +228,9 @@ def q14(evidence: Evidence) -> Answer:
 
 def q17(evidence: Evidence) -> Answer:
     """The biggest limitation, named with figures."""
-    said = limits(evidence) if evidence["comparisons"] else []
-    lacks = [*([] if evidence["seeds"] else ["seeds"]), "learning_curve"]
+    curve = varied(evidence, family(evidence, "learning_curve"))
+    said = [*limits(evidence), *curve] if evidence["comparisons"] else []
+    lacks = [*([] if evidence["seeds"] else ["seeds"]), *([] if curve else ["learning_curve"])]
     lacks += [] if evidence["pass_at_k"] else ["pass_at_k"]
     if (evidence["data"] or {}).get("leaks") is None:
         lacks.append("leaks")
@@ -233,8 +238,9 @@ def q17(evidence: Evidence) -> Answer:
 
 
 def q18(evidence: Evidence) -> Answer:
-    """What 24 GB would change."""
-    return [], ["plan_24", "learning_curve"]
+    """What 24 GB would change: whether more rows still help, and what fits."""
+    curve = varied(evidence, family(evidence, "learning_curve"))
+    return curve, ["plan_24", *([] if curve else ["learning_curve"])]
 
 
 def q19(evidence: Evidence) -> Answer:

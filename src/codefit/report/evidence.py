@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codefit.report import verdict
+from codefit.report.arms import arm_settings
 from codefit.report.data_evidence import data_evidence
 from codefit.report.measures import VERBS_NOW, not_measured
 from codefit.report.messages import LANGUAGES, plain
@@ -96,12 +97,18 @@ def _about(files: RunFiles) -> Record:
 
 
 def _arms(files: RunFiles, scores: Sequence[Record]) -> list[Record]:
-    """Return the arms in the order of the scores, each with what it was trained on."""
+    """Return the arms in the order of the scores, each with what it was trained on, and how."""
     formatted: Mapping[str, Any] = (files.format or {}).get("arms") or {}
     named = [str(s.get("arm")) for s in scores]
     order = dict.fromkeys([*named, *formatted, *files.training])
+    settings = arm_settings(files.recipe or {})
     return [
-        {"arm": arm, "rows": formatted.get(arm), "training": _without_clock(files.training.get(arm))}
+        {
+            "arm": arm,
+            "rows": formatted.get(arm),
+            "training": _without_clock(files.training.get(arm)),
+            "settings": settings.get(arm),
+        }
         for arm in order
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codefit.report import arms
 from codefit.report.blocks import Bullets, Chart, Fold, Heading, Paragraph, Section, Table
 from codefit.report.limits import limits
 from codefit.report.lookup import Evidence, main_comparisons, other_comparisons
@@ -145,8 +146,11 @@ def arms_section(evidence: Evidence) -> Section:
     if scores:
         title, names = msg("chart.pass_bars"), words("axis.pass")
         blocks.append(Chart("pass_bars", title, {"scores": scores}, (), _SCORES, names))
-    columns, rows = _arm_columns(evidence), [_arm_row(a, evidence) for a in evidence["arms"]]
-    blocks.append(Table(msg("table.arms"), columns, rows, frozenset(range(1, len(columns))), _SCORES))
+    keys = arms.set_apart({a["arm"]: a["settings"] for a in evidence["arms"] if a["settings"]})
+    columns, rows = _arm_columns(evidence, keys), [_arm_row(a, evidence, keys) for a in evidence["arms"]]
+    told = range(1 + len(_suites(evidence)), 1 + len(_suites(evidence)) + len(keys))
+    numeric = frozenset(range(1, len(columns))) - {*told}
+    blocks.append(Table(msg("table.arms"), columns, rows, numeric, _SCORES))
     if evidence["seeds"]:
         blocks += [_seeds_table(evidence["seeds"]), Paragraph(msg("seeds.note"), "note")]
     if evidence["pass_at_k"]:
@@ -156,6 +160,7 @@ def arms_section(evidence: Evidence) -> Section:
     others = other_comparisons(evidence)
     if others:
         blocks.append(comparison_table(msg("table.others"), others, evidence))
+        blocks += [Paragraph(msg("arms_note", n=len(others)), "note")] if len(others) > 2 else []
     if any(s.get("isolation") for s in evidence["scores"]):
         levels = sorted({str(s["isolation"]) for s in evidence["scores"] if s.get("isolation")})
         blocks.append(Paragraph(msg("isolation", levels=[code(level) for level in levels]), "note"))
@@ -211,13 +216,13 @@ def _suites(evidence: Evidence) -> list[str]:
     return list(dict.fromkeys(str(s["suite"]) for s in evidence["scores"]))
 
 
-def _arm_columns(evidence: Evidence) -> list[Any]:
-    names = ("arm", "rows", "trained_tokens", "steps", "epochs")
+def _arm_columns(evidence: Evidence, keys: Sequence[str]) -> list[Any]:
+    names = ("rows", "trained_tokens", "steps", "epochs")
     suites = [msg("column.pass", suite=code(s)) for s in _suites(evidence)]
-    return [*(msg(f"column.{n}") for n in names), *suites]
+    return [msg("column.arm"), *suites, *arms.columns(keys), *(msg(f"column.{n}") for n in names)]
 
 
-def _arm_row(arm: Mapping[str, Any], evidence: Evidence) -> list[Any]:
+def _arm_row(arm: Mapping[str, Any], evidence: Evidence, keys: Sequence[str]) -> list[Any]:
     training, formatted = arm["training"] or {}, arm["rows"] or {}
     rival = not formatted and any(m["arm"] == arm["arm"] for m in evidence["models"])
     if (arm["arm"] == evidence["main"][0] or rival) and not training:
@@ -230,7 +235,8 @@ def _arm_row(arm: Mapping[str, Any], evidence: Evidence) -> list[Any]:
             training.get("epochs"),
         ]
     by_suite = {s["suite"]: s.get("figure") for s in evidence["scores"] if s["arm"] == arm["arm"]}
-    return [code(arm["arm"]), *trained, *(by_suite.get(s) for s in _suites(evidence))]
+    settings = arms.cells(arm["settings"], keys)
+    return [code(arm["arm"]), *(by_suite.get(s) for s in _suites(evidence)), *settings, *trained]
 
 
 def limits_section(evidence: Evidence) -> Section:

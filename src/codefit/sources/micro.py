@@ -13,22 +13,29 @@ from codefit.sources.base import RecordSource
 from codefit.sources.records import Record
 
 LICENCE = "Apache-2.0"
+TABLES = ("code_alpaca", "taco")
 ABOUT = "small tasks of our own making with planted faults at stated rates; a stand-in, not real data"
 
 
 def open_micro(
-    *, name: str = "micro", licence: str | None = None, limit: int | None = None, seed: int = 0
+    *,
+    name: str = "micro",
+    licence: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    table: str | None = None,
 ) -> RecordSource:
-    """Return the source of the micro world's raw rows for a seed."""
+    """Return the source of the micro world's raw rows for a seed: of one of its two `TABLES`, or of both."""
+    place = f"micro(seed={seed}{f', split={table}' if table else ''})"
 
     def raw() -> list[dict[str, Any]]:
         from codefit import micro  # late: building the rows takes a moment and only this source needs it
 
-        return list(micro.raw_rows(seed))
+        return list(micro.raw_tables(seed)[table] if table else micro.raw_rows(seed))
 
     def records(on_bad: BadLine | None) -> Iterator[Record]:
         for number, record in enumerate(raw(), start=1):
-            yield f"micro(seed={seed}):row {number}", record
+            yield f"{place}:row {number}", record
 
     return RecordSource(
         name=name,
@@ -36,7 +43,7 @@ def open_micro(
         licence=licence or LICENCE,
         about=ABOUT,
         convert=to_row,
-        place=f"micro(seed={seed})",
+        place=place,
         records=records,
         content_hash=lambda: digest(*map(canonical_json, raw())),
         limit=limit,

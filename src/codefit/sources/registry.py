@@ -17,7 +17,7 @@ from codefit.sources.base import RecordSource, Source
 from codefit.sources.code_alpaca import open_code_alpaca
 from codefit.sources.hub import HOMES, find_split, split_source
 from codefit.sources.local import open_local, renamed
-from codefit.sources.micro import open_micro
+from codefit.sources.micro import TABLES, open_micro
 from codefit.sources.taco import open_taco
 
 KINDS = ("code_alpaca", "taco", "jsonl", "parquet", "hub", "micro")
@@ -36,7 +36,9 @@ class SourceSpec(BaseModel):
     repo: str | None = Field(None, description="The dataset on the hub, owner/name.")
     revision: str | None = Field(None, description="Its branch, tag or commit; default its main branch.")
     config: str | None = Field(None, description="Its config, as its card names it; default the card's.")
-    split: str | None = Field(None, description="Its split; default `train`, or the only one.")
+    split: str | None = Field(
+        None, description="Its split; default `train`, or the only one. Of `micro`: one of its two tables."
+    )
     columns: dict[str, str] | None = Field(None, description="Our column names, each with the data's own.")
     name: str | None = Field(None, description="The name that rows carry as their source; default: the kind.")
     licence: str | None = Field(
@@ -59,7 +61,13 @@ def open_source(
     if fault := spec_fault(spec):
         raise InputError(fault[0], where="sources", todo=fault[1])
     if spec.kind == "micro":
-        return open_micro(name=spec.name or "micro", licence=spec.licence, limit=spec.limit, seed=spec.seed)
+        return open_micro(
+            name=spec.name or "micro",
+            licence=spec.licence,
+            limit=spec.limit,
+            seed=spec.seed,
+            table=spec.split,
+        )
     if spec.path is None:
         return _open_hub(spec, listen)
     return _open_file(spec, (base / spec.path) if base else spec.path)
@@ -80,7 +88,10 @@ def spec_fault(spec: Any) -> tuple[str, str] | None:
         return "kind 'hub' needs a repo", "set 'repo' to owner/name of the dataset"
     if kind in ("jsonl", "parquet") and spec.path is None:
         return f"kind '{kind}' needs a path", "set 'path' to the data file"
-    named = [key for key in _OF_THE_HUB if getattr(spec, key) is not None]
+    if kind == "micro" and spec.split is not None and spec.split not in TABLES:
+        return f"kind 'micro' has no split '{spec.split}'", f"known: {', '.join(TABLES)}"
+    given = _OF_THE_HUB if kind != "micro" else tuple(key for key in _OF_THE_HUB if key != "split")
+    named = [key for key in given if getattr(spec, key) is not None]
     if named and (kind in ("jsonl", "parquet", "micro") or spec.path is not None):
         return f"'{named[0]}' is for a dataset of the hub", f"remove '{named[0]}', or the path"
     if spec.columns is not None and kind not in ("jsonl", "parquet", "hub"):
