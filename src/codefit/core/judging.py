@@ -31,6 +31,9 @@ class SuiteSettings(Settings):
     flavour: Literal["plain", "evalplus-0-shot", "mbpp-3-shot", "bigcodebench"] = Field(
         "plain", description="how tasks are put: `plain`, the prompt alone, or as a harness puts them"
     )
+    variant: Literal["renamed", "reworded", "chinese"] | None = Field(
+        None, description="the same tasks asked differently, to measure robustness; the gate takes it as a guard"
+    )
     calibrated: bool = Field(True, description="put BigCodeBench's imports and signature before each answer")
     environment: str | None = Field(
         None, description="folder of BigCodeBench's libraries; default where `codefit env create` puts them"
