@@ -80,7 +80,9 @@ def _load(
     from codefit.suites.load import load_suite
 
     options = Options(split, not uncalibrated, env, show.cache_folder())
-    return load_suite(suite, data, oracle=oracle, limit=limit, strict=strict, options=options, variant=variant)
+    return load_suite(
+        suite, data, oracle=oracle, limit=limit, strict=strict, options=options, variant=variant
+    )
 
 
 def _judge(

@@ -20,8 +20,10 @@ from codefit.report.lookup import (
 from codefit.report.messages import Message, code, msg, term
 from codefit.report.numbers import mib, percent, score_text, share_text
 from codefit.report.page_comparison import counts
+from codefit.report.page_robustness import compared
 from codefit.report.page_traits import summary
 from codefit.report.verdict import line_arguments
+from codefit.suites.variants import plain_name
 
 _WHOLE = ("float32", "float16", "bfloat16", "F32", "F16", "BF16", "FP32", "FP16")
 
@@ -111,9 +113,10 @@ def q4(evidence: Evidence) -> Answer:
                     )
                 )
     lacks = [] if said else ["similarity"]
-    if len(measured_suites(evidence)) < 2:
+    if len({plain_name(s) for s in measured_suites(evidence)}) < 2:
         lacks.append("guard_suite")
-    return said, [*lacks, "robustness"]
+    robust = compared(evidence)
+    return said + robust, [*lacks, *([] if robust else ["robustness"])]
 
 
 def q8(evidence: Evidence) -> Answer:

@@ -66,6 +66,12 @@ def main_traits(evidence: Evidence) -> list[Mapping[str, Any]]:
     return [t for t in traits(evidence) if [t["before"], t["after"]] == list(evidence["main"])]
 
 
+def robustness(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return suites beside their variants, an entry per variant; empty where none was answered."""
+    found: list[Mapping[str, Any]] = (evidence["findings"] or {}).get("robustness") or []
+    return found
+
+
 def opponents(evidence: Evidence) -> list[Mapping[str, Any]]:
     """Return published models beside start and main arm, an entry per flavour; empty where no flavour fits."""
     found: list[Mapping[str, Any]] = (evidence["findings"] or {}).get("opponents") or []

@@ -280,7 +280,8 @@ class TaskSuite:
 
 def _known_as(task: Task) -> str | None:
     """Return the entry point's name in the benchmark, which a variant may have changed."""
-    return task.extra.get("judged_as", task.entry_point)
+    known: str | None = task.extra.get("judged_as", task.entry_point)
+    return known
 
 
 def _raw(task: Task, phase: str) -> str:

@@ -127,7 +127,7 @@ def _new_name(kind: str, rng: Random, taken: set[str]) -> str:
     free = [n for n in table()["names"][kind] if n not in taken and not keyword.iskeyword(n)]
     if not free:
         raise _Unsafe("no new name is free")
-    return rng.choice(free)
+    return str(rng.choice(free))
 
 
 def _entry_in(text: str, old: str, new: str) -> str:
@@ -167,6 +167,9 @@ def _may_rename(name: str, task: Task, trees: list[ast.Module]) -> bool:
     used = list(re.finditer(rf"(?<![\w.]){re.escape(name)}\b", task.prompt))
     if any(q.start() < u.start() < q.end() for q in _QUOTES.finditer(task.prompt) for u in used):
         return False
+    other = rf"\d{re.escape(name)}\b" + (rf"|\b{name.swapcase()}\b" if len(name) == 1 else "")
+    if re.search(other, task.prompt):
+        return False  # 2x, or N for n
     if len(name) > 1 and not name.isalpha():
         return True
     # a name that may be a word: fine where it is nowhere determined as a noun is, and a request names it
@@ -204,7 +207,7 @@ class _Rename(ast.NodeTransformer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802 (ast's way)
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         """Rename a variable."""
         node.id = self.names.get(node.id, node.id)
         return node
@@ -214,7 +217,7 @@ class _Rename(ast.NodeTransformer):
         node.arg = self.names.get(node.arg, node.arg)
         return self.generic_visit(node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802 (ast's way)
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Rename a function."""
         node.name = self.names.get(node.name, node.name)
         return self.generic_visit(node)
