@@ -133,6 +133,16 @@ def test_words_of_the_request_and_attributes_are_no_names() -> None:
     assert '("n", 1)' in made.prompt  # data, wherefore the parameter n kept its name too
     assert made.prompt.count(str(made.entry_point)) == 2
     assert ".count('a')" in str(made.reference)
+    made = renamed(
+        task_of(
+            "Write the function eat(food) to eat. The function eat is pure.",
+            "def eat(food):\n    pass",
+            "eat",
+        ),
+        rng(0),
+    )
+    assert isinstance(made, Task)
+    assert made.prompt.count("eat") == 1
 
 
 PROMPTS = ["Write {f}({x}) so that it doubles {x}.", "def {f}({x}):\n    ''' Twice {x}. '''\n"]

@@ -131,10 +131,11 @@ def _new_name(kind: str, rng: Random, taken: set[str]) -> str:
 
 
 def _entry_in(text: str, old: str, new: str) -> str:
-    """Rename a function in a prompt: where it is called, and elsewhere if it can't be a word."""
-    word = old.isalpha() and old.islower()
-    call = r"(?=\s*\()" if word else r"\b"
-    return re.sub(rf"(?<![\w.'\"]){re.escape(old)}{call}", new, text)
+    """Rename a function in a prompt: where it is called or called a function, elsewhere if it can't be a word."""
+    name = rf"(?<![\w.]){re.escape(old)}"
+    if old.isalpha() and old.islower():
+        return re.sub(rf"{name}(?=\s*\()|(?<=\bfunction ){old}\b", new, text)
+    return re.sub(rf"{name}\b", new, text)
 
 
 def _parameters(task: Task, trees: list[ast.Module], rng: Random, taken: set[str]) -> dict[str, str]:
