@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codefit.core import types
 from codefit.core.errors import InputError
 from codefit.core.recipe import load_recipe
 from codefit.core.seeds import rng
-from codefit.core.types import Task, Tests
+from codefit.core.types import Task
 from codefit.pipeline.run import plan_of
 from codefit.sandbox import Sandbox
 from codefit.score.tally import pass_figures
@@ -96,7 +97,12 @@ def test_a_renamed_task_wants_its_new_name_and_keeps_its_judge(tmp_path: Path, s
 
 def task_of(prompt: str, reference: str, name: str, *asserts: str) -> Task:
     return Task(
-        "t", prompt, name, Tests("asserts", name, asserts or (f"assert {name}(1) == 1",)), None, reference
+        "t",
+        prompt,
+        name,
+        types.Tests("asserts", name, asserts or (f"assert {name}(1) == 1",)),
+        None,
+        reference,
     )
 
 
@@ -114,7 +120,7 @@ def task_of(prompt: str, reference: str, name: str, *asserts: str) -> Task:
             task_of("Write f(x).", "def f(x):\n    return x", "f", "assert f(1) == 'f'"),
             "in a text of its code",
         ),
-        (Task("t", "Echo f.", None, Tests("stdin", inputs=("1",), outputs=("1",))), "name no function"),
+        (Task("t", "Echo f.", None, types.Tests("stdin", inputs=("1",), outputs=("1",))), "name no function"),
     ],
 )
 def test_what_cannot_be_renamed_safely_is_left_out(task: Task, why: str) -> None:
@@ -173,6 +179,15 @@ def test_whatever_the_names_a_renamed_reference_is_the_old_one_with_other_names(
     back = re.sub(rf"\b{z}\b", x, re.sub(rf"\b{g}\b", f, str(made.reference)))
     assert back == ast.unparse(ast.parse(code))
     assert made.tests.asserts == (f"assert {g}(2) == 4",)
+
+
+def test_a_name_with_a_tilde_is_no_variant_by_itself() -> None:
+    assert (variant_of("mine~2"), plain_name("mine~2"), variant_of("mine~2~renamed")) == (
+        None,
+        "mine~2",
+        "renamed",
+    )
+    assert (plain_name("mbpp~renamed+"), plain_name("mine~2~chinese")) == ("mbpp+", "mine~2")
 
 
 def test_only_what_the_table_knows_is_rendered_in_chinese() -> None:

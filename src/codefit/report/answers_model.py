@@ -13,8 +13,8 @@ from codefit.report.lookup import (
     main_looks,
     main_training,
     main_traits,
-    measured_suites,
     opponents,
+    plain_suites,
     suites,
 )
 from codefit.report.messages import Message, code, msg, term
@@ -23,7 +23,6 @@ from codefit.report.page_comparison import counts
 from codefit.report.page_robustness import compared
 from codefit.report.page_traits import summary
 from codefit.report.verdict import line_arguments
-from codefit.suites.variants import plain_name
 
 _WHOLE = ("float32", "float16", "bfloat16", "F32", "F16", "BF16", "FP32", "FP16")
 
@@ -113,7 +112,7 @@ def q4(evidence: Evidence) -> Answer:
                     )
                 )
     lacks = [] if said else ["similarity"]
-    if len({plain_name(s) for s in measured_suites(evidence)}) < 2:
+    if len(plain_suites(evidence)) < 2:
         lacks.append("guard_suite")
     robust = compared(evidence)
     return said + robust, [*lacks, *([] if robust else ["robustness"])]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from codefit.suites.variants import plain_name
+
 Evidence = Mapping[str, Any]
 
 
@@ -53,6 +55,11 @@ def main_looks(evidence: Evidence) -> list[Mapping[str, Any]]:
 def measured_suites(evidence: Evidence) -> list[str]:
     """Return the names of all scored suites, in the order of the scores."""
     return list(dict.fromkeys(str(s.get("suite")) for s in evidence["scores"]))
+
+
+def plain_suites(evidence: Evidence) -> list[str]:
+    """Return the names of all scored suites without their variants, which ask the same tasks again."""
+    return list(dict.fromkeys(plain_name(name) for name in measured_suites(evidence)))
 
 
 def traits(evidence: Evidence) -> list[Mapping[str, Any]]:

@@ -32,14 +32,15 @@ VARIANTS = tuple(_MAKE)
 
 def plain_name(suite: str) -> str:
     """Return the suite that a variant is of; a plain suite's name is its own."""
-    name, mark, _ = suite.partition(MARK)
-    return name + "+" if mark and suite.endswith("+") else name
+    if variant_of(suite) is None:
+        return suite
+    return suite.rpartition(MARK)[0] + ("+" if suite.endswith("+") else "")
 
 
 def variant_of(suite: str) -> str | None:
     """Return the variant that a suite's name stands for, None for a plain suite."""
-    _, mark, variant = suite.partition(MARK)
-    return variant.rstrip("+") if mark else None
+    _, mark, variant = suite.rpartition(MARK)
+    return known if mark and (known := variant.rstrip("+")) in _MAKE else None
 
 
 def vary(suite: TaskSuite, variant: str) -> TaskSuite:
