@@ -79,6 +79,7 @@ def _findings(path: Path) -> None:
     suite["contamination"]["without"] = [{**without, "n": 36}]
     found["traits"] = [_traits("start", "curated"), _traits("start", "raw")]
     found["opponents"] = [_opponents()]
+    found["robustness"] = [_robustness()]
     write_json(path, found)
 
 
@@ -92,6 +93,35 @@ def _verbatim(arm: str) -> dict[str, Any]:
         "longest_row": "taco/4",
         "passed_copied": [5, 6],
         "passed_others": [26, 34],
+    }
+
+
+def _robustness() -> dict[str, Any]:
+    lost = {
+        "gained": 1,
+        "lost": 4,
+        "lost_tasks": [],
+        "test": "exact McNemar",
+        "stamp": None,
+        "differences": [],
+    }
+    start = {"n": 38, "plain": 7, "varied": 4, "points": -7.9, "relative_percent": -42.9, "ci95": [-19.0, 4.0],
+             "p_value": 0.375, "consistency": 33 / 38, **lost}  # fmt: skip
+    pair = {"before": "start", "after": "curated", "n": 38, "before_points": -7.9, "after_points": -2.6}
+    arms = {
+        "start": start,
+        "curated": {**start, "plain": 31, "varied": 30, "points": -2.6, "stamp": "not like for like"},
+    }
+    compared = [
+        {**pair, "points": 5.3, "ci95": [-4.0, 15.0]},
+        {**pair, "after": "raw", "points": 1.0, "ci95": [0, 2]},
+    ]
+    return {
+        "suite": f"{SUITE}~renamed",
+        "plain": SUITE,
+        "variant": "renamed",
+        "arms": arms,
+        "pairs": compared,
     }
 
 

@@ -135,3 +135,20 @@ def test_every_answer_reads_in_both_languages(rich, number):
         assert re.search(r"[\u4e00-\u9fff]", chinese) or message["msg"] == "measure.bigcodebench", chinese
         figures = [re.findall(r"\d+(?:[.,]\d+)*", text) for text in (english, chinese)]
         assert sorted(figures[0]) == sorted(figures[1]), "the same figures in both"
+
+
+def test_tasks_asked_differently_stand_in_a_table_and_answer_their_question_in_both_languages(
+    rich, run, text
+):
+    change = "-7.9 (-42.9 %) [-19.0, +4.0] | p = 0.375 | 4 / 1 | 86.8 % |"
+    assert f"| other names | `start` | 18.4 % (7/38) | 10.5 % (4/38) | {change}" in text
+    assert "[-19.0, +4.0] (not like for like)" in text
+    assert "it is no translation" in text
+    told = "the tuned model's change differs by +5.3 points, 95 % CI [-4.0, +15.0]"
+    assert text.count(told) == 2  # below the table and in the answer; the other arm's is not
+    assert "differs by +1.0" not in text
+    chinese = render_markdown(build(rich), "zh")
+    assert "| 改名 | `start` |" in chinese
+    assert "微调模型的变化相差 +5.3 个百分点" in chinese
+    wanted = [{m["id"] for m in build(where)["questions"][3]["missing"]} for where in (run, rich)]
+    assert ["robustness" in w for w in wanted] == [True, False]

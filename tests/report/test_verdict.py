@@ -52,6 +52,14 @@ def test_gain_and_loss_on_different_suites_are_both_said_loss_first():
     assert text(both)[0].startswith("other: curated is worse")
 
 
+def test_a_variant_may_show_a_loss_but_makes_no_gain_and_is_not_told_where_nothing_is_shown():
+    loss, gain, none = ({**c, "suite": "micro~renamed"} for c in (WORSE, BETTER, UNSHOWN))
+    assert [headline([UNSHOWN, c]) for c in (loss, gain, none)] == ["worse", "not_shown", "not_shown"]
+    assert headline([BETTER, loss]) == "mixed"
+    assert [len(text([UNSHOWN, c])) for c in (loss, gain, none)] == [2, 2, 1]
+    assert (headline([gain]), len(text([none]))) == ("better", 1)  # nothing else was measured
+
+
 def test_no_comparison_is_not_measured():
     assert headline([]) == "not_measured"
     assert text([]) == ["No paired comparison was measured in this run."]

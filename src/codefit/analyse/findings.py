@@ -15,12 +15,14 @@ from codefit.analyse.drift import output_drift, similarity_summary
 from codefit.analyse.mismatch import wrong_values
 from codefit.analyse.nearest import TrainingRows
 from codefit.analyse.opponents import opponents
+from codefit.analyse.robustness import robustness
 from codefit.analyse.runfiles import Suite, arm_pairs, suites
 from codefit.analyse.taxonomy import NOT_MEASURED, PASSED, classify, cluster_errors, count_classes, error_name
 from codefit.analyse.verbatim import AnswerRuns, verbatim
 from codefit.core.errors import InputError
 from codefit.core.files import read_json, read_jsonl
 from codefit.core.types import Outcome, Task
+from codefit.suites.variants import plain_name
 
 LAYOUT = 2
 CASES_PER_CELL = {"broken": 4, "fixed": 4, "neither": 3, "both": 1}
@@ -56,6 +58,7 @@ def findings(run: Path, seed: int = 0, tasks: Mapping[str, Sequence[Task]] | Non
         "traits": None,
         "memorised": None,
         "opponents": _opponents(run, found),
+        "robustness": robustness(run, found, {s.name: classes_of(s) for s in found}, seed),
         "not_measured": missing,
     }
 
@@ -93,10 +96,10 @@ def _one_suite(
     passed = {
         arm: {t: c == PASSED for t, c in by.items() if c != NOT_MEASURED} for arm, by in classes.items()
     }
-    result["splits"] = mbpp_splits(passed, suite.name)
+    result["splits"] = mbpp_splits(passed, plain_name(suite.name))
     if hits is not None:
         pairs = arm_pairs(run, suite)
-        result["contamination"] = split_scores(passed, flagged_tasks(hits, suite.name), pairs)
+        result["contamination"] = split_scores(passed, flagged_tasks(hits, plain_name(suite.name)), pairs)
     return result
 
 

@@ -17,6 +17,7 @@ from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
 from codefit.score.compare import Side, compare, side
 from codefit.score.several import as_family, gate
 from codefit.score.tally import pass_figures
+from codefit.suites.variants import variant_of
 
 ARMS = ("start", "tuned")
 UNKNOWN = "not stated"
@@ -120,8 +121,8 @@ def compare_all(
 ) -> list[Record]:  # fmt: skip
     """Return the comparisons of every suite that both sides have, corrected as one family.
 
-    Raises `InputError` where no suite is on both sides, a guard is not among them, or sides
-    were not judged alike and that is not allowed.
+    Variants of suites are guards. Raises `InputError` where no suite is on both sides, a guard is not
+    among them, or sides were not judged alike and that is not allowed.
     """
     pairs = _pairs(before, after)
     shared = [b.suite for b, _ in pairs]
@@ -133,7 +134,9 @@ def compare_all(
             todo=f"there are {', '.join(shared)}",
         )
     found = [compare(b, a, seed=seed, allow_different_harness=allow_different_harness) for b, a in pairs]
-    return as_family([{"before_arm": ARMS[0], "after_arm": ARMS[1], **c} for c in found], guards)
+    variants = [name for name in shared if variant_of(name)]
+    family = [{"before_arm": ARMS[0], "after_arm": ARMS[1], **c} for c in found]
+    return as_family(family, [*guards, *variants])
 
 
 def _pairs(before: Mapping[str, Judged], after: Mapping[str, Judged]) -> list[tuple[Side, Side]]:

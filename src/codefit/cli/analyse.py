@@ -89,6 +89,7 @@ def _comparison(folder: Path, groups: tuple[str, ...] | None, data: tuple[str, .
     from codefit.sandbox import Sandbox
     from codefit.suites.bigcodebench import Options
     from codefit.suites.load import load_suite
+    from codefit.suites.variants import plain_name, variant_of
 
     suites: dict[str, Any] = {}
     for item in data:
@@ -98,7 +99,7 @@ def _comparison(folder: Path, groups: tuple[str, ...] | None, data: tuple[str, .
                 f"'{item}' is no SUITE=FILE", where="--data", todo="such as mbpp+=mbpp_plus.jsonl"
             )
         options = Options(None, True, None, show.cache_folder())
-        suites[name] = load_suite(name, Path(path), oracle="0.3", limit=None, strict=False, options=options)
+        suites[name] = load_suite(plain_name(name), Path(path), options=options, variant=variant_of(name))
     former = read_json(folder / "findings.json") if (folder / "findings.json").exists() else {}
     seed = former.get("seed", 0)
     if groups is None:

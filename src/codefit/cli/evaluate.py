@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from codefit.suites.execute import ExecuteResult
 
 FLAVOURS = ("plain", "evalplus-0-shot", "mbpp-3-shot", "bigcodebench")
+VARIANTS = ("renamed", "reworded", "chinese")
 Split = Literal["complete", "instruct"] | None
 F = TypeVar("F", bound=Callable[..., Any])
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -39,6 +40,8 @@ def _suite_options(f: F) -> F:
                      help="Comparison rules of MBPP(+): evalplus 0.2 or 0.3."),
         click.option("--flavour", type=click.Choice(FLAVOURS),
                      help="How tasks were, or are to be, put; default to ask is plain: the task's prompt alone."),
+        click.option("--variant", type=click.Choice(VARIANTS),
+                     help="The same tasks asked differently: other names, other words, or framed in Chinese."),
         click.option("--limit", type=click.IntRange(1), help="First N tasks only; marked on every figure."),
         click.option("--data", type=click.Path(path_type=Path), help="Its file, as published; default the hub."),
         click.argument("suite"),
@@ -71,13 +74,15 @@ def _sandbox_options(f: F) -> F:
 
 def _load(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool,
-    split: Split, uncalibrated: bool, env: str | None,
+    split: Split, uncalibrated: bool, env: str | None, variant: str | None,
 ) -> Suite:  # fmt: skip
     from codefit.suites.bigcodebench import Options
     from codefit.suites.load import load_suite
 
     options = Options(split, not uncalibrated, env, show.cache_folder())
-    return load_suite(suite, data, oracle=oracle, limit=limit, strict=strict, options=options)
+    return load_suite(
+        suite, data, oracle=oracle, limit=limit, strict=strict, options=options, variant=variant
+    )
 
 
 def _judge(
@@ -147,7 +152,7 @@ def _tell(result: ExecuteResult, as_json: bool, took: dict[str, Any] | None = No
 @_JSON
 def execute(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
-    env: str | None, flavour: str | None, completions: Path, out: Path,
+    env: str | None, flavour: str | None, variant: str | None, completions: Path, out: Path,
     only: tuple[str, ...], all_tests: bool, fresh: bool, prompts: str | None, decoding: str | None,
     jobs: int | None, isolation: str, unsafe_no_isolation: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -159,7 +164,7 @@ def execute(
     from codefit.suites.flavours import flavour_of
 
     marks = {k: v for k, v in (("prompts", prompts), ("decoding", decoding)) if v}
-    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
+    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env, variant)
     if flavour:
         flavour_of(loaded, flavour)
     with show.Live() as live:
@@ -176,7 +181,7 @@ def execute(
 @_JSON
 def generate(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
-    env: str | None, model: str | None, out: Path, as_json: bool, **asked: Any,
+    env: str | None, variant: str | None, model: str | None, out: Path, as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
     """Let a model answer SUITE, greedily unless a temperature is given. Killed runs go on where they were."""
     from codefit.pipeline.answer import answer_suite, find_model, write_completions
@@ -187,7 +192,7 @@ def generate(
         )
     wish = wish_of(asked)
     remote = remote_of(asked, model, out.with_name(f"{out.name}.server.log"))
-    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
+    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env, variant)
     with show.Live() as live:
         who = remote or find_model(str(model), live)
         found, took = answer_suite(loaded, who, wish, out.with_name(f"{out.name}.ledger"), live)
@@ -209,7 +214,7 @@ def generate(
 @_JSON
 def evaluate(
     suite: str, data: Path | None, limit: int | None, oracle: str, strict: bool, split: Split, uncalibrated: bool,
-    env: str | None, model: str | None, out: Path, fresh: bool, jobs: int | None, isolation: str,
+    env: str | None, variant: str | None, model: str | None, out: Path, fresh: bool, jobs: int | None, isolation: str,
     unsafe_no_isolation: bool, as_json: bool, **asked: Any,
 ) -> None:  # fmt: skip
     """Let a model answer SUITE and judge the answers.
@@ -223,7 +228,7 @@ def evaluate(
 
     wish = wish_of(asked)
     remote = remote_of(asked, model, out / "server.log")
-    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env)
+    loaded = _load(suite, data, limit, oracle, strict, split, uncalibrated, env, variant)
     with show.Live() as live:
         found, took = answer_suite(
             loaded, remote or find_model(str(model), live), wish, out / "completions.ledger", live

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from codefit.core.origins import Revision
 from codefit.core.settings import Settings
@@ -31,11 +31,21 @@ class SuiteSettings(Settings):
     flavour: Literal["plain", "evalplus-0-shot", "mbpp-3-shot", "bigcodebench"] = Field(
         "plain", description="how tasks are put: `plain`, the prompt alone, or as a harness puts them"
     )
+    variant: Literal["renamed", "reworded", "chinese"] | None = Field(
+        None,
+        description="the same tasks asked differently, to measure robustness; the gate takes it as a guard",
+    )
     calibrated: bool = Field(True, description="put BigCodeBench's imports and signature before each answer")
     environment: str | None = Field(
         None, description="folder of BigCodeBench's libraries; default where `codefit env create` puts them"
     )
     guard: bool = Field(False, description="watched for loss only: the gate lets it lose up to 2 points")
+
+    @model_validator(mode="after")
+    def _a_variant_is_a_guard(self) -> SuiteSettings:
+        if self.variant and self.guard:
+            raise ValueError("guard changes nothing beside variant, which is only watched for loss as it is")
+        return self
 
 
 class AnalyseSettings(Settings):

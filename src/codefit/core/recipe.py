@@ -273,7 +273,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _suites_differ(self) -> Recipe:
-        names = [Path(s.name).name.split(".")[0] for s in self.evaluate]
+        names = [
+            Path(s.name).name.split(".")[0] + (f"~{s.variant}" if s.variant else "") for s in self.evaluate
+        ]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(

@@ -111,6 +111,7 @@ class Context:
                 strict=self.recipe.strict,
                 options=Options(s.split, s.calibrated, s.environment, self.cache),
                 revision=s.revision,
+                variant=s.variant,
             )
             flavour_of(suite, s.flavour)
             found.append((s, suite))

@@ -96,8 +96,10 @@ def _encoder(context: Context) -> Callable[[Sequence[str]], Any] | None:
 
 def test_tasks(context: Context) -> dict[str, Sequence[Task]]:
     """Return the tasks that no row may give away: a leak would flatter a choice as it flatters a score."""
+    from codefit.suites.variants import plain_name
+
     developed = {suite.info.name: suite.tasks for suite in _developments(context)}
-    return {**developed, **{suite.info.name: suite.all_tasks for _, suite in context.suites}}
+    return {**developed, **{plain_name(suite.info.name): suite.all_tasks for _, suite in context.suites}}
 
 
 def _developments(context: Context) -> list[Suite]:

@@ -24,8 +24,8 @@ def score_settings(context: Context) -> dict[str, Any]:
 
 
 def _guards(context: Context) -> list[str]:
-    """Return the suites that are only watched for loss, base tests and plus tests alike."""
-    names = [suite.info.name for settings, suite in context.suites if settings.guard]
+    """Return the suites that are only watched for loss, base and plus tests alike; a variant always is."""
+    names = [suite.info.name for s, suite in context.suites if s.guard or s.variant]
     return sorted({n for name in names for n in (name, name.rstrip("+"))})
 
 

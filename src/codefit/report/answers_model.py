@@ -14,13 +14,14 @@ from codefit.report.lookup import (
     main_looks,
     main_training,
     main_traits,
-    measured_suites,
     opponents,
+    plain_suites,
     suites,
 )
 from codefit.report.messages import Message, code, msg, term
 from codefit.report.numbers import mib, percent, score_text, share_text
 from codefit.report.page_comparison import counts
+from codefit.report.page_robustness import compared
 from codefit.report.page_traits import summary
 from codefit.report.verdict import line_arguments
 
@@ -112,9 +113,10 @@ def q4(evidence: Evidence) -> Answer:
                     )
                 )
     lacks = [] if said else ["similarity"]
-    if len(measured_suites(evidence)) < 2:
+    if len(plain_suites(evidence)) < 2:
         lacks.append("guard_suite")
-    return said, [*lacks, "robustness"]
+    robust = compared(evidence)
+    return said + robust, [*lacks, *([] if robust else ["robustness"])]
 
 
 def q8(evidence: Evidence) -> Answer:

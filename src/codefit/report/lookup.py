@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from codefit.suites.variants import plain_name
+
 Evidence = Mapping[str, Any]
 
 
@@ -55,6 +57,11 @@ def measured_suites(evidence: Evidence) -> list[str]:
     return list(dict.fromkeys(str(s.get("suite")) for s in evidence["scores"]))
 
 
+def plain_suites(evidence: Evidence) -> list[str]:
+    """Return the names of all scored suites without their variants, which ask the same tasks again."""
+    return list(dict.fromkeys(plain_name(name) for name in measured_suites(evidence)))
+
+
 def traits(evidence: Evidence) -> list[Mapping[str, Any]]:
     """Return the measured traits, an entry per suite and pair of arms; empty where none were measured."""
     found: list[Mapping[str, Any]] = (evidence["findings"] or {}).get("traits") or []
@@ -64,6 +71,12 @@ def traits(evidence: Evidence) -> list[Mapping[str, Any]]:
 def main_traits(evidence: Evidence) -> list[Mapping[str, Any]]:
     """Return the traits of start and main arm, one entry a suite."""
     return [t for t in traits(evidence) if [t["before"], t["after"]] == list(evidence["main"])]
+
+
+def robustness(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return suites beside their variants, an entry per variant; empty where none was answered."""
+    found: list[Mapping[str, Any]] = (evidence["findings"] or {}).get("robustness") or []
+    return found
 
 
 def opponents(evidence: Evidence) -> list[Mapping[str, Any]]:

@@ -22,6 +22,7 @@ from codefit.report.lookup import Evidence, main_pairs, suites
 from codefit.report.messages import code, msg, term, words
 from codefit.report.numbers import rate_text, share_text
 from codefit.report.page_data import absent
+from codefit.report.page_robustness import robustness_blocks
 
 _CLUSTERS_SHOWN = 6
 _STYLE_COUNTS = ("fenced", "with_comment", "with_docstring", "with_import")
@@ -171,6 +172,7 @@ def outputs_section(evidence: Evidence) -> Section:
             blocks += [_likeness(suite, found["similarity"]), Paragraph(msg("likeness.note"), "note")]
         if found.get("verbatim"):
             blocks.append(_verbatim(suite, found["verbatim"]))
+    blocks += robustness_blocks(evidence)
     blocks = [Paragraph(msg("outputs.intro")), *blocks] if blocks else [absent("findings", evidence)]
     return Section("outputs", blocks, ["findings.json", "completions/"])
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from codefit.report.messages import Message, code, msg, term
 from codefit.report.numbers import interval_text, p_text, percent, score_text, signed
+from codefit.suites.variants import variant_of
 
 ALPHA = 0.05
 KINDS = ("better", "not_shown", "worse", "mixed", "not_measured")
@@ -30,8 +31,8 @@ def reading(comparison: Record) -> str:
 
 
 def headline(comparisons: Sequence[Record]) -> str:
-    """Return the kind of verdict over all suites of the main comparison."""
-    found = {reading(c) for c in comparisons}
+    """Return the kind of verdict over all suites of the main comparison; of variants only losses count."""
+    found = {reading(c) for c in _weighed(comparisons, "worse")}
     if not found:
         return "not_measured"
     if {"better", "worse"} <= found:
@@ -39,10 +40,21 @@ def headline(comparisons: Sequence[Record]) -> str:
     return next((kind for kind in ("worse", "better") if kind in found), "not_shown")
 
 
+def _weighed(comparisons: Sequence[Record], *kinds: str) -> list[Record]:
+    """Return the comparisons of plain suites, and those of variants that read so; all where none is plain."""
+    plain = [c for c in comparisons if not variant_of(str(c.get("suite")))]
+    return [c for c in comparisons if c in plain or reading(c) in kinds] if plain else list(comparisons)
+
+
 def sentences(comparisons: Sequence[Record]) -> list[Message]:
-    """Return one sentence per suite: proven losses first, then gains, then what is not shown."""
+    """Return one sentence per suite: proven losses first, then gains, then what is not shown.
+
+    Of a variant, which is no suite to gain on, only what is proven is told here; the table has all.
+    """
     order = {"worse": 0, "better": 1, "not_shown": 2}
-    ranked = sorted(comparisons, key=lambda c: (order[reading(c)], str(c.get("suite"))))
+    ranked = sorted(
+        _weighed(comparisons, "worse", "better"), key=lambda c: (order[reading(c)], str(c.get("suite")))
+    )
     return [msg(f"verdict.{reading(c)}", **line_arguments(c)) for c in ranked] or [
         msg("verdict.not_measured")
     ]

@@ -71,7 +71,8 @@ class SuiteInfo:
 
     `base_name` and `base_revision` name the base tests alone where there are plus tests;
     `limit` is the number of tasks asked for when it is not the whole benchmark; `flavour` is how they are
-    put to a model (see `flavours`), None where nobody said.
+    put to a model (see `flavours`), None where nobody said; `variant` how they were changed (see `variants`),
+    and `left_out` the tasks, with the reason, of which it couldn't be made.
     """
 
     name: str
@@ -87,6 +88,8 @@ class SuiteInfo:
     data_hash: str | None = None
     limit: int | None = None
     flavour: str | None = None
+    variant: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 class Suite(Protocol):
@@ -182,7 +185,7 @@ class TaskSuite:
                 self.excluded.setdefault(task_id, f"{phase} tests: none left")
 
     def _sources(self, task: Task) -> list[Source]:
-        rule = special_rule(self.info.family, task.entry_point, ORACLES[-1])
+        rule = special_rule(self.info.family, _known_as(task), ORACLES[-1])
         program, entry_point = task.reference or "", task.entry_point or ""
         return [
             Source(
@@ -245,7 +248,7 @@ class TaskSuite:
         )
 
     def _comparer(self, task: Task, expected: Expected) -> Comparer:
-        rule = special_rule(self.info.family, task.entry_point, self.info.oracle or "")
+        rule = special_rule(self.info.family, _known_as(task), self.info.oracle or "")
         return EvalplusComparer(rule, tolerances(task.atol, expected.wants_atol))
 
     def _tests(self, task: Task, phase: Phase) -> Tests:
@@ -273,6 +276,12 @@ class TaskSuite:
         if raw is not None:
             return raw[index]
         return tests.asserts[index] if tests.kind == "asserts" else tests.inputs[index]
+
+
+def _known_as(task: Task) -> str | None:
+    """Return the entry point's name in the benchmark, which a variant may have changed."""
+    known: str | None = task.extra.get("judged_as", task.entry_point)
+    return known
 
 
 def _raw(task: Task, phase: str) -> str:

@@ -24,6 +24,7 @@ from typing import Literal
 from codefit.core.errors import InputError, did_you_mean
 from codefit.core.types import Task
 from codefit.suites.base import Suite
+from codefit.suites.variants import plain_name
 
 Form = Literal["begun", "chat", "text"]
 PLAIN = "plain"
@@ -136,7 +137,7 @@ def _check(suite: Suite, name: str) -> None:
         "bigcodebench": ("bigcodebench",),
     }
     fits = name == PLAIN or info.family in families[name]
-    if name == "mbpp-3-shot" and (info.oracle is not None or info.name != "mbpp"):
+    if name == "mbpp-3-shot" and (info.oracle is not None or plain_name(info.name) != "mbpp"):
         fits = False  # evalplus' file judges the examples themselves
     if not fits:
         usable = [PLAIN, *(n for n, f in families.items() if info.family in f)]

@@ -18,6 +18,7 @@ from codefit.suites.layouts import MBPP_VALIDATION_SPLIT, evalplus_task, humanev
 from codefit.suites.lines import parsed_lines
 from codefit.suites.oracles import ORACLES
 from codefit.suites.published import published_data
+from codefit.suites.variants import vary
 
 SUPPORTED = (
     *("micro", "micro-dev", "mbpp", "mbpp-dev", "mbpp+", "humaneval", "humaneval+"),
@@ -50,6 +51,7 @@ def load_suite(
     options: bigcodebench.Options | None = None,
     judging: bool = True,
     revision: str | None = None,
+    variant: str | None = None,
 ) -> Suite:
     """Return the suite `name` (or the user's own JSONL file of that path), read from `data`.
 
@@ -58,18 +60,28 @@ def load_suite(
     takes the first tasks only; `strict` refuses malformed lines instead of counting them; `options` are
     BigCodeBench's. Without `judging` the tasks are only to be read, and no libraries are needed.
     Raises `InputError` for an unknown name, missing or unusable data, and `MissingPrerequisite` where a
-    benchmark's libraries are missing.
+    benchmark's libraries are missing. `variant` asks the same tasks differently (see `variants`).
     """
     if oracle not in ORACLES:
         raise InputError(f"unknown oracle version '{oracle}'", todo=f"use one of {', '.join(ORACLES)}")
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} leaves no task", todo="use 1 or more")
     if name in bigcodebench.SUITES:
+        if variant is not None:
+            raise InputError(f"BigCodeBench has no variant '{variant}'", todo="ask it as it is")
         path, label = _data_of(name, data, revision)
         chosen = options or bigcodebench.Options()
         return bigcodebench.bigcodebench_suite(
             name, path, chosen, limit=limit, strict=strict, label=label, data_hash=_md5(path), judging=judging
         )
+    suite = _functions(name, data, revision, oracle, strict, limit)
+    return vary(suite, variant) if variant is not None else suite
+
+
+def _functions(
+    name: str, data: Path | None, revision: str | None, oracle: str, strict: bool, limit: int | None
+) -> TaskSuite:
+    """Return a suite whose tests are calls, assertions or standard input."""
     own = _own_path(name)
     if own is not None:
         return _suite(own.stem, "own", _read_own(own, strict), own, own.name, limit)

@@ -67,6 +67,7 @@ def score_rows(
         "hash_seed": 0,
         "data": info.data,
         "data_hash": info.data_hash,
+        "left_out": dict(info.left_out),
         "flakes": flakes,
         "notes": list(notes),
     }
@@ -133,6 +134,7 @@ def _scores(
                 "harness": suite.info.harness,
                 **figures(list(counts.values()), k),
                 "flavour": suite.info.flavour,
+                "variant": suite.info.variant,
                 "samples": smallest,
                 "excluded": excluded,
                 "counting_excluded": _counted(counts, suite.excluded, figures, k),
