@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 @cache
 def table() -> Mapping[str, Mapping[str, Any]]:
-    """Return the table of measurements: id to verb, command and whether it is planned."""
+    """Return the table of measurements: id to verb and command."""
     text = (Path(__file__).parent / "measures.yaml").read_text(encoding="utf-8")
     loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)
     return loaded
@@ -28,8 +28,7 @@ def missing(names: Iterable[str], verbs: frozenset[str]) -> list[Record]:
     rows = []
     for name in names:
         entry = table()[name]
-        exists = entry["verb"] in verbs and not entry.get("planned")
-        rows.append({"id": name, "command": entry["command"], "exists": exists})
+        rows.append({"id": name, "command": entry["command"], "exists": entry["verb"] in verbs})
     return rows
 
 
