@@ -72,7 +72,9 @@ def test_rivals_over_http_stand_in_the_runs_tables(tmp_path: Path, monkeypatch: 
     assert {s["flavour"] for s in scores} == {"mbpp-3-shot"}
     report = (tmp_path / "run" / "report" / "report.md").read_text()
     assert "FP8" in report
-    assert re.search(r"`quantised` with Q4_K_M weights on `mbpp`: .* MiB at the peak, \d+ tokens/s", report)
+    assert re.search(
+        r"`quantised` with Q4_K_M weights on `mbpp`: .* MiB at the peak, [\d,]+ tokens/s", report
+    )
     assert "quantised: [BEGIN]" not in report  # what the stand-in echoes is no program
 
 

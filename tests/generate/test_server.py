@@ -153,6 +153,8 @@ def test_memory_is_that_of_the_servers_own_processes(tmp_path: Path) -> None:
 
 
 WORKER = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 import os, sys
 from pathlib import Path
 from codefit.generate.remote import ServerSettings, remote
