@@ -116,6 +116,18 @@ def test_the_second_run_does_nothing_and_is_quick(whole: tuple[Path, dict[str, A
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
 
 
+def test_a_finished_run_loads_no_torch(whole: tuple[Path, dict[str, Any]], cache: Path) -> None:
+    out, _ = whole
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "codefit", "demo", "--out", str(out), "--json"],
+        env={**os.environ, "CODEFIT_CACHE": str(cache)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["ran"] == []
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "codefit.pipeline" in loaded
+    assert not {"torch", "transformers"} & loaded
+
+
 def test_the_merged_model_loads_with_plain_transformers(whole: tuple[Path, dict[str, Any]]) -> None:
     out, _ = whole
     code = (

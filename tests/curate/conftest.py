@@ -6,24 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from codefit.core import types
-from codefit.core.errors import MissingPrerequisite
 from codefit.core.types import Outcome, Row, Task
 from codefit.curate import CurateSettings
 from codefit.curate.step import Context
 from codefit.sandbox import Run, Sandbox
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    try:
-        found = Sandbox(jobs=2)
-    except MissingPrerequisite as e:
-        pytest.skip(str(e))
-    with found:
-        yield found
 
 
 class GivesOut:

@@ -6,10 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from codefit.core.curation import CurateSettings
-from codefit.core.errors import MissingPrerequisite
 from codefit.core.progress import silent
 from codefit.core.sampling import SampleSettings
 from codefit.core.types import Task
@@ -18,16 +15,6 @@ from codefit.generate.types import Answer, Request
 from codefit.methods.job import Sampling
 from codefit.sandbox import Sandbox
 from tests.format.words import byte_tokenizer
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    try:
-        found = Sandbox(jobs=2)
-    except MissingPrerequisite as e:
-        pytest.skip(str(e))
-    with found:
-        yield found
 
 
 class Scripted:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from codefit.core.curation import CurateSettings
 from codefit.core.errors import InputError
@@ -225,6 +226,22 @@ def test_curated_rows_stand_beside_own_answers_in_the_recipes_shares(
     else:
         assert len(found) == 2
         assert found[0] in ("b", "c")
+
+
+def test_rows_that_import_a_library_fill_the_curated_part_first() -> None:
+    code = [f"import json\ndef f{n}(x):\n    return json.dumps(x)" if n < 3 else "" for n in range(12)]
+    curated = [row(f"c{n}", response=c) if c else row(f"c{n}") for n, c in enumerate(code)]
+    own = [Answered(row(f"own{n}"), "none") for n in range(6)]
+
+    def kept(share: float) -> list[str]:
+        settings = SampleSettings(curated_share=0.4, library_share=share)
+        return [r.id for r in mixed(curated, own, settings, 0)]
+
+    assert len(kept(0.2)) == len(kept(0.9)) == 10
+    for share, wanted in ((0.2, 2), (0.9, 3)):  # of 10 rows; there are three
+        assert sum(name in kept(share) for name in ("c0", "c1", "c2")) >= wanted
+    with pytest.raises(ValidationError, match="curated_share leaves"):
+        SampleSettings(library_share=0.2)
 
 
 def test_a_row_that_no_solution_passed_is_asked_and_its_answer_searched_for_leaks(

@@ -18,7 +18,7 @@ from codefit.score.interval import wilson
 from codefit.score.paired import detectable_points_at_power, mcnemar_exact, minimum_detectable_points
 from codefit.score.seeds import chi2_tail, cochran_q, seed_interval, seed_spread
 from codefit.score.several import as_family, gate, holm
-from codefit.score.traits import paired_means, paired_ratios
+from codefit.score.traits import paired_ratios
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
@@ -135,13 +135,14 @@ def test_the_paired_bootstrap_of_many_traits_agrees_with_scipy() -> None:
     rng = np.random.default_rng(3)
     before = rng.normal(5, 2, (200, 2))
     after = before + rng.normal([0.4, 0.0], 1, (200, 2))
-    for trait, found in enumerate(paired_means(before, after)):
+    ones = np.ones(200)
+    for trait, found in enumerate(paired_ratios(before, ones, after, ones)):
         expected = stats.bootstrap(
             (after[:, trait] - before[:, trait],), np.mean, n_resamples=2000, method="percentile", rng=1
         ).confidence_interval
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.03)
         assert found.difference == pytest.approx(found.after - found.before)
-    assert paired_means(before, after) == paired_means(before, after)
+    assert paired_ratios(before, ones, after, ones) == paired_ratios(before, ones, after, ones)
 
 
 def test_a_ratio_is_of_sums_so_that_short_programs_do_not_decide() -> None:
@@ -154,7 +155,7 @@ def test_a_ratio_is_of_sums_so_that_short_programs_do_not_decide() -> None:
 @pytest.mark.parametrize("wrong", [np.zeros((0, 1)), np.array([[np.nan]])])
 def test_traits_without_values_are_refused(wrong: Any) -> None:
     with pytest.raises(ValueError):
-        paired_means(wrong, wrong)
+        paired_ratios(wrong, np.ones(len(wrong)), wrong, np.ones(len(wrong)))
 
 
 def family(**bounds: float) -> list[dict[str, Any]]:

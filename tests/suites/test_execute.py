@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,6 @@ SCORE_KEYS = {"suite", "revision", "harness", "metric", "value", "passed", "n", 
 VERDICT_KEYS = {
     "task_id", "sample", "outcome", "base_outcome", "plus_outcome", "error", "failed_test", "seconds", "peak_mb",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(jobs=2) as box:
-        yield box
 
 
 def written(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,6 @@ DEAR = "Mbpp/599"
 SET_EQUALITY = {"Mbpp/2", "Mbpp/111", "Mbpp/232", "Mbpp/249", "Mbpp/579"}  # the oracle changed in 0.3
 HASH_ORDER = {"Mbpp/579"}  # tuple(set) of strings: the published verdict hangs on an unpinned hash seed
 ON_THE_LIMIT = {"Mbpp/123"}  # over 1 s of CPU time; the published run allowed 4 s
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(jobs=2) as box:
-        yield box
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,6 @@ from codefit.suites.renamed import renamed
 from codefit.suites.variants import VARIANTS, plain_name, variant_of
 from codefit.suites.wording import rendered
 from tests.shared_data import shared_data
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(jobs=2) as box:
-        yield box
 
 
 def written(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from codefit.core.settings import Settings
 
@@ -40,6 +40,11 @@ class SampleSettings(Settings):
     curated_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="rows `curated+sampled`: at most this share of them are curated; null: no limit"
     )
+    library_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="with curated_share: curated rows that import a library go first until so much of all rows do, "
+        "as far as there are any; null: drawn like the others",
+    )
     replay: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
         description="share of own answers to requests without tests, marked unverified, among the own ones",
@@ -54,6 +59,12 @@ class SampleSettings(Settings):
         if len(set(value)) < len(value):
             raise ValueError("names a kind of rows twice")
         return value
+
+    @model_validator(mode="after")
+    def _libraries_have_room(self) -> SampleSettings:
+        if self.library_share is not None and self.curated_share is None:
+            raise ValueError("library_share orders the rows that curated_share leaves; set that too")
+        return self
 
     def lasting(self) -> dict[str, Any]:
         """Return what a run's results belong to; more hours go on with the same run."""

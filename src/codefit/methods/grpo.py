@@ -224,7 +224,7 @@ def _arguments(course: Course, folder: Path, half: bool) -> Any:
 def _listening(course: Course, log: Ledger, listen: Listener) -> Any:
     from transformers import TrainerCallback
 
-    class Listening(TrainerCallback):  # type: ignore[misc]
+    class Listening(TrainerCallback):
         """Writes a line per step, and tells of it."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:

@@ -32,7 +32,8 @@ def plan_settings(context: Context) -> dict[str, Any]:
         **context.recipe.generate.model_dump(mode="json"),
         "suites": [suite_settings(suite.info) for _, suite in context.suites],
         "rivals": _rivals(context),
-        "format": context.chat.revision,
+        # with the start model, whose template it is; to ask that here would load torch for a run that is done
+        "format": context.recipe.format.model_dump(mode="json", exclude={"max_length"}),
     }
 
 

@@ -27,18 +27,6 @@ class Paired:
     n: int
 
 
-def paired_means(
-    before: Values, after: Values, *, seed: int = 0, resamples: int = _RESAMPLES
-) -> list[Paired]:
-    """Return the difference of means of every trait, tasks resampled; shapes (tasks, traits).
-
-    The percentile bootstrap: Efron 1979 (Annals of Statistics 7:1). Raises `ValueError` for no
-    task, or for a value that is not finite.
-    """
-    ones = np.ones(before.shape[:1])
-    return paired_ratios(before, ones, after, ones, seed=seed, resamples=resamples)
-
-
 def paired_ratios(
     before: Values, before_of: Values, after: Values, after_of: Values,
     *, seed: int = 0, resamples: int = _RESAMPLES,
@@ -46,7 +34,9 @@ def paired_ratios(
     """Return the difference of sum(values) / sum(of) of every trait, tasks resampled.
 
     Values have shape (tasks, traits), `before_of` and `after_of` shape (tasks,): such as faults by
-    lines, where a mean of ratios would let one-line programs decide. Both sides keep a task together.
+    lines, where a mean of ratios would let one-line programs decide; with ones, a difference of means. Both sides
+    keep a task together. The percentile bootstrap: Efron 1979 (Annals of Statistics 7:1). Raises `ValueError` for
+    no task, or for a value that is not finite.
     """
     if before.shape != after.shape or before.ndim != 2 or not len(before):
         raise ValueError(f"shapes {before.shape} and {after.shape}")

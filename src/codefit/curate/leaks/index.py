@@ -7,14 +7,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from codefit.core.types import Task, Tests
-from codefit.curate.calls import Call, calls_of, known_calls
+from codefit.curate.calls import known_calls
 from codefit.curate.code import Function, functions
 from codefit.curate.leaks.words import Request, request
 
@@ -45,11 +44,6 @@ class Target:
     def key(self) -> str:
         """Return suite and task id."""
         return f"{self.suite}:{self.task.task_id}"
-
-    @cached_property
-    def plain_calls(self) -> list[Call] | None:
-        """Return the base tests as plain calls, or None where they are not."""
-        return calls_of(self.task.tests)
 
 
 class TaskIndex:
