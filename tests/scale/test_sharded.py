@@ -28,7 +28,7 @@ from codefit.sandbox import Sandbox
 from codefit.scale import Executor, LocalExecutor
 from codefit.sources import open_source
 from codefit.suites.load import load_suite
-from tests.curate.conftest import asserts, row, sandbox
+from tests.curate.conftest import asserts, row
 from tests.shared_data import shared_data
 
 __all__ = ["sandbox"]
