@@ -31,7 +31,6 @@ from codefit.suites.load import load_suite
 from tests.curate.conftest import asserts, row
 from tests.shared_data import shared_data
 
-__all__ = ["sandbox"]
 STEPS = ("normalise", "language", "syntax", "dedup_exact", "decontaminate", "dedup_near")
 SETTINGS = CurateSettings(steps=STEPS, decontaminate={"execution_match": "off"})
 SUITES = {"micro": tasks("test")[:40]}
