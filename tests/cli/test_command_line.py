@@ -250,6 +250,7 @@ def test_another_run_s_verdicts_are_reused_and_change_no_byte(cli: Cli, tmp_path
     refused = cli(*fewer, "--out", str(tmp_path / "x"), "--reuse", str(tmp_path))
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "not a run folder" in refused.stderr
+    assert not (tmp_path / "x").exists()
 
 
 def test_memory_alone_puts_every_way_side_by_side(cli: Cli) -> None:

@@ -174,6 +174,8 @@ def _explain(
     message = detail["msg"].removeprefix("Value error, ")
     if loc and loc[-1] in _PRIVATE:  # what stands there by mistake may be a key
         return InputError(f"{name}: {message}", where=place, todo="a key belongs into the environment alone")
+    if not loc:  # of the whole file: what was given is all of it
+        return InputError(message, where=place)
     given = repr(detail["input"])
     return InputError(f"{name}: {message}", where=place, todo=f"given: {given[:60]}")
 

@@ -214,8 +214,6 @@ class Store:
 
         Entries are named by a hash over all that decides them, so those that don't belong are never read.
         """
-        if not (other / MANIFEST).is_file():
-            raise InputError("not a run folder", where=str(other), todo="name the --out of another run")
         for folder in _CACHES:
             for path in sorted((other / folder).rglob("*")):
                 target = self.path / folder / path.relative_to(other / folder)

@@ -13,7 +13,7 @@ from codefit.core.errors import InputError, did_you_mean
 from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import ArmSettings, Recipe, to_yaml
-from codefit.core.store import Store
+from codefit.core.store import MANIFEST, Store
 from codefit.pipeline import choose, data, evidence, generate, judge, model, sample
 from codefit.pipeline.context import SPENT, Context, Sharding
 from codefit.pipeline.develop import check_watches
@@ -94,6 +94,8 @@ def run_recipe(
         if until == group and all(kind != group for kind, _ in making(recipe)):
             raise InputError(f"no arm {none}", where=f"--until {group}", todo="stop at another stage")
     _check_engine(recipe, until)
+    if reuse is not None and not (reuse / MANIFEST).is_file():
+        raise InputError("not a run folder", where=str(reuse), todo="name the --out of another run")
     with Store(out, version=codefit.__version__, fresh=fresh) as store:
         store.check_recipe(recipe.identity())
         taken = pinned(recipe, store.pinned, listen)
