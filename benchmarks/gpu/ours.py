@@ -49,6 +49,7 @@ def main() -> None:
         lora_rank=common.RANK,
         lora_alpha=common.ALPHA,
         dtype="auto",
+        cuda_graphs=want.get("graphs", False),
     )
     rows = common.examples(Path(want["rows"]))
     outer = common.with_adapters(model) if setting.adapters else model
@@ -56,7 +57,7 @@ def main() -> None:
     head = model.get_output_embeddings().weight
     trainee = Trainee(outer, model, model.get_decoder(), head, trainable)
     if want.get("compiled", True):
-        steps = make_steps(trainee, settings, rows, common.PAD, 0)
+        steps = make_steps(trainee, settings, rows, common.PAD, 0, want["tokens"])
     else:
         steps = FullSteps(trainee, settings, rows, 0, compiled=False)
     built = time.perf_counter() - began

@@ -76,6 +76,10 @@ class TrainSettings(WatchSettings):
         None,
         description="inputs of recomputed layers wait in the host's memory; null: where that is needed to fit",
     )
+    cuda_graphs: bool | None = Field(
+        default=None,
+        description="launch a LoRA step's layers as recorded CUDA graphs; null: where the plan finds the card so fast that it would wait for the processor",
+    )
     host_embedding: bool | None = Field(
         None,
         description="a frozen embedding apart from the head lies in the host's memory; null: if needed to fit",

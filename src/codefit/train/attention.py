@@ -22,7 +22,8 @@ from codefit.train import simulate
 class Documents:
     """Where the documents of a packed sequence of T tokens lie.
 
-    `lengths` in tokens, in order, summing to T; `starts` int32 on the device, of one more element.
+    `lengths` in tokens, in order, summing to T; `starts` int32 on the device, of one more element, and of more
+    where empty documents follow.
     """
 
     lengths: tuple[int, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import torch
@@ -94,3 +94,21 @@ def concatenate(examples: Sequence[Example], bins: Sequence[Sequence[int]], devi
         scored_N.to(device),
         labels[scored_N].to(device),
     )
+
+
+def padded(batch: Packed, tokens: int, documents: int, pad_id: int) -> Packed | None:
+    """Return the micro-batch with exactly this many tokens and documents; None where it has more.
+
+    What is added is one document of padding that is never scored, and empty documents, which only `starts` has.
+    """
+    more, empty = tokens - len(batch.ids_T), documents - len(batch.documents.lengths)
+    if more < 0 or empty < (more > 0):
+        return None
+    lengths = (*batch.documents.lengths, more) if more else batch.documents.lengths
+    positions_T = torch.arange(more, device=batch.ids_T.device)
+    ends = batch.documents.starts.new_full((empty,), tokens)
+    return replace(
+        batch, ids_T=torch.cat([batch.ids_T, torch.full_like(positions_T, pad_id)]),
+        positions_T=torch.cat([batch.positions_T, positions_T]),
+        documents=Documents(lengths, torch.cat([batch.documents.starts, ends])),
+    )  # fmt: skip

@@ -32,7 +32,7 @@ class _Rotate(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         cos_T1C, sin_T1C = ctx.saved_tensors
         grad_TE = grads[0].clone()
-        rotate_(grad_TE.view(len(grad_TE), -1, 2 * cos_T1C.shape[-1]), cos_T1C, -sin_T1C)
+        rotate_(grad_TE.view(len(grad_TE), -1, 2 * cos_T1C.shape[-1]), cos_T1C, sin_T1C, back=True)
         return grad_TE, None, None
 
 

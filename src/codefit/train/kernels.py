@@ -37,6 +37,54 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+def triton_kernels(like: Tensor) -> Any:
+    """Return the module of Triton kernels, where they run on the device of the tensor; else None."""
+    if simulate.current() or not can_compile(like.device):
+        return None
+    from codefit.train import lora_kernels
+
+    return lora_kernels
+
+
+def adapted_swiglu(gate_TF: Tensor, up_TF: Tensor, t_TR: Tensor, ups: list[Tensor]) -> Tensor:
+    """Return `silu(gate + t_1 B_1^T) * (up + t_2 B_2^T)`.
+
+    `t_TR` holds the two adapters' inner values side by side, `ups` their B (F, r). Where no kernel adds them in
+    passing, they are added to gate and up in place, and `adapted_swiglu_backward_` finds them there.
+    """
+    kernels = triton_kernels(gate_TF)
+    if kernels is not None and kernels.takes(ups[0].shape[1]):
+        made: Tensor = kernels.swiglu(gate_TF, up_TF, t_TR, ups)
+        return made
+    if not simulate.as_gpu():
+        for out, t, up in zip((gate_TF, up_TF), t_TR.chunk(2, dim=-1), ups, strict=True):
+            out.addmm_(t, up.T)
+    return swiglu(gate_TF, up_TF)
+
+
+def adapted_swiglu_backward_(
+    grad_TF: Tensor, grad_s_TR: Tensor, down_RF: Tensor, gate_TF: Tensor, up_TF: Tensor, t_TR: Tensor,
+    ups: list[Tensor],
+) -> None:  # fmt: skip
+    """Overwrite gate and up with their gradients, and `grad_TF` with what `adapted_swiglu` returned.
+
+    The gradient of that is `grad_TF + grad_s_TR down_RF`: what comes through the next matrix and its adapter.
+    """
+    kernels = triton_kernels(gate_TF)
+    if kernels is not None and kernels.takes(ups[0].shape[1]):
+        kernels.swiglu_backward_(grad_TF, grad_s_TR, down_RF, gate_TF, up_TF, t_TR, ups)
+        return
+    if simulate.as_gpu():
+        return
+    grad_TF.addmm_(grad_s_TR, down_RF)
+    silu_TF = F.silu(gate_TF)
+    torch.ops.aten.silu_backward.grad_input(grad_TF, gate_TF, grad_input=gate_TF).mul_(up_TF)
+    grad_TF.mul_(silu_TF)
+    silu_TF.mul_(up_TF)
+    up_TF.copy_(grad_TF)
+    grad_TF.copy_(silu_TF)
+
+
 def swiglu(gate_TF: Tensor, up_TF: Tensor) -> Tensor:
     """Return `silu(gate) * up`."""
     return fused(_swiglu, can_compile(gate_TF.device))(gate_TF, up_TF)

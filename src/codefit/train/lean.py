@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from codefit.core.errors import InputError
 from codefit.plan.lean import CHUNKS
+from codefit.train.attention import Documents
 from codefit.train.batch import Packed
-from codefit.train.decoder import Layer, Pass, rotation
+from codefit.train.decoder import Layer, Pass, Rotation, rotation
 from codefit.train.frozen import frozen, stack
 from codefit.train.full_layer import FullLayer
 from codefit.train.fused import HeadInput, LookupInput
@@ -26,6 +27,7 @@ from codefit.train.kernels import can_compile
 from codefit.train.lora_layer import Adapter, LoraLayer
 from codefit.train.loss import loss_and_gradient
 from codefit.train.norm import normalise
+from codefit.train.recorded import Recorded
 
 FAMILIES = ("qwen2", "llama")
 
@@ -43,7 +45,9 @@ class LeanModel:
     """The decoder of a causal language model as layers of this room.
 
     `recompute` layers, from the first on, are computed again in the backward pass; with `offload` their
-    inputs wait in the host's memory. `chunk` rows of logits exist at a time.
+    inputs wait in the host's memory. `chunk` rows of logits exist at a time. With `record` the layers are recorded
+    as CUDA graphs by the first micro-batch, which has to be called on a stream of its own; all others are then
+    of the same tokens and documents (`batch.padded`), or are run as usual.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class LeanModel:
         recompute: int,
         offload: bool = False,
         chunk: int | None = None,
+        record: bool = False,
     ) -> None:
         self._decoder = model.get_decoder()
         self._head = model.get_output_embeddings().weight
@@ -61,12 +66,29 @@ class LeanModel:
         self._recompute = recompute
         self._offload = offload
         self._chunk = chunk or CHUNKS[can_compile(self._head.device)]
+        self._record = record
+        self._recorded: Recorded | None = None
 
-    def _hidden(self, batch: Packed) -> tuple[Pass, Tensor]:
+    def forget(self) -> None:
+        """Give back the memory that recorded layers keep; the next micro-batch records them again."""
+        if self._recorded is not None:
+            self._recorded = None
+            torch.cuda.empty_cache()
+
+    def _pass(self, x_TD: Tensor, where: Rotation, documents: Documents) -> Pass | Recorded:
+        if self._record and torch.is_grad_enabled():
+            if self._recorded is None:
+                self._recorded = Recorded(self._layers, x_TD, where, documents, recompute=self._recompute)
+            if self._recorded.takes(len(x_TD), documents):
+                self._recorded.load(where, documents)
+                return self._recorded
+        return Pass(self._layers, where, documents, recompute=self._recompute, offload=self._offload)
+
+    def _hidden(self, batch: Packed) -> tuple[Pass | Recorded, Tensor]:
         table_VD = self._decoder.embed_tokens.weight.detach()  # may lie in the host's memory
         x_TD = F.embedding(batch.ids_T.to(table_VD.device), table_VD).to(batch.ids_T.device)
         where = rotation(self._decoder.rotary_emb, x_TD, batch.positions_T)
-        run = Pass(self._layers, where, batch.documents, recompute=self._recompute, offload=self._offload)
+        run = self._pass(x_TD, where, batch.documents)
         return run, run.forward(x_TD)
 
     def _last(self, x_TD: Tensor, batch: Packed) -> Tensor:
@@ -75,7 +97,7 @@ class LeanModel:
     def forward_backward(self, batch: Packed, scale: float) -> Result:
         """Return the summed loss after gradients of `scale` times it went where they belong."""
         run, x_TD = self._hidden(batch)
-        x_TD.requires_grad_()
+        x_TD = x_TD.detach().requires_grad_()
         h_ND = self._last(x_TD, batch)
         hidden_ND = h_ND.detach()
         with torch.no_grad():

@@ -88,7 +88,7 @@ def train(
 def _train(job: Job, folder: Path, arm: str, listen: Listener, develop: Develop | None) -> dict[str, Any]:
     require_trackers(job.settings.report_to)
     trainee = prepare(job.model, job.settings, job.seed)
-    steps = make_steps(trainee, job.settings, job.examples, job.pad_id, job.seed)
+    steps = make_steps(trainee, job.settings, job.examples, job.pad_id, job.seed, job.capacity)
     watch = Watch(job.settings, job.validation, develop)
     meter = Meter(job.model, job.settings, trainee.head_VD)
     key, saved = job.key(), folder / "checkpoints"

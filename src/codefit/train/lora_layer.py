@@ -18,7 +18,7 @@ from torch import Tensor
 
 from codefit.train.attention import Documents, attend
 from codefit.train.frozen import Matrix, dense
-from codefit.train.kernels import swiglu, swiglu_backward_
+from codefit.train.kernels import adapted_swiglu, adapted_swiglu_backward_
 from codefit.train.norm import rms_norm, rms_norm_backward
 from codefit.train.rotary import rotate_
 
@@ -41,21 +41,34 @@ class Adapter:
         found: tuple[Tensor, ...] = t_TR.split([up.shape[1] for up in self.ups], dim=-1)
         return found
 
+    def inner(self, x_TD: Tensor) -> Tensor:
+        """Return `s A x` (T, K * r), for what adds `s B A x`, and for the backward pass."""
+        return x_TD @ self.down_RD.T
+
     def add(self, x_TD: Tensor, outs: tuple[Tensor, ...]) -> Tensor:
-        """Add `s B A x` to each output in place; return `s A x` (T, K * r) for `backward`."""
-        t_TR = x_TD @ self.down_RD.T
+        """Add `s B A x` to each output in place; return `s A x`."""
+        t_TR = self.inner(x_TD)
         for out, t, up in zip(outs, self.parts(t_TR), self.ups, strict=True):
             out.addmm_(t, up.T)
         return t_TR
 
-    def backward(self, grads: tuple[Tensor, ...], x_TD: Tensor, t_TR: Tensor) -> Tensor:
-        """Add to the gradients of s * A and B; return that of `s A x`, which `x_TD`'s own is made of."""
+    def backward_up(self, grads: tuple[Tensor, ...], t_TR: Tensor) -> Tensor:
+        """Add to the gradient of B; return that of `s A x`, which the input's own is made of."""
         grad_t_TR = torch.empty_like(t_TR)
         pieces = zip(grads, self.parts(t_TR), self.parts(grad_t_TR), self.ups, self.grad_ups, strict=True)
         for grad, t, grad_t, up, grad_up in pieces:
             torch.mm(grad, up, out=grad_t)
             grad_up.add_(grad.T @ t)
+        return grad_t_TR
+
+    def backward_down(self, grad_t_TR: Tensor, x_TD: Tensor) -> None:
+        """Add to the gradient of s * A."""
         self.grad_down_RD.add_(grad_t_TR.T @ x_TD)
+
+    def backward(self, grads: tuple[Tensor, ...], x_TD: Tensor, t_TR: Tensor) -> Tensor:
+        """Add to the gradients of s * A and B; return that of `s A x`."""
+        grad_t_TR = self.backward_up(grads, t_TR)
+        self.backward_down(grad_t_TR, x_TD)
         return grad_t_TR
 
 
@@ -115,7 +128,7 @@ class _Qkv(torch.autograd.Function):
         layer: LoraLayer = ctx.layer
         x_TD, scale_T1, t_TR, cos_T1C, sin_T1C = ctx.saved_tensors
         heads = torch.cat(grads, dim=1)
-        rotate_(heads[:, : layer.heads + layer.kv_heads], cos_T1C, -sin_T1C)
+        rotate_(heads[:, : layer.heads + layer.kv_heads], cos_T1C, sin_T1C, back=True)
         grad = heads.flatten(1)
         n_TD, _ = rms_norm(x_TD, layer.input_norm_D, layer.eps)
         grad_t_TR = layer.qkv_adapter.backward(grad.split(layer.widths, dim=-1), n_TD, t_TR)
@@ -153,8 +166,8 @@ class _Mlp(torch.autograd.Function):
     def forward(ctx: Any, x_TD: Tensor, layer: LoraLayer) -> Tensor:
         n_TD, scale_T1 = rms_norm(x_TD, layer.post_norm_D, layer.eps)
         gate_TF, up_TF = n_TD @ dense(layer.gate).T, n_TD @ dense(layer.up).T
-        t_TR = layer.gate_up_adapter.add(n_TD, (gate_TF, up_TF))
-        active_TF = swiglu(gate_TF, up_TF)
+        t_TR = layer.gate_up_adapter.inner(n_TD)
+        active_TF = adapted_swiglu(gate_TF, up_TF, t_TR, layer.gate_up_adapter.ups)
         y_TD = torch.addmm(x_TD, active_TF, dense(layer.down).T)
         s_TR = layer.down_adapter.add(active_TF, (y_TD,))
         ctx.layer = layer
@@ -166,13 +179,13 @@ class _Mlp(torch.autograd.Function):
         layer: LoraLayer = ctx.layer
         x_TD, scale_T1, gate_TF, up_TF, t_TR, s_TR = ctx.saved_tensors
         grad_TD = grads[0]
-        active_TF = swiglu(gate_TF, up_TF)
-        grad_s_TR = layer.down_adapter.backward((grad_TD,), active_TF, s_TR)
-        grad_TF = torch.mm(grad_TD, dense(layer.down), out=active_TF)
-        grad_TF.addmm_(grad_s_TR, layer.down_adapter.down_RD)
+        down, ups = layer.down_adapter, layer.gate_up_adapter.ups
+        grad_s_TR = down.backward_up((grad_TD,), s_TR)
+        active_TF = grad_TD @ dense(layer.down)
         # Over the saved tensors: they are not needed again, and copies of them would set the peak.
-        swiglu_backward_(grad_TF, gate_TF, up_TF)
-        del active_TF, grad_TF
+        adapted_swiglu_backward_(active_TF, grad_s_TR, down.down_RD, gate_TF, up_TF, t_TR, ups)
+        down.backward_down(grad_s_TR, active_TF)
+        del active_TF
         n_TD, _ = rms_norm(x_TD, layer.post_norm_D, layer.eps)
         grad_t_TR = layer.gate_up_adapter.backward((gate_TF, up_TF), n_TD, t_TR)
         grad_n = gate_TF @ dense(layer.gate)

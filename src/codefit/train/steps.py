@@ -12,7 +12,7 @@ from torch import Tensor
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
 from codefit.plan.setting import runs_lean
-from codefit.train.batch import Packed, concatenate
+from codefit.train.batch import Packed, concatenate, padded
 from codefit.train.checkpoint import Optimizer
 from codefit.train.fused import FusedSteps
 from codefit.train.lean import FlatAdapters, LeanModel, full_layers
@@ -20,6 +20,8 @@ from codefit.train.lowbit import LowBitAdam
 from codefit.train.model import Trainee
 from codefit.train.plain import PlainSteps
 from codefit.train.schedule import Step
+
+_FEWEST_DOCUMENTS, _TOKENS_PER_DOCUMENT = 16, 64  # of a recorded micro-batch; one with more is run as usual
 
 
 class Steps(Protocol):
@@ -48,14 +50,17 @@ class Steps(Protocol):
 
 
 def make_steps(
-    trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], pad_id: int, seed: int
+    trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], pad_id: int, seed: int, capacity: int = 0
 ) -> Steps:
-    """Return the way of stepping that the settings and the device ask for."""
+    """Return the way of stepping that the settings and the device ask for; `capacity` is of a bin, in tokens."""
     device = trainee.head_VD.device
     if not runs_lean(settings.method, settings.bits, device.type):
         return PlainSteps(trainee, settings, examples, pad_id)
     full = settings.method == "full"
-    found = FullSteps(trainee, settings, examples, seed) if full else LoraSteps(trainee, settings, examples)
+    found = (
+        FullSteps(trainee, settings, examples, seed) if full
+        else LoraSteps(trainee, settings, examples, pad_id, capacity)
+    )  # fmt: skip
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what building left
     return found
@@ -65,14 +70,17 @@ class _LeanSteps:
     """What LoRA and full tuning share."""
 
     def __init__(
-        self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], layers: Sequence[Any]
-    ) -> None:
+        self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], layers: Sequence[Any],
+        *, record: bool = False,
+    ) -> None:  # fmt: skip
         self.outer = trainee.outer
         self.head_VD = trainee.head_VD.detach()
         self.device = str(self.head_VD.device)
         wanted = settings.recompute
         recompute = len(layers) if wanted is True else min(int(wanted or 0), len(layers))
-        self._model = LeanModel(trainee.model, layers, recompute=recompute, offload=bool(settings.offload))
+        self._model = LeanModel(
+            trainee.model, layers, recompute=recompute, offload=bool(settings.offload), record=record
+        )
         self._examples = examples
         self._size = settings.micro_batch or settings.batch_size
 
@@ -82,13 +90,15 @@ class _LeanSteps:
 
     def step(self, step: Step, rate: float) -> tuple[float, float]:
         """Do one step; return the mean loss per trained token and the gradient norm."""
-        bins, scale = step.bins, 1 / step.trained_tokens
-        batches = [
+        scale = 1 / step.trained_tokens
+        loss, norm = self.run(self._batches(step.bins), scale, rate)
+        return float(loss) * scale, float(norm)
+
+    def _batches(self, bins: Sequence[Sequence[int]]) -> list[Packed]:
+        return [
             concatenate(self._examples, bins[at : at + self._size], self.device)
             for at in range(0, len(bins), self._size)
         ]
-        loss, norm = self.run(batches, scale, rate)
-        return float(loss) * scale, float(norm)
 
     def scored(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Return the last hidden states (N, D) that predict a trained token, and those tokens (N)."""
@@ -97,19 +107,47 @@ class _LeanSteps:
 
 
 class LoraSteps(_LeanSteps):
-    """LoRA: gradients of all micro-batches are added up, clipped by their global norm, then stepped."""
+    """LoRA: gradients of all micro-batches are added up, clipped by their global norm, then stepped.
 
-    def __init__(self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example]) -> None:
+    With `graphs` micro-batches are padded to `capacity` tokens each bin, and the layers run as CUDA graphs.
+    """
+
+    def __init__(
+        self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], pad_id: int = 0,
+        capacity: int = 0,
+    ) -> None:  # fmt: skip
         self.adapters = FlatAdapters(trainee.model)
-        super().__init__(trainee, settings, examples, self.adapters.layers)
+        on_card = trainee.head_VD.is_cuda
+        graphs = bool(settings.cuda_graphs) and on_card
+        super().__init__(trainee, settings, examples, self.adapters.layers, record=graphs)
+        self._pad_id, self._tokens = pad_id, capacity * self._size
+        self._stream = torch.cuda.Stream() if graphs else None
         self.trainable: dict[str, Tensor] = {"adapters": self.adapters.values}
         self.optimizer = torch.optim.AdamW(
             [self.adapters.values], lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self._max_norm = settings.max_grad_norm or 1.0
 
+    def _batches(self, bins: Sequence[Sequence[int]]) -> list[Packed]:
+        found = super()._batches(bins)
+        if self._stream is None:
+            return found
+        documents = max(_FEWEST_DOCUMENTS, self._tokens // _TOKENS_PER_DOCUMENT)
+        return [padded(b, self._tokens, documents, self._pad_id) or b for b in found]
+
     def run(self, batches: Iterable[Packed], scale: float, rate: float) -> tuple[Tensor, Tensor]:
         """Do one step over micro-batches; return the summed loss and the gradient norm."""
+        if self._stream is None:
+            return self._run(batches, scale, rate)
+        # All of the step on one stream: what another one's allocator holds could not be used here.
+        before = torch.cuda.current_stream()
+        self._stream.wait_stream(before)
+        with torch.cuda.stream(self._stream):
+            found = self._run(batches, scale, rate)
+        before.wait_stream(self._stream)
+        return found
+
+    def _run(self, batches: Iterable[Packed], scale: float, rate: float) -> tuple[Tensor, Tensor]:
         losses = [self._model.forward_backward(b, scale).loss for b in batches]
         self.adapters.complete()
         norm = self.adapters.clip(self._max_norm)
