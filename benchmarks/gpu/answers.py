@@ -61,6 +61,7 @@ def naive(model: Any, prompts: list[tuple[int, ...]], answer: int, batch: int) -
 def main() -> None:
     """Measure what the argument asks for."""
     want = json.loads(sys.argv[1])
+    common.wait_for_turn()
     device, answer = want["device"], want["answer"]
     found = common.become_an_8gb_card(device)
     quantised = want.get("weights") == "nf4"

@@ -47,6 +47,7 @@ def error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
 def main() -> None:
     """Compare."""
     want = json.loads(sys.argv[1])
+    common.wait_for_turn()
     device = want["device"]
     rows = common.examples(Path(want["rows"]))
     members = common.full_bins(rows, 2048, 1)[0][:9]

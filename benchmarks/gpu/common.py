@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,14 @@ SHAPE = "qwen2.5-coder-1.5b"
 RANK, ALPHA, RATE = 16, 32, 1e-4
 WARM_STEPS, TIMED_STEPS = 3, 8
 PAD = 151643  # <|endoftext|>
+
+
+def wait_for_turn() -> None:
+    """Import what any configuration needs, and wait for the word that the device is free; see `run.py`."""
+    import peft  # noqa: F401
+    from transformers.models.qwen2 import modeling_qwen2  # noqa: F401
+
+    sys.stdin.readline()
 
 
 def shape_path(name: str) -> Path:

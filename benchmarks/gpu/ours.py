@@ -24,12 +24,14 @@ _OPTIMIZERS = {32: "adamw", 8: "adamw8", 4: "adamw4"}
 def main() -> None:
     """Measure what the argument asks for."""
     want = json.loads(sys.argv[1])
+    common.wait_for_turn()
     device, name = want["device"], want["shape"]
     found = common.become_an_8gb_card(device)
     shape = common.shape(name)
     setting = Setting(
         want["method"], 1, want["tokens"], want["recompute"], common.RANK, 2, "cuda",
-        want.get("bits", 32), want.get("offload", False), want.get("host_embedding", False),
+        want.get("bits", 32), want.get("offload", False), want.get("host_embedding", False), "codefit",
+        want.get("graphs", False),
     )  # fmt: skip
     predicted = estimate(shape, setting)
     predicted.components["workspaces"] = common.workspaces(device)

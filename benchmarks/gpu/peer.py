@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,9 @@ def main() -> None:
     """Measure what the argument asks for."""
     want = json.loads(sys.argv[1])
     device = want["device"]
+    if want["peer"] == "trl":
+        import_module("trl.trainer.sft_trainer")
+    common.wait_for_turn()
     found = common.become_an_8gb_card(device)
     model = common.random_model(want["shape"], device)
     warm, count = want.get("warm", common.WARM_STEPS), want.get("count", common.TIMED_STEPS)

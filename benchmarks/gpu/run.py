@@ -3,10 +3,11 @@
     python benchmarks/gpu/run.py --rows rows.jsonl.gz --tokenizer tokenizer.json.gz --out FOLDER
 
 Needs torch, transformers, peft and this project's `src` on the path; TRL with datasets where it is to be
-compared, bitsandbytes for qlora. `rows.py` makes the rows. The runs named "answers" (not yet run on a GPU) measure
-generation: 378 prompts, answers of a fixed length. The weights are random: memory and speed do not depend on
-them. Each configuration runs in a process of its own with the allocator capped at 8,188 MiB less the CUDA context.
-Prints a table and writes `gpu.json`. `--only NAME...` runs some; `--device cpu --shape qwen2-tiny` tries it out.
+compared, bitsandbytes for qlora. `rows.py` makes the rows. The runs named "answers" measure generation:
+answers of a fixed length to as many prompts as MBPP+ has, or to fewer. The weights are random: memory and
+speed do not depend on them. Each configuration runs in a process of its own with the allocator capped at
+8,188 MiB less the CUDA context; the next ones only import their libraries meanwhile. Prints a table and writes
+`gpu.json`. `--only NAME...` runs some; `--device cpu --shape qwen2-tiny` tries it out.
 """
 
 from __future__ import annotations
@@ -23,37 +24,44 @@ from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).parent
+_AHEAD = 3  # processes that have imported their libraries, one of which has its turn
+_LEAST = 12  # seconds that a configuration is begun with
 _FULL, _LORA = {"method": "full", "recompute": 28}, {"method": "lora"}
 _7B = {"method": "qlora", "shape": "qwen2.5-coder-7b", "host_embedding": True}
-_ANSWERS = {"script": "answers.py", "prompt": 200, "answer": 256}
+_ANSWERS = {"script": "answers.py", "prompt": 200, "answer": 128}
 RUNS: dict[str, dict[str, Any]] = {
     "check": {"script": "check.py"},
     "lora 2048, all recomputed": {**_LORA, "tokens": 2048, "recompute": 28},
     "lora 2048, all kept": {**_LORA, "tokens": 2048, "recompute": 0},
-    "lora 4096, 14 recomputed": {**_LORA, "tokens": 4096, "recompute": 14},
-    "lora 6144, 21 recomputed": {**_LORA, "tokens": 6144, "recompute": 21},
-    "full 8-bit 2048": {**_FULL, "tokens": 2048, "bits": 8},
-    "full 8-bit 2048, offloaded": {**_FULL, "tokens": 2048, "bits": 8, "offload": True},
-    "full 8-bit 4096, offloaded": {**_FULL, "tokens": 4096, "bits": 8, "offload": True},
-    "full 4-bit 2048": {**_FULL, "tokens": 2048, "bits": 4},
-    "full 4-bit 8192": {**_FULL, "tokens": 8192, "bits": 4},
+    "lora 2048, all kept, graphs": {**_LORA, "tokens": 2048, "recompute": 0, "graphs": True},
+    "lora 2560, all kept, graphs": {**_LORA, "tokens": 2560, "recompute": 0, "graphs": True},
     "TRL, packed 2048, recomputed": {"peer": "trl", "batch": 1, "checkpointing": True, "tokens": 2048},
     "TRL, packed 2048, kept": {"peer": "trl", "batch": 1, "checkpointing": False, "tokens": 2048},
+    "full 4-bit 2048": {**_FULL, "tokens": 2048, "bits": 4},
+    "full 4-bit 8192": {**_FULL, "tokens": 8192, "bits": 4},
+    "full 8-bit 2048": {**_FULL, "tokens": 2048, "bits": 8},
+    "full 8-bit 2048, offloaded": {**_FULL, "tokens": 2048, "bits": 8, "offload": True},
+    "answers, fewer": {**_ANSWERS, "tasks": 96},
+    "answers, fewer, generate": {**_ANSWERS, "tasks": 96, "peer": "generate", "batch": 32},
+    "answers": {**_ANSWERS},
+    "answers, fewer, nf4": {**_ANSWERS, "tasks": 96, "weights": "nf4"},
+    "answers, fewer, 7B nf4": {**_ANSWERS, "tasks": 96, "weights": "nf4", "shape": "qwen2.5-coder-7b"},
+    "lora 4096, 14 recomputed": {**_LORA, "tokens": 4096, "recompute": 14},
+    "lora 4096, 14 recomputed, graphs": {**_LORA, "tokens": 4096, "recompute": 14, "graphs": True},
+    "7B qlora 4096, offloaded": {**_7B, "tokens": 4096, "recompute": 26, "offload": True},
+    "qlora 2048, all kept": {"method": "qlora", "tokens": 2048, "recompute": 0},
+    "qlora 2048, all kept, graphs": {"method": "qlora", "tokens": 2048, "recompute": 0, "graphs": True},
+    "7B qlora 2048": {**_7B, "tokens": 2048, "recompute": 28},
+    "full 8-bit 4096, offloaded": {**_FULL, "tokens": 4096, "bits": 8, "offload": True},
+    "lora 8192, all recomputed": {**_LORA, "tokens": 8192, "recompute": 28},
+    "lora 6144, 21 recomputed": {**_LORA, "tokens": 6144, "recompute": 21},
     "Trainer, 2 rows, recomputed": {"peer": "trainer", "batch": 2, "checkpointing": True, "tokens": 0},
     "full 8-bit 2048, no compiler": {**_FULL, "tokens": 2048, "bits": 8, "compiled": False},
-    "lora 8192, all recomputed": {**_LORA, "tokens": 8192, "recompute": 28},
-    "7B qlora 4096, offloaded": {**_7B, "tokens": 4096, "recompute": 26, "offload": True},
-    "7B qlora 2048": {**_7B, "tokens": 2048, "recompute": 28},
-    "qlora 2048, all kept": {"method": "qlora", "tokens": 2048, "recompute": 0},
-    "answers": {**_ANSWERS},
-    "answers, nf4": {**_ANSWERS, "weights": "nf4"},
-    "answers, 7B nf4": {**_ANSWERS, "weights": "nf4", "shape": "qwen2.5-coder-7b"},
-    "answers, generate in batches of 32": {**_ANSWERS, "peer": "generate", "batch": 32},
 }
 
 
-def one(want: dict[str, Any], limit_s: float) -> dict[str, Any]:
-    """Run a configuration in a process of its own."""
+def start(want: dict[str, Any]) -> subprocess.Popen[str]:
+    """Start a configuration in a process of its own, which imports what it needs and waits for its turn."""
     want = dict(want)
     script = want.pop("script", "peer.py" if "peer" in want else "ours.py")
     paths = os.pathsep.join([str(_HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
@@ -62,15 +70,21 @@ def one(want: dict[str, Any], limit_s: float) -> dict[str, Any]:
         "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore",
     }  # fmt: skip
     command = [sys.executable, str(_HERE / script), json.dumps(want)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+def finish(process: subprocess.Popen[str], want: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    """Give a process its turn; return what it measured."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=limit_s, env=environment, check=False
-        )
+        out, err = process.communicate("go\n", timeout=limit_s)
     except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
         return {**want, "failed": f"over {limit_s:.0f} s"}
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or not lines:
-        text = done.stderr.strip()
+    lines = [line for line in out.splitlines() if line.startswith("{")]
+    if process.returncode or not lines:
+        text = err.strip()
         memory = next((x for x in text.splitlines() if "out of memory" in x.lower()), None)
         return {**want, "failed": (memory or text[-1500:])}
     found: dict[str, Any] = json.loads(lines[-1])
@@ -127,19 +141,25 @@ def main() -> None:
     head = f"{'MiB':32} {' '.join(f'{n:>8}' for n in names)} {'tok/s':>9} {'MFU %':>6} {'ms/step':>8}"
     print(head, flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, want in RUNS.items():
-        if args.only and not any(o in name for o in args.only):
-            continue
+    chosen = {n: {**given, **w} for n, w in RUNS.items() if not args.only or any(o in n for o in args.only)}
+    names = list(chosen)
+    waiting: dict[str, subprocess.Popen[str]] = {}
+    for at, name in enumerate(names):
         left = args.limit - (time.monotonic() - began)
-        if left < 20:
+        if left < _LEAST:
             print(f"{name:32} not run: no time left", flush=True)
             continue
-        start = time.monotonic()
-        results[name] = one({**given, **want}, min(left, 150.0))
-        results[name]["wall_s"] = round(time.monotonic() - start, 1)
+        for ahead in names[at : at + _AHEAD]:
+            if ahead not in waiting:
+                waiting[ahead] = start(chosen[ahead])
+        turn = time.monotonic()
+        results[name] = finish(waiting.pop(name), chosen[name], min(left, 150.0))
+        results[name]["wall_s"] = round(time.monotonic() - turn, 1)
         print(show(name, results[name], args.peak_tflops), flush=True)
         whole = {**machine(), "peak_tflops": args.peak_tflops, "runs": results}
         (args.out / "gpu.json").write_text(json.dumps(whole, indent=1) + "\n")
+    for process in waiting.values():
+        process.kill()
 
 
 if __name__ == "__main__":

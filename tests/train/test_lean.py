@@ -151,7 +151,7 @@ def test_the_lean_step_follows_the_plain_one_and_peft_loads_what_it_trained(
     job = Job(start, random_examples(24), random_examples(4, seed=9), settings, 48, 2000, 7, PAD)
     plain = train(job, tmp_path / "plain", "x", silent)
 
-    def lean_steps(trainee: Any, settings: Any, examples: Any, pad_id: int, seed: int) -> LoraSteps:
+    def lean_steps(trainee: Any, settings: Any, examples: Any, *rest: int) -> LoraSteps:
         return LoraSteps(trainee, settings, examples)
 
     monkeypatch.setattr(loop, "make_steps", lean_steps)

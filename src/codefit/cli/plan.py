@@ -135,6 +135,7 @@ def _wish(base: Recipe | None, t: TrainSettings, batch_size: int, options: dict[
         bits=t.bits,
         offload=options["offload"] or t.offload,
         host_embedding=t.movable_embedding,
+        graphs=t.cuda_graphs,
         engine=t.engine,
     )
 

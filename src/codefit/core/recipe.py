@@ -76,9 +76,10 @@ class TrainSettings(WatchSettings):
         None,
         description="inputs of recomputed layers wait in the host's memory; null: where that is needed to fit",
     )
-    cuda_graphs: bool | None = Field(
-        default=None,
-        description="launch a LoRA step's layers as recorded CUDA graphs; null: where the plan finds the card so fast that it would wait for the processor",
+    cuda_graphs: bool = Field(
+        default=False,
+        description="LoRA's layers are recorded once and launched as one: for cards that are done with a step's "
+        "kernels before the processor has launched them; takes some 250 MiB more",
     )
     host_embedding: bool | None = Field(
         None,
@@ -147,6 +148,14 @@ class TrainSettings(WatchSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _graphs_are_of_lora(self) -> TrainSettings:
+        if self.cuda_graphs and self.method == "full":
+            raise ValueError("cuda_graphs are for LoRA's layers; full tuning steps inside the backward pass")
+        if self.cuda_graphs and self.offload:
+            raise ValueError("cuda_graphs keep their inputs on the device; remove offload or cuda_graphs")
+        return self
+
     @property
     def share_of_batch(self) -> int:
         """Packed sequences that one process takes of an optimizer step, at most."""
@@ -170,7 +179,9 @@ class TrainSettings(WatchSettings):
         refused = {
             f"optimizer {self.optimizer}": self.bits < 32,
             "method qlora": self.method == "qlora",
-            "offload or host_embedding": bool(self.offload or self.host_embedding),
+            "offload, host_embedding or cuda_graphs": bool(
+                self.offload or self.host_embedding or self.cuda_graphs
+            ),
             "early_stop, develop, choose, validate_every or report_to": bool(
                 self.early_stop or self.develop or self.choose or self.validate_every or self.report_to
             ),

@@ -67,6 +67,7 @@ def _wish(context: Context, arm: ArmSettings, t: TrainSettings) -> Wish:
         bits=t.bits,
         offload=t.offload,
         host_embedding=t.movable_embedding,
+        graphs=t.cuda_graphs,
         engine="trl" if arm.objective == "grpo" else t.engine,
     )
 

@@ -48,7 +48,7 @@ def estimate(shape: Shape, s: Setting) -> Estimate:
     if s.device.startswith("cuda"):
         for parts in (found.components, *found.phases.values()):
             parts["slack"] = float(SLACK[s.method])
-            parts["context"] = float(CONTEXT + WORKSPACES)
+            parts["context"] = float(CONTEXT + WORKSPACES + lean.recorded(shape, s))
     return found
 
 

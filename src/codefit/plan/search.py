@@ -42,6 +42,7 @@ class Wish:
     offload: bool | None = None
     host_embedding: bool | None = None
     engine: str = "codefit"
+    graphs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ def _recomputing(shape: Shape, wish: Wish, micro_batch: int, budget: int) -> lis
         def of(recompute: int, offload: bool = offload, host: bool = host) -> Estimate:
             return estimate(shape, Setting(
                 wish.method, micro_batch, wish.max_length, recompute, wish.rank, wish.element, wish.device,
-                wish.bits, offload and recompute > 0, host, wish.engine,
+                wish.bits, offload and recompute > 0, host, wish.engine, wish.graphs,
             ))  # fmt: skip
 
         if wish.recompute is not None:
@@ -205,7 +206,10 @@ def _savers(shape: Shape, wish: Wish) -> list[tuple[bool, bool]]:
     """Return what may lie in the host's memory, (inputs of recomputed layers, embedding), cheapest first."""
     lean = wish.engine == "codefit" and runs_lean(wish.method, wish.bits, wish.device)
     movable = lean and wish.method != "full" and not shape.tied  # a tied embedding is the head
-    inputs = [lean and wish.offload] if wish.offload is not None else [False, True] if lean else [False]
+    inputs = (
+        [lean and wish.offload] if wish.offload is not None
+        else [False, True] if lean and not wish.graphs else [False]
+    )  # fmt: skip
     hosts = (
         [movable and wish.host_embedding] if wish.host_embedding is not None
         else [False, True] if movable else [False]

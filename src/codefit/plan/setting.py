@@ -16,7 +16,8 @@ class Setting:
 
     `bits` of the optimizer's moments (32 for classic AdamW), `recompute` the layers whose activations are
     computed again, `offload` whether their inputs wait in the host's memory, `host_embedding` whether the
-    embedding lies there, `element` bytes of a weight that is not quantised.
+    embedding lies there, `graphs` whether LoRA's layers are recorded as CUDA graphs, `element` bytes of a weight
+    that is not quantised.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Setting:
     offload: bool = False
     host_embedding: bool = False
     engine: str = "codefit"
+    graphs: bool = False
 
     @property
     def adapters(self) -> bool:

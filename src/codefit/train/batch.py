@@ -96,19 +96,31 @@ def concatenate(examples: Sequence[Example], bins: Sequence[Sequence[int]], devi
     )
 
 
-def padded(batch: Packed, tokens: int, documents: int, pad_id: int) -> Packed | None:
-    """Return the micro-batch with exactly this many tokens and documents; None where it has more.
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a micro-batch is padded to: tokens, documents, and the tokens of the longest document."""
 
-    What is added is one document of padding that is never scored, and empty documents, which only `starts` has.
+    tokens: int
+    documents: int
+    longest: int
+
+
+def padded(batch: Packed, size: Size, pad_id: int) -> Packed | None:
+    """Return the micro-batch with exactly as many tokens and documents; None where it has more.
+
+    What is added are documents of padding, which are never scored, and empty documents, which only `starts` has.
     """
-    more, empty = tokens - len(batch.ids_T), documents - len(batch.documents.lengths)
-    if more < 0 or empty < (more > 0):
+    more = size.tokens - len(batch.ids_T)
+    if more < 0 or batch.documents.longest > size.longest:
         return None
-    lengths = (*batch.documents.lengths, more) if more else batch.documents.lengths
-    positions_T = torch.arange(more, device=batch.ids_T.device)
-    ends = batch.documents.starts.new_full((empty,), tokens)
-    return replace(
-        batch, ids_T=torch.cat([batch.ids_T, torch.full_like(positions_T, pad_id)]),
-        positions_T=torch.cat([batch.positions_T, positions_T]),
-        documents=Documents(lengths, torch.cat([batch.documents.starts, ends])),
-    )  # fmt: skip
+    pieces = [min(size.longest, more - at) for at in range(0, more, size.longest)]
+    lengths = (*batch.documents.lengths, *pieces)
+    empty = size.documents - len(lengths)
+    if empty < 0:
+        return None
+    device = batch.ids_T.device
+    positions_T = torch.cat([batch.positions_T, *(torch.arange(n, device=device) for n in pieces)])
+    ends = [*accumulate(pieces, initial=size.tokens - more)][1:] + [size.tokens] * empty
+    starts = torch.cat([batch.documents.starts, torch.tensor(ends, dtype=torch.int32).to(device)])
+    ids_T = torch.cat([batch.ids_T, batch.ids_T.new_full((more,), pad_id)])
+    return replace(batch, ids_T=ids_T, positions_T=positions_T, documents=Documents(lengths, starts))

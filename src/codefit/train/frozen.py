@@ -22,6 +22,11 @@ class Nf4:
 
     parts: tuple[tuple[Tensor, Any], ...]
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in)."""
+        return sum(state.shape[0] for _, state in self.parts), self.parts[0][1].shape[1]
+
     def dense(self) -> Tensor:
         """Return the values (out, in) in the dtype of the computation, in memory of their own."""
         if simulate.current():
@@ -41,8 +46,7 @@ class Nf4:
 
     def _shaped(self) -> Tensor:
         codes, first = self.parts[0]
-        height = sum(state.shape[0] for _, state in self.parts)
-        return torch.empty((height, first.shape[1]), dtype=first.dtype, device=codes.device)
+        return torch.empty(self.shape, dtype=first.dtype, device=codes.device)
 
 
 Matrix: TypeAlias = Tensor | Nf4

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from codefit.train import simulate
 
+_ADDS_TO_FLOAT32 = hasattr(torch.ops.aten.addmm, "dtype_out") and hasattr(torch.ops.aten.baddbmm, "dtype_out")
+
 
 def can_compile(device: torch.device) -> bool:
     """Return whether torch can fuse element-wise work into kernels of this device."""
@@ -83,6 +85,17 @@ def adapted_swiglu_backward_(
     silu_TF.mul_(up_TF)
     up_TF.copy_(grad_TF)
     grad_TF.copy_(silu_TF)
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add the product of two matrices, or of a stack of them, to a total of higher precision in place."""
+    if simulate.as_gpu():
+        return
+    if total.is_cuda and total.dtype != left.dtype and _ADDS_TO_FLOAT32:
+        op = torch.ops.aten.addmm if total.dim() == 2 else torch.ops.aten.baddbmm
+        op.dtype_out(total, left, right, total.dtype, out=total)
+        return
+    total.add_(left @ right)
 
 
 def swiglu(gate_TF: Tensor, up_TF: Tensor) -> Tensor:

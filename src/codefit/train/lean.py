@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from codefit.core.errors import InputError
 from codefit.plan.lean import CHUNKS
 from codefit.train.attention import Documents
-from codefit.train.batch import Packed
+from codefit.train.batch import Packed, Size
 from codefit.train.decoder import Layer, Pass, Rotation, rotation
 from codefit.train.frozen import frozen, stack
 from codefit.train.full_layer import FullLayer
@@ -45,9 +45,9 @@ class LeanModel:
     """The decoder of a causal language model as layers of this room.
 
     `recompute` layers, from the first on, are computed again in the backward pass; with `offload` their
-    inputs wait in the host's memory. `chunk` rows of logits exist at a time. With `record` the layers are recorded
-    as CUDA graphs by the first micro-batch, which has to be called on a stream of its own; all others are then
-    of the same tokens and documents (`batch.padded`), or are run as usual.
+    inputs wait in the host's memory. `chunk` rows of logits exist at a time. Micro-batches of the size `record`
+    (`batch.padded`) run as CUDA graphs that the first of them records; then all calls come on one stream, which
+    is not the default one.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class LeanModel:
         recompute: int,
         offload: bool = False,
         chunk: int | None = None,
-        record: bool = False,
+        record: Size | None = None,
     ) -> None:
         self._decoder = model.get_decoder()
         self._head = model.get_output_embeddings().weight
@@ -76,12 +76,18 @@ class LeanModel:
             torch.cuda.empty_cache()
 
     def _pass(self, x_TD: Tensor, where: Rotation, documents: Documents) -> Pass | Recorded:
-        if self._record and torch.is_grad_enabled():
+        size = self._record
+        if (
+            size
+            and torch.is_grad_enabled()
+            and (len(x_TD), len(documents.starts) - 1) == (size.tokens, size.documents)
+        ):
             if self._recorded is None:
-                self._recorded = Recorded(self._layers, x_TD, where, documents, recompute=self._recompute)
-            if self._recorded.takes(len(x_TD), documents):
-                self._recorded.load(where, documents)
-                return self._recorded
+                self._recorded = Recorded(
+                    self._layers, size, x_TD, where, documents, recompute=self._recompute
+                )
+            self._recorded.load(where, documents)
+            return self._recorded
         return Pass(self._layers, where, documents, recompute=self._recompute, offload=self._offload)
 
     def _hidden(self, batch: Packed) -> tuple[Pass | Recorded, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from codefit.train.attention import Documents, attend
 from codefit.train.frozen import Matrix, dense
-from codefit.train.kernels import adapted_swiglu, adapted_swiglu_backward_
+from codefit.train.kernels import adapted_swiglu, adapted_swiglu_backward_, add_product
 from codefit.train.norm import rms_norm, rms_norm_backward
 from codefit.train.rotary import rotate_
 
@@ -27,8 +27,9 @@ from codefit.train.rotary import rotate_
 class Adapter:
     """The adapters of all matrices that read one input, K of them, each of rank r.
 
-    `down_RD` (K * r, in), which is s * A, and `ups` (out, r) in the dtype of the computation;
-    `grad_down_RD` of s * A and `grad_ups` are float32 buffers that gradients are added to.
+    `down_RD` (K * r, in), which is s * A, and `ups` (out, r) in the dtype of the computation; `grad_down_RD` of
+    s * A and `grad_ups` are float32 buffers that gradients are added to. The memory of `ups`, and that of
+    `grad_ups`, is one piece.
     """
 
     down_RD: Tensor
@@ -58,18 +59,33 @@ class Adapter:
         pieces = zip(grads, self.parts(t_TR), self.parts(grad_t_TR), self.ups, self.grad_ups, strict=True)
         for grad, t, grad_t, up, grad_up in pieces:
             torch.mm(grad, up, out=grad_t)
-            grad_up.add_(grad.T @ t)
+            add_product(grad_up, grad.T, t)
+        return grad_t_TR
+
+    def backward_equal(self, grads_KTF: Tensor, x_TD: Tensor, t_TR: Tensor) -> Tensor:
+        """Do as `backward` does, for adapters of one width, all at once."""
+        kinds, rank = len(self.ups), self.ups[0].shape[1]
+        grad_t_KTr = torch.bmm(grads_KTF, _one(self.ups))
+        add_product(_one(self.grad_ups), grads_KTF.mT, t_TR.view(-1, kinds, rank).transpose(0, 1))
+        grad_t_TR = grad_t_KTr.transpose(0, 1).reshape(t_TR.shape)
+        self.backward_down(grad_t_TR, x_TD)
         return grad_t_TR
 
     def backward_down(self, grad_t_TR: Tensor, x_TD: Tensor) -> None:
         """Add to the gradient of s * A."""
-        self.grad_down_RD.add_(grad_t_TR.T @ x_TD)
+        add_product(self.grad_down_RD, grad_t_TR.T, x_TD)
 
     def backward(self, grads: tuple[Tensor, ...], x_TD: Tensor, t_TR: Tensor) -> Tensor:
         """Add to the gradients of s * A and B; return that of `s A x`."""
         grad_t_TR = self.backward_up(grads, t_TR)
         self.backward_down(grad_t_TR, x_TD)
         return grad_t_TR
+
+
+def _one(parts: list[Tensor]) -> Tensor:
+    """Return (K, out, r) over matrices of one size that lie end to end."""
+    first = parts[0]
+    return first.as_strided((len(parts), *first.shape), (first.numel(), *first.stride()))
 
 
 @dataclass(slots=True)
@@ -165,19 +181,23 @@ class _Mlp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_TD: Tensor, layer: LoraLayer) -> Tensor:
         n_TD, scale_T1 = rms_norm(x_TD, layer.post_norm_D, layer.eps)
-        gate_TF, up_TF = n_TD @ dense(layer.gate).T, n_TD @ dense(layer.up).T
+        both_2TF = n_TD.new_empty(2, len(n_TD), layer.gate.shape[0])
+        gate_TF, up_TF = both_2TF.unbind()
+        torch.mm(n_TD, dense(layer.gate).T, out=gate_TF)
+        torch.mm(n_TD, dense(layer.up).T, out=up_TF)
         t_TR = layer.gate_up_adapter.inner(n_TD)
         active_TF = adapted_swiglu(gate_TF, up_TF, t_TR, layer.gate_up_adapter.ups)
         y_TD = torch.addmm(x_TD, active_TF, dense(layer.down).T)
         s_TR = layer.down_adapter.add(active_TF, (y_TD,))
         ctx.layer = layer
-        ctx.save_for_backward(x_TD, scale_T1, gate_TF, up_TF, t_TR, s_TR)
+        ctx.save_for_backward(x_TD, scale_T1, both_2TF, t_TR, s_TR)
         return y_TD
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         layer: LoraLayer = ctx.layer
-        x_TD, scale_T1, gate_TF, up_TF, t_TR, s_TR = ctx.saved_tensors
+        x_TD, scale_T1, both_2TF, t_TR, s_TR = ctx.saved_tensors
+        gate_TF, up_TF = both_2TF.unbind()
         grad_TD = grads[0]
         down, ups = layer.down_adapter, layer.gate_up_adapter.ups
         grad_s_TR = down.backward_up((grad_TD,), s_TR)
@@ -187,7 +207,7 @@ class _Mlp(torch.autograd.Function):
         down.backward_down(grad_s_TR, active_TF)
         del active_TF
         n_TD, _ = rms_norm(x_TD, layer.post_norm_D, layer.eps)
-        grad_t_TR = layer.gate_up_adapter.backward((gate_TF, up_TF), n_TD, t_TR)
+        grad_t_TR = layer.gate_up_adapter.backward_equal(both_2TF, n_TD, t_TR)
         grad_n = gate_TF @ dense(layer.gate)
         grad_n.addmm_(up_TF, dense(layer.up))
         grad_n.addmm_(grad_t_TR, layer.gate_up_adapter.down_RD)

@@ -76,3 +76,6 @@ class PlainSteps:
 
     def refresh(self) -> None:
         """Take note that weights were loaded; nothing depends on them here."""
+
+    def forget(self) -> None:
+        """Give back nothing: a step leaves nothing behind."""

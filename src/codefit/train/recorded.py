@@ -14,30 +14,27 @@ import torch
 from torch import Tensor
 
 from codefit.train.attention import Documents
+from codefit.train.batch import Size
 from codefit.train.decoder import Layer, Pass, Rotation
 
 _WARM = 2  # runs before recording: kernels are compiled, workspaces made
 
 
 class Recorded:
-    """Layers for micro-batches of exactly T tokens in `documents` documents; used as a `Pass` is.
+    """Layers for micro-batches of one size, used as a `Pass` is.
 
-    `like_TD` and `where` give shapes, dtypes and device only. Records on the current stream, on which it has to run.
+    `like_TD`, `where` and `documents` are of a micro-batch of that size; their values do not matter. Records on the
+    current stream, on which it has to run.
     """
 
     def __init__(
-        self,
-        layers: Sequence[Layer],
-        like_TD: Tensor,
-        where: Rotation,
-        documents: Documents,
-        *,
+        self, layers: Sequence[Layer], size: Size, like_TD: Tensor, where: Rotation, documents: Documents, *,
         recompute: int,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._x_TD, self._grad_TD = torch.zeros_like(like_TD), torch.zeros_like(like_TD)
         self._where = Rotation(where.cos_T1C.clone(), where.sin_T1C.clone())
-        # One length: the kernel reads the longest of all from it, and the true ones from `starts`.
-        self._documents = Documents((len(like_TD),), documents.starts.clone())
+        # The kernel reads from the lengths the longest only, and where documents lie from `starts`.
+        self._documents = Documents((size.longest,), documents.starts.clone())
         stream = torch.cuda.current_stream(like_TD.device)
 
         def walk() -> Pass:
@@ -55,10 +52,6 @@ class Recorded:
             self._out_TD = run.forward(self._x_TD)
         with torch.cuda.graph(self._back, pool=pool, stream=stream):
             self._made_TD = run.backward(self._grad_TD)
-
-    def takes(self, tokens: int, documents: Documents) -> bool:
-        """Return whether a micro-batch has the recorded size."""
-        return tokens == len(self._x_TD) and len(documents.starts) == len(self._documents.starts)
 
     def load(self, where: Rotation, documents: Documents) -> None:
         """Take the positions and documents of a micro-batch."""

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
+from codefit.format.pack import pack
 from codefit.plan.setting import runs_lean
-from codefit.train.batch import Packed, concatenate, padded
+from codefit.train.batch import Packed, Size, concatenate, padded
 from codefit.train.checkpoint import Optimizer
 from codefit.train.fused import FusedSteps
 from codefit.train.lean import FlatAdapters, LeanModel, full_layers
@@ -20,8 +21,6 @@ from codefit.train.lowbit import LowBitAdam
 from codefit.train.model import Trainee
 from codefit.train.plain import PlainSteps
 from codefit.train.schedule import Step
-
-_FEWEST_DOCUMENTS, _TOKENS_PER_DOCUMENT = 16, 64  # of a recorded micro-batch; one with more is run as usual
 
 
 class Steps(Protocol):
@@ -48,9 +47,17 @@ class Steps(Protocol):
     def refresh(self) -> None:
         """Take note that weights were loaded into `trainable`."""
 
+    def forget(self) -> None:
+        """Give back memory that only steps need, before something else wants it."""
+
 
 def make_steps(
-    trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], pad_id: int, seed: int, capacity: int = 0
+    trainee: Trainee,
+    settings: TrainSettings,
+    examples: Sequence[Example],
+    pad_id: int,
+    seed: int,
+    capacity: int = 0,
 ) -> Steps:
     """Return the way of stepping that the settings and the device ask for; `capacity` is of a bin, in tokens."""
     device = trainee.head_VD.device
@@ -71,7 +78,7 @@ class _LeanSteps:
 
     def __init__(
         self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], layers: Sequence[Any],
-        *, record: bool = False,
+        *, record: Size | None = None,
     ) -> None:  # fmt: skip
         self.outer = trainee.outer
         self.head_VD = trainee.head_VD.detach()
@@ -100,8 +107,13 @@ class _LeanSteps:
             for at in range(0, len(bins), self._size)
         ]
 
+    def forget(self) -> None:
+        """Give back memory that only steps need."""
+        self._model.forget()
+
     def scored(self, examples: Sequence[Example], bins: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Return the last hidden states (N, D) that predict a trained token, and those tokens (N)."""
+        self.forget()
         batch = concatenate(examples, bins, self.device)
         return self._model.scored(batch), batch.targets_N
 
@@ -109,7 +121,7 @@ class _LeanSteps:
 class LoraSteps(_LeanSteps):
     """LoRA: gradients of all micro-batches are added up, clipped by their global norm, then stepped.
 
-    With `graphs` micro-batches are padded to `capacity` tokens each bin, and the layers run as CUDA graphs.
+    With `cuda_graphs` and on a GPU micro-batches are padded to one size, `capacity` tokens a bin.
     """
 
     def __init__(
@@ -117,23 +129,31 @@ class LoraSteps(_LeanSteps):
         capacity: int = 0,
     ) -> None:  # fmt: skip
         self.adapters = FlatAdapters(trainee.model)
-        on_card = trainee.head_VD.is_cuda
-        graphs = bool(settings.cuda_graphs) and on_card
-        super().__init__(trainee, settings, examples, self.adapters.layers, record=graphs)
-        self._pad_id, self._tokens = pad_id, capacity * self._size
-        self._stream = torch.cuda.Stream() if graphs else None
+        size = self._size_of(settings, examples, capacity) if trainee.head_VD.is_cuda else None
+        super().__init__(trainee, settings, examples, self.adapters.layers, record=size)
+        self._padded, self._pad_id = size, pad_id
+        self._stream = torch.cuda.Stream() if size else None
         self.trainable: dict[str, Tensor] = {"adapters": self.adapters.values}
         self.optimizer = torch.optim.AdamW(
             [self.adapters.values], lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self._max_norm = settings.max_grad_norm or 1.0
 
+    @staticmethod
+    def _size_of(settings: TrainSettings, examples: Sequence[Example], capacity: int) -> Size | None:
+        """Return the size that fits every micro-batch, where one is to be recorded."""
+        if not settings.cuda_graphs or not examples:
+            return None
+        lengths = [len(e.token_ids) for e in examples]
+        bins = settings.micro_batch or settings.batch_size
+        most = max(map(len, pack(lengths, capacity)))
+        return Size(capacity * bins, (most + 1) * bins, max(lengths))
+
     def _batches(self, bins: Sequence[Sequence[int]]) -> list[Packed]:
         found = super()._batches(bins)
-        if self._stream is None:
+        if self._padded is None:
             return found
-        documents = max(_FEWEST_DOCUMENTS, self._tokens // _TOKENS_PER_DOCUMENT)
-        return [padded(b, self._tokens, documents, self._pad_id) or b for b in found]
+        return [padded(b, self._padded, self._pad_id) or b for b in found]
 
     def run(self, batches: Iterable[Packed], scale: float, rate: float) -> tuple[Tensor, Tensor]:
         """Do one step over micro-batches; return the summed loss and the gradient norm."""

@@ -68,6 +68,7 @@ class Watch:
         return entry
 
     def _answered(self, steps: Steps, develop: Develop) -> dict[str, Any]:
+        steps.forget()
         steps.outer.eval()
         try:
             return develop(steps.outer)
