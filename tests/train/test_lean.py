@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from codefit.core.errors import InputError
 from codefit.core.progress import silent
 from codefit.core.recipe import TrainSettings
+from codefit.core.types import Example
 from codefit.train import loop
-from codefit.train.batch import Packed, concatenate
+from codefit.train.batch import Packed, Size, concatenate, padded
 from codefit.train.divergence import token_losses
 from codefit.train.lean import FlatAdapters, LeanModel, full_layers
 from codefit.train.loop import Job, train
@@ -164,3 +169,65 @@ def test_the_lean_step_follows_the_plain_one_and_peft_loads_what_it_trained(
             for n in ("plain", "lean"))  # fmt: skip
     torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
     assert not torch.allclose(a, load(start)(ids).logits, atol=1e-2)
+
+
+@pytest.mark.parametrize("recompute", [0, 2])
+def test_padding_a_micro_batch_to_a_size_changes_neither_loss_nor_gradients(
+    tmp_path: Path, recompute: int
+) -> None:
+    batches = [concatenate(EXAMPLES, BINS, "cpu")]
+    tokens, documents = len(batches[0].ids_T), len(batches[0].documents.lengths)
+    size = Size(tokens + 7, documents + 5, max(len(e.token_ids) for e in EXAMPLES))
+    found = padded(batches[0], size, PAD)
+    assert found is not None
+    assert sum(found.documents.lengths) == len(found.ids_T) == len(found.positions_T) == size.tokens
+    assert len(found.documents.starts) == size.documents + 1
+    results = []
+    for batch in (*batches, found):
+        outer = adapted(load(tiny_model(tmp_path / "m")))
+        adapters = FlatAdapters(outer.get_base_model())
+        lean = LeanModel(outer.get_base_model(), adapters.layers, recompute=recompute)
+        results.append((lean.forward_backward(batch, 0.5).loss, adapters.values.grad))
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-6, atol=0)
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-4, atol=1e-7)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6), tokens=st.integers(1, 60),
+    documents=st.integers(1, 12), longest=st.integers(1, 9),
+)  # fmt: skip
+def test_a_padded_micro_batch_has_the_size_or_there_is_none(
+    lengths: list[int], tokens: int, documents: int, longest: int
+) -> None:
+    rows = [Example(tuple(range(1, n + 1)), (-100,) * n, str(i)) for i, n in enumerate(lengths)]
+    batch = concatenate(rows, [list(range(len(rows)))], "cpu")
+    found = padded(batch, Size(tokens, documents, longest), PAD)
+    more = tokens - sum(lengths)
+    fits = more >= 0 and max(lengths) <= longest and len(lengths) + -(-more // longest) <= documents
+    assert (found is not None) == fits
+    if found is not None:
+        assert found.ids_T[: sum(lengths)].tolist() == batch.ids_T.tolist()
+        assert (len(found.ids_T), len(found.positions_T)) == (tokens, tokens)
+        starts = found.documents.starts.tolist()
+        assert len(starts) == documents + 1
+        assert starts == sorted(starts)
+        assert starts[-1] == tokens
+        assert max(b - a for a, b in pairwise(starts)) <= longest
+        assert [found.positions_T[s].item() for s in starts if s < tokens] == [0] * sum(
+            s < tokens for s in starts
+        )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_recorded_layers_follow_those_that_are_launched_one_by_one(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "m")
+    weights = []
+    for graphs in (False, True):
+        settings = TrainSettings(
+            learning_rate=1e-2, batch_size=4, micro_batch=2, warmup=0.1, device="cuda", cuda_graphs=graphs
+        )
+        job = Job(folder, random_examples(24), random_examples(4, seed=9), settings, 48, 2000, 7, PAD)
+        train(job, tmp_path / str(graphs), "x", silent)
+        weights.append(load_file(tmp_path / str(graphs) / "adapter" / "adapter_model.safetensors"))
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=0.05, atol=0.01)

@@ -84,7 +84,7 @@ def _setting(s: Setting) -> dict[str, Any]:
             "recompute": s.recompute, "lora_rank": s.rank if s.adapters else None,
             "weights": _WEIGHTS[s.element] if s.method != "qlora" else f"nf4, {_WEIGHTS[s.element]}",
             "optimizer": "adamw" if s.bits == 32 else f"adamw{s.bits}", "offload": s.offload,
-            "host_embedding": s.host_embedding}  # fmt: skip
+            "host_embedding": s.host_embedding, "cuda_graphs": s.graphs}  # fmt: skip
 
 
 def flops_per_token(shape: Shape, s: Setting) -> float:
