@@ -1,12 +1,15 @@
 """How well leaks are told from look-alikes, on labelled pairs, and what is left of Code Alpaca.
 
-Usage: python benchmarks/decontaminate.py --data FOLDER --work EMPTY_FOLDER [--audit]
+Usage: python benchmarks/decontaminate.py --data FOLDER --work EMPTY_FOLDER [--audit | --only-blind]
 
 The pairs: `decontamination/planted.jsonl` (rows written for this purpose, without sight of the detector; sets
-a and b served to set its figures, set c was written afterwards) and `decontamination/real.jsonl` (Code Alpaca
-rows by id, read and labelled by hand; doubtful ones left out). All rows go through `codefit decontaminate` in
-one file; a pair counts as found if a hit on that task is `removed`. `--audit` also separates the whole of Code
-Alpaca. Writes results/decontaminate.json and prints a table.
+a and b served to set its figures, set c was written afterwards), `decontamination/blind.jsonl` (set d, written
+for this purpose without sight of the detector, its description or the other sets but two lines of one; every
+leak's program, behind a small adapter, passed its task's tests in the sandbox, and no look-alike's did) and
+`decontamination/real.jsonl` (Code Alpaca rows by id, read and labelled by hand; doubtful ones left out). All rows
+go through `codefit decontaminate` in one file; a pair counts as found if a hit on that task is `removed`.
+`--audit` also separates the whole of Code Alpaca, `--only-blind` measures set d alone and leaves the other
+figures as they are. Writes results/decontaminate.json (set d once more under `blind`) and prints a table.
 """
 
 from __future__ import annotations
@@ -30,6 +33,12 @@ HERE = Path(__file__).parent
 ALPACA = "code_alpaca_20k.jsonl.gz"
 SUITES = {"mbpp": "mbpp.jsonl.gz", "humaneval": "humaneval.jsonl.gz", "bigcodebench": "bigcodebench.jsonl.gz"}
 OTHER_LANGUAGES = ("java_js",)
+SETS = {
+    "a": "written for this, first set",
+    "b": "written for this, second set",
+    "c": "written for this, third set",
+    "d": "written for this, fourth set, blind",
+}
 Pair = dict[str, Any]
 Found = Callable[[Pair], bool]
 
@@ -39,15 +48,23 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def pairs_and_rows(data: Path) -> tuple[list[Pair], dict[str, Row]]:
+def written(name: str) -> tuple[list[Pair], dict[str, Row]]:
+    """Return the pairs of a file that holds its rows itself, and these rows."""
+    read = lines(HERE / "decontamination" / name)
+    rows = {p["pair"]: Row(p["pair"], "planted", p["instruction"], p["response"]) for p in read}
+    return [{**p, "row_id": p["pair"]} for p in read], rows
+
+
+def pairs_and_rows(data: Path, only_blind: bool = False) -> tuple[list[Pair], dict[str, Row]]:
     """Return the labelled pairs and the rows they are about, by the id that hits name."""
-    planted = lines(HERE / "decontamination" / "planted.jsonl")
+    pairs, rows = written("blind.jsonl")
+    if only_blind:
+        return pairs, rows
+    planted, planted_rows = written("planted.jsonl")
     real = lines(HERE / "decontamination" / "real.jsonl")
     alpaca = {row.id: row for row in open_source({"kind": "jsonl", "path": data / ALPACA}).rows()}
-    rows = {p["pair"]: Row(p["pair"], "planted", p["instruction"], p["response"]) for p in planted}
-    rows |= {p["row_id"]: alpaca[p["row_id"]] for p in real}
-    pairs = [{**p, "row_id": p["pair"]} for p in planted] + real
-    return pairs, rows
+    rows = planted_rows | rows | {p["row_id"]: alpaca[p["row_id"]] for p in real}
+    return planted + pairs + real, rows
 
 
 def separated(rows: Path, data: Path, out: Path) -> tuple[dict[str, Any], float, float]:
@@ -143,6 +160,34 @@ def audit(data: Path, work: Path) -> dict[str, Any]:
     }
 
 
+def measured_pairs(data: Path, work: Path, only_blind: bool) -> dict[str, Any]:
+    """Separate the rows of the pairs; return the figures of all pairs and those of set d."""
+    pairs, rows = pairs_and_rows(data, only_blind)
+    name = "blind" if only_blind else "pairs"
+    file = work / f"{name}.jsonl"
+    file.write_text("".join(
+        json.dumps({"id": row.id, "instruction": row.instruction, "output": row.response}) + "\n"
+        for row in rows.values()
+    ))  # fmt: skip
+    _, wall_s, cpu_s = separated(file, data, work / name)
+    hits = lines(work / name / "hits.jsonl")
+    blind = judged([p for p in pairs if p["set"] == "d"], rows, hits, data)
+    if only_blind:
+        return {"blind": blind | {"wall_s": wall_s, "cpu_s": cpu_s, "machine": machine()}}
+    whole = judged(pairs, rows, hits, data) | {"wall_s": wall_s, "cpu_s": cpu_s}
+    return {"machine": machine(), "pairs": whole, "blind": blind}
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print the table of some pairs."""
+    for part in ("sets", "kinds", "methods_alone", "filters"):
+        for name, r in figures[part].items():
+            label = SETS.get(name, name) if part == "sets" else name
+            shown = (f"{r['found']}/{r['leaks']}", f"{r['false']}/{r['others']}", r["recall"], r["precision"])
+            print(f"| {part} | {label} | " + " | ".join(map(str, shown)) + " |")
+    print(figures["all"], figures["without_planted_java_and_javascript"])
+
+
 def main() -> None:
     """Run the pairs, and the audit where it is asked for, and write the result."""
     parser = argparse.ArgumentParser(
@@ -150,29 +195,21 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--audit", action="store_true")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--audit", action="store_true")
+    what.add_argument("--only-blind", action="store_true")
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
-    pairs, rows = pairs_and_rows(chosen.data)
-    file = chosen.work / "pairs.jsonl"
-    file.write_text("".join(
-        json.dumps({"id": row.id, "instruction": row.instruction, "output": row.response}) + "\n"
-        for row in rows.values()
-    ))  # fmt: skip
-    _, wall_s, cpu_s = separated(file, chosen.data, chosen.work / "pairs")
-    hits = lines(chosen.work / "pairs" / "hits.jsonl")
-    result: dict[str, Any] = {"machine": machine(), "pairs": judged(pairs, rows, hits, chosen.data)}
-    result["pairs"] |= {"wall_s": wall_s, "cpu_s": cpu_s}
+    result = measured_pairs(chosen.data, chosen.work, chosen.only_blind)
     place = HERE / "results" / "decontaminate.json"
     before = json.loads(place.read_text()) if place.exists() else {}
-    audited = audit(chosen.data, chosen.work) if chosen.audit else before.get("code_alpaca")
-    place.write_text(json.dumps(result | {"code_alpaca": audited}, indent=2) + "\n")
-    for part in ("sets", "kinds", "methods_alone", "filters"):
-        for name, r in result["pairs"][part].items():
-            shown = (f"{r['found']}/{r['leaks']}", f"{r['false']}/{r['others']}", r["recall"], r["precision"])
-            print(f"| {part} | {name} | " + " | ".join(map(str, shown)) + " |")
-    print(result["pairs"]["all"], result["pairs"]["without_planted_java_and_javascript"])
-    print(json.dumps(audited, indent=2))
+    if chosen.audit:
+        result["code_alpaca"] = audit(chosen.data, chosen.work)
+    after = before | result
+    place.write_text(json.dumps(after, indent=2) + "\n")
+    show(result["blind" if chosen.only_blind else "pairs"])
+    if not chosen.only_blind:
+        print(json.dumps(after.get("code_alpaca"), indent=2))
 
 
 if __name__ == "__main__":
