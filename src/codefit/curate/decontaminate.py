@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,7 @@ class Decontaminate:
             index=self._index,
             embed=ctx.embed,
         )
+        separation = _with_other_forms(rows, separation, ctx)
         self.hits = separation.hits
         return StepResult(separation.kept, separation.dropped, {"suites": separation.summary()})
 
@@ -208,6 +209,24 @@ def _separate(rows: list[Row], hits: list[Hit]) -> Separation:
         if (h := first.get(row.id))
     ]
     return Separation([row for row in rows if row.id not in first], dropped, hits)
+
+
+def _with_other_forms(rows: list[Row], found: Separation, ctx: Context) -> Separation:
+    """Return the separation with programs whose function gives away a task, and functions whose program does."""
+    pairs = {row.id: str(program) for row in rows if (program := ctx.fact(row.id, "function_of"))}
+    other = pairs | {program: function for function, program in pairs.items()}
+    gone = {d.row_id for d in found.dropped}
+    of_row: defaultdict[str, list[Hit]] = defaultdict(list)
+    for hit in found.hits:
+        of_row[hit.row_id].append(hit)
+    hits = list(found.hits)
+    for row in rows:
+        form = other.get(row.id)
+        if form in gone and row.id not in gone:
+            removed = (hit for hit in of_row[form] if hit.action == "removed")
+            hits += [replace(hit, row_id=row.id, reason="by its other form") for hit in removed]
+    place = {row.id: i for i, row in enumerate(rows)}
+    return _separate(rows, sorted(hits, key=lambda hit: place[hit.row_id]))
 
 
 @dataclass(frozen=True)

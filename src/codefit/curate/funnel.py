@@ -23,6 +23,7 @@ from codefit.curate.dedup_near import DedupNear
 from codefit.curate.finished import Finished, State
 from codefit.curate.language import Language
 from codefit.curate.normalise import Normalise
+from codefit.curate.pairs import function_ids
 from codefit.curate.quality import Quality
 from codefit.curate.rows_io import write_dropped, write_rows
 from codefit.curate.select import Select
@@ -113,6 +114,7 @@ def curate(
         cache(count_tokens),
         model_view=model_view,
         embed=embed,
+        function_ids=function_ids(row.id for row in read),
     )
     finished = Finished(data / "cache" / "steps", identity, settings, read)
     state = finished.latest(State(read))
@@ -180,25 +182,30 @@ def _reporter(on_progress: OnProgress | None, step: str) -> Callable[[int, int],
 
 
 def account(step: str, rows: list[Row], result: StepResult) -> None:
-    """Raise unless kept and dropped rows are together exactly the rows that went in."""
+    """Raise unless kept and dropped rows are together exactly the rows that went in and those added."""
     out = sorted([row.id for row in result.kept] + [d.row_id for d in result.dropped])
-    if out != sorted(row.id for row in rows):
-        raise CodefitError(f"{len(rows)} rows in, {len(out)} accounted for", where=f"step {step}")
+    into = sorted([row.id for row in rows] + list(result.added))
+    if out != into or len(set(into)) < len(into):
+        raise CodefitError(f"{len(into)} rows in, {len(out)} accounted for", where=f"step {step}")
 
 
 def count_step(step: str, rows: list[Row], result: StepResult, seed: int) -> dict[str, Any]:
     """Return a step's part of the funnel: counts by reason and source, its report, sampled rows."""
-    source = {row.id: row.source for row in rows}
-    into, out = Counter(source.values()), Counter(row.source for row in result.kept)
+    new = set(result.added)
+    into, out = Counter(row.source for row in rows), Counter(row.source for row in result.kept)
+    added = Counter(row.source for row in result.kept if row.id in new)
     reasons = Counter(reason_group(d.reason) for d in result.dropped)
     texts = {row.id: row for row in rows}
     return {
         "step": step,
         "in": len(rows),
+        "added": len(new),
         "kept": len(result.kept),
         "dropped": len(result.dropped),
         "reasons": dict(sorted(reasons.items(), key=lambda kv: (-kv[1], kv[0]))),
-        "sources": {name: {"in": into[name], "kept": out[name]} for name in sorted(into)},
+        "sources": {
+            name: {"in": into[name], "added": added[name], "kept": out[name]} for name in sorted(into)
+        },
         "report": result.report,
         "sample_kept": [_shown(row) for row in _sample(result.kept, lambda r: r.id, step, seed)],
         "sample_dropped": [
@@ -222,7 +229,10 @@ def _shown(row: Row) -> dict[str, Any]:
 
 
 _GROUPS = (
-    (re.compile(r"^(duplicate|near-duplicate|same request|same code) (of|as) .*", re.DOTALL), r"\1"),
+    (
+        re.compile(r"^(duplicate|near-duplicate|same request|same code|same problem) (of|as) .*", re.DOTALL),
+        r"\1",
+    ),
     (re.compile(r"^leak:([^:]+):.*:([^:]+)$", re.DOTALL), r"leak:\1:\2"),
     (re.compile(r"^language: (.*)$", re.DOTALL), r"language \1"),
     (re.compile(r"^(does not load: \w+).*", re.DOTALL), r"\1"),
@@ -288,6 +298,7 @@ def funnel_record(
     """Return what funnel.json holds."""
     return {
         "read": read,
+        "added": sum(step["added"] for step in counts),
         "kept": kept,
         "kept_tokens": tokens,
         "seed": ctx.seed,

@@ -47,6 +47,8 @@ class Context:
     model_view: ModelView | None = None
     embed: Embed | None = None
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    function_ids: frozenset[str] = frozenset()
+    """Ids of function rows that were read: a second row must not get one of them."""
 
     def note(self, row_id: str, **facts: Any) -> None:
         """Remember facts on a row for later steps and for the row's provenance."""
@@ -63,11 +65,15 @@ class Context:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Kept rows (possibly changed, ids never) and the rest with reasons; `report` goes to the funnel."""
+    """Kept rows (possibly changed, ids never) and the rest with reasons; `report` goes to the funnel.
+
+    `added` are the ids of kept rows that did not come in: made by the step, beside the row they come from.
+    """
 
     kept: list[Row]
     dropped: list[Dropped]
     report: dict[str, Any] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
 
 
 class Step(Protocol):
@@ -76,7 +82,7 @@ class Step(Protocol):
     name: str
 
     def run(self, rows: list[Row], ctx: Context) -> StepResult:
-        """Split the rows into kept and dropped; every row is in exactly one of them."""
+        """Split the rows and those it adds into kept and dropped; every row is in exactly one of them."""
         ...
 
 
