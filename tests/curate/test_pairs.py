@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from codefit.core import types
 from codefit.core.types import STDIN_CONTRACT, Row
-from codefit.curate import CurateSettings, curate, finished, read_rows
+from codefit.curate import CurateSettings, curate, finished
 from codefit.curate.decontaminate import Decontaminate
 from codefit.curate.dedup_near import DedupNear
 from codefit.curate.pairs import function_id, is_pair, program_id
@@ -193,7 +193,8 @@ def test_curated_rows_that_are_curated_again_get_no_second_function(tmp_path: Pa
     assert again.funnel["added"] == 0
     curate_sharded(Input("rows", lambda: iter(first)), chosen, tmp_path / "c", tasks={}, executor=LocalExecutor(1),
                    code="1", seed=0, sandbox=sandbox, shard_rows=1)  # fmt: skip
-    assert list(read_rows(tmp_path / "c/data/kept.parquet")) == again.kept
+    for name in FILES:
+        assert (tmp_path / "c/data" / name).read_bytes() == (again.folder / name).read_bytes(), name
 
 
 def test_a_pair_is_not_taken_for_near_duplicates() -> None:
@@ -228,18 +229,23 @@ def test_of_a_pair_the_better_one_is_selected(
         assert gone.reason.startswith(f"same problem as {ids[stays]} (score ")
 
 
-def test_a_function_that_gives_away_a_task_takes_its_program_along(sandbox: Sandbox) -> None:
-    reference = "def larger_plus(a, b):\n    if a > b:\n        return a + a\n    return b + a"
-    leak = task("9", "Write a function to return twice the first or the sum.", reference,
-                [((7, 3), 14), ((2, 9), 11), ((5, 5), 10), ((-1, 4), 3)], "larger_plus")  # fmt: skip
-    source = "a, b = map(int, input().split())\nif a > b:\n    print(a + a)\nelse:\n    print(b + a)"
-    tests = types.Tests("stdin", inputs=("7 3\n", "2 9\n"), outputs=("14\n", "11\n"))
-    ask = f"Read two numbers; a function would return twice the first, or the sum.\n\n{STDIN_CONTRACT}"
-    ctx = context(sandbox, {"bench": [leak]}, verify={"convert": "add", "convert_share": 1.0})
-    kept = Verify().run([row("p", ask, source, tests=tests), row("q", "Say hi.", "print('hi')")], ctx).kept
+@pytest.mark.parametrize("leaks", ["program", "function"])
+def test_what_gives_away_a_task_takes_its_other_form_along(leaks: str) -> None:
+    ask = "Write a function to return the length of the longest run of equal neighbours."
+    known = task("9", ask, "def longest(a):\n    return 0", [(([1],), 1)], "longest")
+    ids = {"program": "p", "function": function_id("p")}
+    rows = [row(i, ask if form == leaks else "Say hi.", f"print({form!r})") for form, i in ids.items()]
+    ctx = context(None, {"bench": [known]}, decontaminate={"execution_match": "off"})
+    ctx.note(ids["function"], function_of="p")
     found = Decontaminate()
-    result = found.run(kept, ctx)
-    assert [r.id for r in result.kept] == ["q"]
-    assert {d.row_id: d.reason for d in result.dropped}.keys() == {"p", function_id("p")}
-    assert {h.row_id for h in found.hits if h.action == "removed"} == {"p", function_id("p")}
+    result = found.run([row("q", "Say hi."), *rows, row("r", "Say hi.")], ctx)
+    assert [r.id for r in result.kept] == ["q", "r"]
+    assert {d.row_id: d.reason for d in result.dropped} == dict.fromkeys(
+        ids.values(), "leak:bench:9:exact_prompt"
+    )
+    told = {h.row_id: h.reason for h in found.hits if h.method == "exact_prompt"}
+    assert told == {i: "" if form == leaks else "by its other form" for form, i in ids.items()}
+    assert [h.row_id for h in found.hits] == sorted(
+        (h.row_id for h in found.hits), key=list(ids.values()).index
+    )
     assert result.report["suites"]["bench"]["rows_removed"] == 2
