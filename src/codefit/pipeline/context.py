@@ -236,6 +236,8 @@ class Context:
 
     def split(self, arm: ArmSettings) -> tuple[list[Example], list[Example]]:
         """Return an arm's training and validation examples; the split depends on row ids only."""
+        from codefit.curate.pairs import function_id, program_id
+
         examples, _ = self.examples(arm)
         n = self.recipe.train_of(arm).validation_rows
         if n == 0:
@@ -246,8 +248,10 @@ class Context:
         held = {e.row_id for e in ranked[:n]}
         validation = [e for e in examples if e.row_id in held]
         # Raw rows hold copies; a copy of a held-out row in training would make its loss meaningless.
+        # So would its problem in its other form, program or function.
         seen = {e.token_ids for e in validation}
-        return [e for e in examples if e.token_ids not in seen], validation
+        forms = {form for row_id in held for form in (function_id(row_id), program_id(row_id))}
+        return [e for e in examples if e.token_ids not in seen and e.row_id not in forms], validation
 
 
 def source_settings(context: Context) -> list[dict[str, Any]]:

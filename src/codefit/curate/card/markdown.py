@@ -28,7 +28,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def added_rows(funnel: Mapping[str, Any], source: str | None = None) -> int:
     """Return how many rows the funnel's steps made beside those read, of one source or of all."""
-    places = (step if source is None else step["sources"].get(source, {}) for step in funnel["steps"])
+    places = (step if source is None else step.get("sources", {}).get(source, {}) for step in funnel["steps"])
     return sum(place.get("added", 0) for place in places)
 
 
