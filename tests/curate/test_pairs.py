@@ -6,6 +6,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,12 @@ def test_kept_and_dropped_are_what_was_read_and_added(
 def test_any_shards_take_the_functions_that_all_rows_at_once_would(
     tmp_path: Path, sandbox: Sandbox, convert: str, most: int, said: str
 ) -> None:
-    rows = [program(number) for number in range(10)]
+    named = "firsts, second = map(int, input().split())\nprint(firsts + second)"
+    short = "aa, bb = map(int, input().split())\nprint(aa + bb + 0)"  # of fewer letters and more tokens
+    rows = [replace(program(0), solutions=(named, short)), *(program(number) for number in range(1, 10))]
     ask = "Write a function that returns the sum of two numbers."
     leak = task("1", ask, "def f(a, b): return a + b", [((1, 2), 3)])
-    given_ = {"tasks": {"bench": [leak]}, "seed": 0, "sandbox": sandbox}
+    given_ = {"tasks": {"bench": [leak]}, "seed": 0, "sandbox": sandbox, "count_tokens": len}
     chosen = CurateSettings(
         steps=("syntax", "dedup_exact", "normalise", "verify", "decontaminate", "dedup_near"),
         verify={"convert": convert, "convert_share": 0.5},

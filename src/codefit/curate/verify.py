@@ -53,7 +53,7 @@ class Verify:
         with Verdicts(ctx.cache / "verdicts.jsonl" if ctx.cache else None) as verdicts:
             if tested:
                 sandbox = need(ctx.sandbox, "verify")
-                rounds = Rounds(tested, settings, sandbox, verdicts, ctx.on_progress, ctx.count_tokens)
+                rounds = Rounds(tested, settings, sandbox, verdicts, ctx.on_progress)
                 found = rounds.result()
                 kept, reasons = _decided(tested, found, ctx)
                 proven = [kept[row.id] for row in tested if row.id in kept and found[row.id].rule]
