@@ -109,6 +109,11 @@ class DecontaminateSettings(Settings):
         "candidates",
         description="Run rows' functions on tasks' tests: never, for pairs that a signal proposes, or all.",
     )
+    unittests: bool = Field(
+        False,
+        description="Run rows' functions on tasks whose tests are unittest classes (BigCodeBench) too, for pairs that "
+        "look alike; needs the suite's libraries.",
+    )
     same_behaviour: float = Field(
         0.9,
         ge=0,

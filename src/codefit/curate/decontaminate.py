@@ -6,7 +6,7 @@ row's function passes the task's tests). A hit is `removed`, or `listed` for a p
 is a generic primitive or evidence is weak.
 
 Not covered: paraphrases without code that runs here (other languages, scripts), and tasks whose
-tests are not plain calls, where only words and names can speak.
+tests are unittest classes where nothing judges them: then only words, names and equal code can speak.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.leaks.neighbours import add_neighbours
 from codefit.curate.leaks.policy import doubt, rivals
 from codefit.curate.leaks.signals import Evidence, gather
+from codefit.curate.leaks.unittests import Passed, unittest_matches
 from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import need
-from codefit.curate.step import Context, Embed, Progress, StepResult
+from codefit.curate.step import Context, Embed, Progress, StepResult, UnittestJudges
 from codefit.sandbox import Sandbox
 
 _SUSPECTED = 3
@@ -131,6 +132,7 @@ class Decontaminate:
             on_progress=ctx.on_progress,
             index=self._index,
             embed=ctx.embed,
+            judges=ctx.judges if ctx.settings.decontaminate.unittests else None,
         )
         separation = _with_other_forms(rows, separation, ctx)
         self.hits = separation.hits
@@ -148,10 +150,12 @@ def decontaminate(
     on_progress: Progress = lambda done, total: None,
     index: TaskIndex | None = None,
     embed: Embed | None = None,
+    judges: UnittestJudges | None = None,
 ) -> Separation:
     """Separate rows from test tasks; `index` is what `task_index` made of them, for callers with many batches.
 
-    `embed`, where an encoder is at hand, adds the method `embedding`.
+    `embed`, where an encoder is at hand, adds the method `embedding`; `judges` lets `execution` run tests that
+    are unittest classes.
     `verified` names rows that passed tests of their own: where such a row's function fails a
     task's tests, words alone do not make it a leak. Raises `InputError` if a suite that the
     settings name is missing or empty, `MissingPrerequisite` without a sandbox unless
@@ -173,7 +177,8 @@ def decontaminate(
         finally:
             engine.close()
         asked = engine.asks
-    decider = _Decider(index, settings, matches, asked, proven)
+    passed = unittest_matches(evidence, index, settings, judges, cache, on_progress) if judges else {}
+    decider = _Decider(index, settings, matches, asked, proven, passed)
     hits = [hit for e in evidence for hit in decider.hits(e)]
     return _separate(rows, hits)
 
@@ -238,6 +243,7 @@ class _Decider:
     matches: Mapping[str, Mapping[int, Match]]
     asked: Callable[[Evidence, int], bool] | None
     verified: frozenset[str]
+    passed: Passed
 
     def hits(self, evidence: Evidence) -> list[Hit]:
         """Return the hits of one row, in order of task and method."""
@@ -256,6 +262,8 @@ class _Decider:
             why = doubt(match, evidence.near(i), others, self.settings, tested=row_id in self.verified)
             action = "listed" if why else "removed"
             found[i]["execution"] = (round(match.share, 3), action, why or "")
+        for i in self.passed.get(row_id, ()):
+            found[i]["execution"] = (1.0, "removed", "")
         for i in self._suspected(evidence, found):
             found[i]["fuzzy_prompt"] = (round(evidence.near(i), 3), "listed", "suspected paraphrase")
         return [

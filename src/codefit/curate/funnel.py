@@ -27,7 +27,7 @@ from codefit.curate.pairs import function_ids
 from codefit.curate.quality import Quality
 from codefit.curate.rows_io import write_dropped, write_rows
 from codefit.curate.select import Select
-from codefit.curate.step import Context, Embed, ModelView, Step, StepResult, estimate_tokens
+from codefit.curate.step import Context, Embed, ModelView, Step, StepResult, UnittestJudges, estimate_tokens
 from codefit.curate.syntax import Syntax
 from codefit.curate.verify import Verify
 from codefit.sandbox import Sandbox
@@ -90,6 +90,7 @@ def curate(
     sources: Sequence[Mapping[str, Any]] = (),
     model_view: ModelView | None = None,
     embed: Embed | None = None,
+    judges: UnittestJudges | None = None,
     identity: str | None = None,
 ) -> FunnelResult:
     """Run the funnel over the rows and write `out/data/`.
@@ -98,12 +99,13 @@ def curate(
     raw rows of the kept rows' token count), hits.jsonl, card.json, card.md and, last, funnel.json. Verdicts are
     kept in `out/data/cache`, so a killed run goes on where it was and ends with the same bytes.
     `sources` are the sources' descriptions for the card; `model_view` asks the start model about rows and
-    is needed where the recipe says so. `identity` names all that decides the result beside the settings
-    (rows, tasks, code); with it the state after slow steps is kept too. Raises `InputError` for no rows, repeated
-    ids and missing suites, `MissingPrerequisite` where a step needs a sandbox and there is none.
+    is needed where the recipe says so, as are `judges` of unittest tests. `identity` names all that decides the
+    result beside the settings (rows, tasks, code); with it the state after slow steps is kept too. Raises
+    `InputError` for no rows, repeated ids and missing suites, `MissingPrerequisite` where a step needs a sandbox
+    and there is none.
     """
     read = list(rows)
-    _check(read, tasks, settings, model_view, embed)
+    _check(read, tasks, settings, model_view, embed, judges)
     data = out / "data"
     ctx = Context(
         settings,
@@ -114,6 +116,7 @@ def curate(
         cache(count_tokens),
         model_view=model_view,
         embed=embed,
+        judges=judges,
         function_ids=function_ids(row.id for row in read),
     )
     finished = Finished(data / "cache" / "steps", identity, settings, read)
@@ -147,6 +150,7 @@ def _check(
     settings: CurateSettings,
     model_view: ModelView | None,
     embed: Embed | None,
+    judges: UnittestJudges | None,
 ) -> None:
     if not rows:
         raise InputError("there are no rows to curate", where="sources", todo="check the sources' paths")
@@ -155,7 +159,7 @@ def _check(
         raise InputError(
             f"two rows have the id '{repeated[0]}'", where="sources", todo="give each source its own name"
         )
-    check_settings(tasks, settings, model_view, embed)
+    check_settings(tasks, settings, model_view, embed, judges)
 
 
 def check_settings(
@@ -163,6 +167,7 @@ def check_settings(
     settings: CurateSettings,
     model_view: ModelView | None,
     embed: Embed | None = None,
+    judges: UnittestJudges | None = None,
 ) -> None:
     """Raise `InputError` where a step lacks what it needs: a suite's tasks, or a model to ask."""
     if settings.model_view != "off" and "quality" in settings.steps and model_view is None:
@@ -172,6 +177,12 @@ def check_settings(
             "there is no encoder to ask",
             where="curate.decontaminate.embedding",
             todo="leave it empty over shards",
+        )
+    if settings.decontaminate.unittests and "decontaminate" in settings.steps and judges is None:
+        raise InputError(
+            "unittest tests cannot be run here",
+            where="curate.decontaminate.unittests",
+            todo="set it to false over shards",
         )
     if "decontaminate" in settings.steps:
         check_suites(tasks, settings.decontaminate)

@@ -150,3 +150,14 @@ def definitions(source: str) -> str:
 def _interacts(node: ast.AST) -> bool:
     names = {n.func.id for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     return bool(names & {"input", "open", "exit"})
+
+
+def imported(tree: ast.Module | None) -> tuple[str, ...]:
+    """Return the top-level modules that a program imports, by name."""
+    names: set[str] = set()
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return tuple(sorted(names))

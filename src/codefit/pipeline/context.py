@@ -97,25 +97,30 @@ class Context:
     @cached_property
     def suites(self) -> list[tuple[SuiteSettings, Suite]]:
         """The benchmarks of the recipe, their scores named by how the tasks are put."""
-        from codefit.suites.bigcodebench import Options
         from codefit.suites.flavours import flavour_of
-        from codefit.suites.load import load_suite
 
         found = []
         for s in self.recipe.evaluate:
-            suite = load_suite(
-                s.name,
-                self.located(s.data) if s.data else None,
-                oracle=s.oracle,
-                limit=s.limit,
-                strict=self.recipe.strict,
-                options=Options(s.split, s.calibrated, s.environment, self.cache),
-                revision=s.revision,
-                variant=s.variant,
-            )
+            suite = self.suite_of(s)
             flavour_of(suite, s.flavour)
             found.append((s, suite))
         return found
+
+    def suite_of(self, s: SuiteSettings) -> Suite:
+        """Return the benchmark that settings name, read once more."""
+        from codefit.suites.bigcodebench import Options
+        from codefit.suites.load import load_suite
+
+        return load_suite(
+            s.name,
+            self.located(s.data) if s.data else None,
+            oracle=s.oracle,
+            limit=s.limit,
+            strict=self.recipe.strict,
+            options=Options(s.split, s.calibrated, s.environment, self.cache),
+            revision=s.revision,
+            variant=s.variant,
+        )
 
     @property
     def sandbox(self) -> Sandbox:
