@@ -91,6 +91,12 @@ def _judges(suites: dict[str, Suite], stack: ExitStack, jobs: int) -> UnittestJu
     from codefit.curate.step import UnittestJudges
     from codefit.sandbox import Sandbox
 
+    if not any(task.tests.kind == "unittest" for suite in suites.values() for task in suite.all_tasks):
+        raise InputError(
+            "no test set has unittest tests",
+            where="--unittests",
+            todo="leave it out, or add --against bigcodebench",
+        )
     return UnittestJudges(
         suites,
         lambda suite: stack.enter_context(Sandbox(jobs=jobs, runtime=suite.runtime)),
@@ -121,7 +127,7 @@ def _told(live: Listener, stage: str) -> Any:
 @click.option("--embedding", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Encoder for neighbours by meaning (transformers layout); default none.")  # fmt: skip
 @click.option("--unittests", is_flag=True,
-              help="Run them on tasks with unittest tests (BigCodeBench) too, where they look alike.")  # fmt: skip
+              help="Run rows' functions on unittest tests (BigCodeBench) too, where they look alike.")  # fmt: skip
 @click.option("--env", metavar="NAME|DIR", help="BigCodeBench: folder of its libraries, or `current`.")
 @click.option("--strict", is_flag=True, help="Refuse malformed rows instead of counting them.")
 @click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores.")
