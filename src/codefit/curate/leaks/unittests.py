@@ -63,10 +63,9 @@ class _Place:
         passed = _passed(own.args, function) if own else None
         if own is None or passed is None:
             return None
-        before = [n for n in body[: body.index(own)] if not _is_future(n)]
         call = ast.parse(f"{_ANSWER}({', '.join(passed)})", mode="eval").body
         stand_in = ast.FunctionDef(own.name, own.args, [ast.Return(call)], [], own.returns)
-        module = ast.fix_missing_locations(ast.Module([*before, stand_in], []))
+        module = ast.fix_missing_locations(ast.Module([*body[: body.index(own)], stand_in], []))
         callee = f"Solution().{function.name}" if function.in_solution else function.name
         return f"{source}\n\n{_ANSWER} = {callee}\n\n{ast.unparse(module)}\n"
 
@@ -79,10 +78,6 @@ def _passed(args: ast.arguments, function: Function) -> list[str] | None:
     if args.vararg or args.kwonlyargs or count < max(needed, function.least):
         return None
     return names[:count]
-
-
-def _is_future(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def unittest_matches(
