@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from codefit.core.values import tests_from_json
 from codefit.curate.convert import last_lot
 from codefit.curate.sharded.job import read_job, verdict_folder
 from codefit.curate.sharded.shards import read_shard
@@ -30,10 +33,10 @@ def draw_lots(piece: Piece) -> Mapping[str, Any]:
 
     The verdicts stay where the step itself finds them, so that no program runs again for it.
     """
-    pairs = zip(*read_shard(piece.one("rows")), strict=True)
-    programs = [(row, facts) for row, facts in pairs if row.tests and row.tests.kind == "stdin"]
-    rows = [row for row, _ in programs]
-    ctx = read_job(piece.one("job")).context(rows, [facts for _, facts in programs], verdict_folder(piece))
+    tests = pq.read_table(piece.one("rows"), columns=["tests"])["tests"].to_pylist()
+    programs = [i for i, text in enumerate(tests) if text and tests_from_json(text).kind == "stdin"]
+    rows, facts = read_shard(piece.one("rows"), programs)
+    ctx = read_job(piece.one("job")).context(rows, facts, verdict_folder(piece))
     step = Verify()
     step.run(rows, ctx)
     return {"programs": step.functions.programs, "lots": step.functions.lots()}
