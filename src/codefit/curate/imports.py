@@ -78,7 +78,7 @@ def missing_imports(source: str) -> list[str]:
     bound, used = _names(tree)
     missing = sorted(used - bound)
     modules, functions = _uses(tree)
-    lines = [f"import {name}" for name in missing if name in modules]
+    lines = [f"import {name}" for name in missing if name in modules and name not in _SHORT]
     lines += [f"import {_SHORT[name]} as {name}" for name in missing if name in _SHORT and name in modules]
     by_module: dict[str, list[str]] = {}
     for name in missing:
