@@ -308,6 +308,7 @@ def test_verify_rows_judges_again_what_the_sandbox_failed(sandbox: Sandbox, tmp_
         ("datetime.date(2020, 1, 1)", "import datetime\n\n"),
         ("datetime.now() - timedelta(1)", "from datetime import datetime, timedelta\n\n"),
         ("reduce(xor, [1, 2])", "from functools import reduce\nfrom operator import xor\n\n"),
+        ("np.zeros(3) + len(pd.DataFrame())", "import numpy as np\nimport pandas as pd\n\n"),
         ("from math import *\nprint(sqrt(2))", ""),
         ("def sqrt(x): return x\nsqrt(2)", ""),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from codefit.core.files import read_json
 from codefit.core.progress import silent
 from codefit.core.recipe import load_recipe
 from codefit.core.types import Row
+from codefit.curate.pairs import function_id, program_id
 from codefit.curate.rows_io import write_rows
 from codefit.pipeline import data, model
 from codefit.pipeline.context import Context
@@ -112,6 +114,17 @@ def test_every_share_holds_out_the_same_rows(run: Path) -> None:
     assert held[0] == held[1] == held[2]
     assert len(held[0]) == 5
     assert [len(training) for training, _ in splits] == [35, 15, 3]
+
+
+def test_no_program_is_trained_on_whose_function_is_held_out(run: Path) -> None:
+    functions = [replace(row, id=function_id(row.id), instruction=f"{row.instruction} f") for row in ROWS]
+    write_rows(run / "data" / "kept.parquet", [*ROWS, *functions])
+    c = context(run, "[{name: all}]", "train.validation_rows=9", "train.validate_every=1")
+    training, validation = c.split(c.recipe.arms[0])
+    assert len(validation) == 9
+    forms = [{program_id(e.row_id) or e.row_id for e in part} for part in (training, validation)]
+    assert not forms[0] & forms[1]
+    assert len(training) == 2 * (len(ROWS) - len(forms[1]))
 
 
 def test_what_decides_an_arms_rows_decides_whether_it_is_made_again(run: Path) -> None:

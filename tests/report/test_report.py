@@ -204,6 +204,30 @@ def test_rows_that_the_format_drops_are_the_last_step_of_the_funnel(run, tmp_pat
     assert "prompt format" in render_markdown(build(copy), "en")
 
 
+def test_rows_that_a_step_adds_are_shown_where_there_are_any(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    assert "| Step | In | Out | Dropped |" in render_markdown(build(copy), "en")
+    funnel = json.loads((copy / "data/funnel.json").read_text())
+    funnel["added"] = funnel["steps"][2]["added"] = 8
+    funnel["steps"][2]["dropped"] = 20
+    (copy / "data/funnel.json").write_text(json.dumps(funnel))
+    evidence = build(copy)
+    step = evidence["data"]["steps"][2]
+    assert (evidence["data"]["added"], step["in"], step["added"], step["out"], step["dropped"]) == (
+        8,
+        52,
+        8,
+        40,
+        20,
+    )
+    shown = render_markdown(evidence, "en")
+    assert "| Step | In | Added | Out | Dropped |" in shown
+    assert "33.3 % (20/60)" in shown
+    assert "8 rows added, functions beside the programs they are made of." in shown
+    assert "20 of 60 rows dropped." in shown
+    assert "新增 8 行" in render_markdown(evidence, "zh")
+
+
 def test_all_questions_are_answered_or_name_the_command(run):
     questions = build(run)["questions"]
     assert [q["number"] for q in questions] == list(range(1, 20))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from codefit.core.files import write_json, write_jsonl
 from codefit.core.progress import Event, Listener
 
 if TYPE_CHECKING:
-    from codefit.core.types import Row, Task
+    from codefit.core.types import Row
+    from codefit.curate.step import UnittestJudges
+    from codefit.suites.base import Suite
 
 _ALL = 1_000_000  # tests or solutions of a row; the time limit of all of them must fit a C long
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -70,15 +73,35 @@ def _read_rows(path: Path, strict: bool, bad: list[str]) -> list[Row]:
     return rows
 
 
-def _suites(against: tuple[str, ...], strict: bool) -> dict[str, tuple[Task, ...]]:
+def _suites(against: tuple[str, ...], strict: bool, env: str | None, *, judging: bool) -> dict[str, Suite]:
+    from codefit.suites.bigcodebench import Options
     from codefit.suites.load import load_suite
 
-    found: dict[str, tuple[Task, ...]] = {}
+    options = Options(environment=env, cache=show.cache_folder())
+    found: dict[str, Suite] = {}
     for text in against:
         name, _, file = text.partition("=")
-        suite = load_suite(name, Path(file) if file else None, strict=strict, judging=False)
-        found[suite.info.name] = suite.all_tasks
+        data = Path(file) if file else None
+        suite = load_suite(name, data, strict=strict, options=options, judging=judging)
+        found[suite.info.name] = suite
     return found
+
+
+def _judges(suites: dict[str, Suite], stack: ExitStack, jobs: int) -> UnittestJudges:
+    from codefit.curate.step import UnittestJudges
+    from codefit.sandbox import Sandbox
+
+    if not any(task.tests.kind == "unittest" for suite in suites.values() for task in suite.all_tasks):
+        raise InputError(
+            "no test set has unittest tests",
+            where="--unittests",
+            todo="leave it out, or add --against bigcodebench",
+        )
+    return UnittestJudges(
+        suites,
+        lambda suite: stack.enter_context(Sandbox(jobs=jobs, runtime=suite.runtime)),
+        show.cache_folder(),
+    )
 
 
 def _encoder(folder: Path | None) -> Any:
@@ -103,6 +126,9 @@ def _told(live: Listener, stage: str) -> Any:
               show_default=True, help="Run rows' functions on the tasks' tests.")  # fmt: skip
 @click.option("--embedding", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Encoder for neighbours by meaning (transformers layout); default none.")  # fmt: skip
+@click.option("--unittests", is_flag=True,
+              help="Run rows' functions on unittest tests (BigCodeBench) too, where they look alike.")  # fmt: skip
+@click.option("--env", metavar="NAME|DIR", help="BigCodeBench: folder of its libraries, or `current`.")
 @click.option("--strict", is_flag=True, help="Refuse malformed rows instead of counting them.")
 @click.option("--jobs", type=click.IntRange(1), help="Programs at the same time; default all cores.")
 @_JSON
@@ -112,6 +138,8 @@ def decontaminate(
     out: Path,
     execution: str,
     embedding: Path | None,
+    unittests: bool,
+    env: str | None,
     strict: bool,
     jobs: int | None,
     as_json: bool,
@@ -127,7 +155,8 @@ def decontaminate(
 
     bad: list[str] = []
     embed = _encoder(embedding)
-    loaded, suites = _read_rows(rows, strict, bad), _suites(against, strict)
+    loaded, found_suites = _read_rows(rows, strict, bad), _suites(against, strict, env, judging=unittests)
+    suites = {name: suite.all_tasks for name, suite in found_suites.items()}
     settings = DecontaminateSettings.model_validate({"execution_match": execution, "against": tuple(suites)})
     if any(
         (out / name).exists() and (out / name).samefile(rows) for name in ("kept.parquet", "dropped.parquet")
@@ -135,10 +164,13 @@ def decontaminate(
         raise InputError(
             "would be overwritten by its own result", where=str(rows), todo="choose another --out"
         )
-    with show.Live() as live, Sandbox(jobs=jobs or os.cpu_count() or 1) as sandbox:
+    at_once = jobs or os.cpu_count() or 1
+    with show.Live() as live, ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox(jobs=at_once))
         live(Event("sandbox", sandbox.description, finished=True))
+        judges = _judges(found_suites, stack, at_once) if unittests else None
         found = separate(loaded, suites, settings=settings, sandbox=sandbox, cache=out / "cache", embed=embed,
-                         on_progress=_told(live, "decontaminate"))  # fmt: skip
+                         judges=judges, on_progress=_told(live, "decontaminate"))  # fmt: skip
     write_rows(out / "kept.parquet", found.kept)
     write_dropped(out / "dropped.parquet", found.dropped)
     write_jsonl(out / "hits.jsonl", (hit.record() for hit in found.hits))

@@ -109,6 +109,11 @@ class DecontaminateSettings(Settings):
         "candidates",
         description="Run rows' functions on tasks' tests: never, for pairs that a signal proposes, or all.",
     )
+    unittests: bool = Field(
+        False,
+        description="Run rows' functions on tasks whose tests are unittest classes (BigCodeBench) too, for pairs that "
+        "look alike; needs the suite's libraries.",
+    )
     same_behaviour: float = Field(
         0.9,
         ge=0,
@@ -144,9 +149,10 @@ class VerifySettings(Settings):
         "drop",
         description="Rows with several right answers, whose solutions run but cannot be compared: drop or keep.",
     )
-    convert: Literal["off", "replace"] = Field(
+    convert: Literal["off", "replace", "add"] = Field(
         "replace",
-        description="Rewrite programs that read and print as functions where that is proven the same.",
+        description="Rewrite programs that read and print as functions where that is proven the same: never, in "
+        "place of the program's row, or as a second row beside it.",
     )
     convert_share: float = Field(
         0.3, ge=0, le=1, description="At most this share of the rows that read and print is rewritten."
@@ -172,6 +178,11 @@ class SelectSettings(Settings):
     )
     libraries: dict[str, float] = Field(
         default_factory=dict, description="Largest share of rows that import a library; `*` is any other."
+    )
+    pairs: Literal["one", "both"] = Field(
+        "one",
+        description="Of a program and the function added beside it (`verify.convert: add`): the row that scores "
+        "better only, or both.",
     )
 
     @field_validator("max_share", "topics", "libraries")

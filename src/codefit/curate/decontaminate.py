@@ -6,14 +6,14 @@ row's function passes the task's tests). A hit is `removed`, or `listed` for a p
 is a generic primitive or evidence is weak.
 
 Not covered: paraphrases without code that runs here (other languages, scripts), and tasks whose
-tests are not plain calls, where only words and names can speak.
+tests are unittest classes where nothing judges them: then only words, names and equal code can speak.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.leaks.neighbours import add_neighbours
 from codefit.curate.leaks.policy import doubt, rivals
 from codefit.curate.leaks.signals import Evidence, gather
+from codefit.curate.leaks.unittests import Passed, unittest_matches
 from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import need
-from codefit.curate.step import Context, Embed, Progress, StepResult
+from codefit.curate.step import Context, Embed, Progress, StepResult, UnittestJudges
 from codefit.sandbox import Sandbox
 
 _SUSPECTED = 3
@@ -131,7 +132,9 @@ class Decontaminate:
             on_progress=ctx.on_progress,
             index=self._index,
             embed=ctx.embed,
+            judges=ctx.judges if ctx.settings.decontaminate.unittests else None,
         )
+        separation = _with_other_forms(rows, separation, ctx)
         self.hits = separation.hits
         return StepResult(separation.kept, separation.dropped, {"suites": separation.summary()})
 
@@ -147,10 +150,12 @@ def decontaminate(
     on_progress: Progress = lambda done, total: None,
     index: TaskIndex | None = None,
     embed: Embed | None = None,
+    judges: UnittestJudges | None = None,
 ) -> Separation:
     """Separate rows from test tasks; `index` is what `task_index` made of them, for callers with many batches.
 
-    `embed`, where an encoder is at hand, adds the method `embedding`.
+    `embed`, where an encoder is at hand, adds the method `embedding`; `judges` lets `execution` run tests that
+    are unittest classes.
     `verified` names rows that passed tests of their own: where such a row's function fails a
     task's tests, words alone do not make it a leak. Raises `InputError` if a suite that the
     settings name is missing or empty, `MissingPrerequisite` without a sandbox unless
@@ -172,7 +177,8 @@ def decontaminate(
         finally:
             engine.close()
         asked = engine.asks
-    decider = _Decider(index, settings, matches, asked, proven)
+    passed = unittest_matches(evidence, index, settings, judges, cache, on_progress) if judges else {}
+    decider = _Decider(index, settings, matches, asked, proven, passed)
     hits = [hit for e in evidence for hit in decider.hits(e)]
     return _separate(rows, hits)
 
@@ -210,6 +216,24 @@ def _separate(rows: list[Row], hits: list[Hit]) -> Separation:
     return Separation([row for row in rows if row.id not in first], dropped, hits)
 
 
+def _with_other_forms(rows: list[Row], found: Separation, ctx: Context) -> Separation:
+    """Return the separation with programs whose function gives away a task, and functions whose program does."""
+    pairs = {row.id: str(program) for row in rows if (program := ctx.fact(row.id, "function_of"))}
+    other = pairs | {program: function for function, program in pairs.items()}
+    gone = {d.row_id for d in found.dropped}
+    of_row: defaultdict[str, list[Hit]] = defaultdict(list)
+    for hit in found.hits:
+        of_row[hit.row_id].append(hit)
+    hits = list(found.hits)
+    for row in rows:
+        form = other.get(row.id)
+        if form in gone and row.id not in gone:
+            removed = (hit for hit in of_row[form] if hit.action == "removed")
+            hits += [replace(hit, row_id=row.id, reason="by its other form") for hit in removed]
+    place = {row.id: i for i, row in enumerate(rows)}
+    return _separate(rows, sorted(hits, key=lambda hit: place[hit.row_id]))
+
+
 @dataclass(frozen=True)
 class _Decider:
     """Turns evidence and executions into hits by the stated policy."""
@@ -219,6 +243,7 @@ class _Decider:
     matches: Mapping[str, Mapping[int, Match]]
     asked: Callable[[Evidence, int], bool] | None
     verified: frozenset[str]
+    passed: Passed
 
     def hits(self, evidence: Evidence) -> list[Hit]:
         """Return the hits of one row, in order of task and method."""
@@ -237,6 +262,8 @@ class _Decider:
             why = doubt(match, evidence.near(i), others, self.settings, tested=row_id in self.verified)
             action = "listed" if why else "removed"
             found[i]["execution"] = (round(match.share, 3), action, why or "")
+        for i in self.passed.get(row_id, ()):
+            found[i]["execution"] = (1.0, "removed", "")
         for i in self._suspected(evidence, found):
             found[i]["fuzzy_prompt"] = (round(evidence.near(i), 3), "listed", "suspected paraphrase")
         return [

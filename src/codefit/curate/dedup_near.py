@@ -5,7 +5,8 @@ dropped if it resembles a kept one. Chains of rows that drift apart therefore lo
 resembles a kept row. The order of the input does not matter. The method: `codefit.curate.near`.
 
 Two rows that ask for different numbers or for opposite things (`first`/`last`), or whose tests
-expect different values of the same call, are different tasks however alike they read.
+expect different values of the same call, are different tasks however alike they read. A program and the
+function added beside it (`curate.pairs`) are left to `select`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from codefit.curate.calls import contradict, known_calls
 from codefit.curate.dedup_exact import preference
 from codefit.curate.leaks.words import opposed, request
 from codefit.curate.near import Rule, Texts, find
+from codefit.curate.pairs import is_pair
 from codefit.curate.step import Context, StepResult
 
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]")
@@ -80,7 +82,7 @@ def same_request_reason(best: str, why: str | None) -> str:
 
 
 def different_tasks(a: Row, b: Row) -> bool:
-    """Return True if two rows ask for different things, however alike they read."""
-    if contradict(known_calls(a.tests), known_calls(b.tests)):
+    """Return True if two rows ask for different things, however alike they read, or in two forms on purpose."""
+    if is_pair(a.id, b.id) or contradict(known_calls(a.tests), known_calls(b.tests)):
         return True
     return opposed(request(a.instruction), request(b.instruction))

@@ -63,7 +63,7 @@ class Finished:
         path = self._path(state.steps)
         if path is None or time.monotonic() - self._since < _WORTH_S:
             return
-        changed = [row for row in state.kept if row is not self._read[row.id]]
+        changed = [row for row in state.kept if row is not self._read.get(row.id)]
         write_rows(path.with_suffix(".parquet"), changed)
         told = {
             "kept": [row.id for row in state.kept],

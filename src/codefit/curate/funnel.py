@@ -23,10 +23,11 @@ from codefit.curate.dedup_near import DedupNear
 from codefit.curate.finished import Finished, State
 from codefit.curate.language import Language
 from codefit.curate.normalise import Normalise
+from codefit.curate.pairs import function_ids
 from codefit.curate.quality import Quality
 from codefit.curate.rows_io import write_dropped, write_rows
 from codefit.curate.select import Select
-from codefit.curate.step import Context, Embed, ModelView, Step, StepResult, estimate_tokens
+from codefit.curate.step import Context, Embed, ModelView, Step, StepResult, UnittestJudges, estimate_tokens
 from codefit.curate.syntax import Syntax
 from codefit.curate.verify import Verify
 from codefit.sandbox import Sandbox
@@ -89,6 +90,7 @@ def curate(
     sources: Sequence[Mapping[str, Any]] = (),
     model_view: ModelView | None = None,
     embed: Embed | None = None,
+    judges: UnittestJudges | None = None,
     identity: str | None = None,
 ) -> FunnelResult:
     """Run the funnel over the rows and write `out/data/`.
@@ -97,12 +99,13 @@ def curate(
     raw rows of the kept rows' token count), hits.jsonl, card.json, card.md and, last, funnel.json. Verdicts are
     kept in `out/data/cache`, so a killed run goes on where it was and ends with the same bytes.
     `sources` are the sources' descriptions for the card; `model_view` asks the start model about rows and
-    is needed where the recipe says so. `identity` names all that decides the result beside the settings
-    (rows, tasks, code); with it the state after slow steps is kept too. Raises `InputError` for no rows, repeated
-    ids and missing suites, `MissingPrerequisite` where a step needs a sandbox and there is none.
+    is needed where the recipe says so, as are `judges` of unittest tests. `identity` names all that decides the
+    result beside the settings (rows, tasks, code); with it the state after slow steps is kept too. Raises
+    `InputError` for no rows, repeated ids and missing suites, `MissingPrerequisite` where a step needs a sandbox
+    and there is none.
     """
     read = list(rows)
-    _check(read, tasks, settings, model_view, embed)
+    _check(read, tasks, settings, model_view, embed, judges)
     data = out / "data"
     ctx = Context(
         settings,
@@ -113,6 +116,8 @@ def curate(
         cache(count_tokens),
         model_view=model_view,
         embed=embed,
+        judges=judges,
+        function_ids=function_ids(row.id for row in read),
     )
     finished = Finished(data / "cache" / "steps", identity, settings, read)
     state = finished.latest(State(read))
@@ -145,6 +150,7 @@ def _check(
     settings: CurateSettings,
     model_view: ModelView | None,
     embed: Embed | None,
+    judges: UnittestJudges | None,
 ) -> None:
     if not rows:
         raise InputError("there are no rows to curate", where="sources", todo="check the sources' paths")
@@ -153,7 +159,7 @@ def _check(
         raise InputError(
             f"two rows have the id '{repeated[0]}'", where="sources", todo="give each source its own name"
         )
-    check_settings(tasks, settings, model_view, embed)
+    check_settings(tasks, settings, model_view, embed, judges)
 
 
 def check_settings(
@@ -161,6 +167,7 @@ def check_settings(
     settings: CurateSettings,
     model_view: ModelView | None,
     embed: Embed | None = None,
+    judges: UnittestJudges | None = None,
 ) -> None:
     """Raise `InputError` where a step lacks what it needs: a suite's tasks, or a model to ask."""
     if settings.model_view != "off" and "quality" in settings.steps and model_view is None:
@@ -171,6 +178,12 @@ def check_settings(
             where="curate.decontaminate.embedding",
             todo="leave it empty over shards",
         )
+    if settings.decontaminate.unittests and "decontaminate" in settings.steps and judges is None:
+        raise InputError(
+            "unittest tests cannot be run here",
+            where="curate.decontaminate.unittests",
+            todo="set it to false over shards",
+        )
     if "decontaminate" in settings.steps:
         check_suites(tasks, settings.decontaminate)
 
@@ -180,25 +193,30 @@ def _reporter(on_progress: OnProgress | None, step: str) -> Callable[[int, int],
 
 
 def account(step: str, rows: list[Row], result: StepResult) -> None:
-    """Raise unless kept and dropped rows are together exactly the rows that went in."""
+    """Raise unless kept and dropped rows are together exactly the rows that went in and those added."""
     out = sorted([row.id for row in result.kept] + [d.row_id for d in result.dropped])
-    if out != sorted(row.id for row in rows):
-        raise CodefitError(f"{len(rows)} rows in, {len(out)} accounted for", where=f"step {step}")
+    into = sorted([row.id for row in rows] + list(result.added))
+    if out != into or len(set(into)) < len(into):
+        raise CodefitError(f"{len(into)} rows in, {len(out)} accounted for", where=f"step {step}")
 
 
 def count_step(step: str, rows: list[Row], result: StepResult, seed: int) -> dict[str, Any]:
     """Return a step's part of the funnel: counts by reason and source, its report, sampled rows."""
-    source = {row.id: row.source for row in rows}
-    into, out = Counter(source.values()), Counter(row.source for row in result.kept)
+    new = set(result.added)
+    into, out = Counter(row.source for row in rows), Counter(row.source for row in result.kept)
+    added = Counter(row.source for row in result.kept if row.id in new)
     reasons = Counter(reason_group(d.reason) for d in result.dropped)
     texts = {row.id: row for row in rows}
     return {
         "step": step,
         "in": len(rows),
+        "added": len(new),
         "kept": len(result.kept),
         "dropped": len(result.dropped),
         "reasons": dict(sorted(reasons.items(), key=lambda kv: (-kv[1], kv[0]))),
-        "sources": {name: {"in": into[name], "kept": out[name]} for name in sorted(into)},
+        "sources": {
+            name: {"in": into[name], "added": added[name], "kept": out[name]} for name in sorted(into)
+        },
         "report": result.report,
         "sample_kept": [_shown(row) for row in _sample(result.kept, lambda r: r.id, step, seed)],
         "sample_dropped": [
@@ -222,7 +240,10 @@ def _shown(row: Row) -> dict[str, Any]:
 
 
 _GROUPS = (
-    (re.compile(r"^(duplicate|near-duplicate|same request|same code) (of|as) .*", re.DOTALL), r"\1"),
+    (
+        re.compile(r"^(duplicate|near-duplicate|same request|same code|same problem) (of|as) .*", re.DOTALL),
+        r"\1",
+    ),
     (re.compile(r"^leak:([^:]+):.*:([^:]+)$", re.DOTALL), r"leak:\1:\2"),
     (re.compile(r"^language: (.*)$", re.DOTALL), r"language \1"),
     (re.compile(r"^(does not load: \w+).*", re.DOTALL), r"\1"),
@@ -288,6 +309,7 @@ def funnel_record(
     """Return what funnel.json holds."""
     return {
         "read": read,
+        "added": sum(step["added"] for step in counts),
         "kept": kept,
         "kept_tokens": tokens,
         "seed": ctx.seed,

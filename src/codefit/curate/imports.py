@@ -78,7 +78,7 @@ def missing_imports(source: str) -> list[str]:
     bound, used = _names(tree)
     missing = sorted(used - bound)
     modules, functions = _uses(tree)
-    lines = [f"import {name}" for name in missing if name in modules]
+    lines = [f"import {name}" for name in missing if name in modules and name not in _SHORT]
     lines += [f"import {_SHORT[name]} as {name}" for name in missing if name in _SHORT and name in modules]
     by_module: dict[str, list[str]] = {}
     for name in missing:
@@ -150,3 +150,14 @@ def definitions(source: str) -> str:
 def _interacts(node: ast.AST) -> bool:
     names = {n.func.id for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     return bool(names & {"input", "open", "exit"})
+
+
+def imported(tree: ast.Module | None) -> tuple[str, ...]:
+    """Return the top-level modules that a program imports, by name."""
+    names: set[str] = set()
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return tuple(sorted(names))

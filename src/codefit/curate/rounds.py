@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from codefit.core.curation import VerifySettings
@@ -12,7 +12,7 @@ from codefit.curate.choose import Passing, ranked
 from codefit.curate.imports import with_imports
 from codefit.curate.runner import NEEDS_A_CHECKER, Judgement, Trial, Verdicts, run_trials
 from codefit.curate.statement import Rules, rules_of
-from codefit.curate.step import Progress
+from codefit.curate.step import Progress, estimate_tokens
 from codefit.sandbox import Limits, Sandbox
 
 FLAKY = "flaky"
@@ -69,7 +69,8 @@ class Rounds:
 
     `solutions: first` tries a row's solutions one after another until one has passed `runs` times;
     `best` tries all of them once and lets the best of the passing ones (`choose`) run again. A solution
-    that fails a later run is flaky, and the next one is taken.
+    that fails a later run is flaky, and the next one is taken. Tokens are estimated, whatever counts them
+    elsewhere: the choice is the same for every model and in every worker.
     """
 
     def __init__(
@@ -79,10 +80,9 @@ class Rounds:
         sandbox: Sandbox,
         verdicts: Verdicts,
         progress: Progress,
-        count_tokens: Callable[[str], int],
     ) -> None:
         self._settings, self._sandbox, self._verdicts = settings, sandbox, verdicts
-        self._progress, self._count_tokens = progress, count_tokens
+        self._progress = progress
         self._found: dict[str, Found] = {}
         self._states = [_State(row, list(attempts(row, settings))) for row in rows]
 
@@ -135,7 +135,7 @@ class Rounds:
         found = list(passing.values())
         state.passed += len(found)
         shown = [Passing(a.source, j.checker or "exact", j.seconds) for a, j in found]
-        state.passing = [found[i] for i in ranked(shown, self._count_tokens)]
+        state.passing = [found[i] for i in ranked(shown, estimate_tokens)]
 
     def _confirm(self, state: _State, judgement: Judgement) -> None:
         if judgement.passed:

@@ -10,6 +10,9 @@ the same result as the full one.
 
 Quotas per source, topic and library are limits. The difficulty mix is a wish: first the levels are
 filled to their parts; what a level lacks is then filled from the other rows, in order of gain.
+
+Of a program and the function added beside it (`curate.pairs`) only the one that scores better is a
+candidate, the function where they are equal, unless the recipe says `pairs: both`.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from codefit.core.files import digest
 from codefit.core.types import Dropped, Row
 from codefit.curate.code import parse
 from codefit.curate.leaks.words import request
+from codefit.curate.pairs import program_id
 from codefit.curate.quotas import OVER_LEVEL, Purse, Stratum, stratum
 from codefit.curate.step import Context, StepResult
 
@@ -35,22 +39,39 @@ _OVER = "over the budget"
 
 
 class Select:
-    """Takes rows up to the budget; without a budget and shares it keeps all."""
+    """Takes rows up to the budget; without a budget and shares it keeps all, of a pair the better one."""
 
     name = "select"
 
     def run(self, rows: list[Row], ctx: Context) -> StepResult:
         """Keep the selected rows in their order; the same seed gives the same rows in any order."""
         settings = ctx.settings.select
-        strata = [stratum(row, ctx) for row in rows]
+        reasons = _worse_forms(rows, ctx) if settings.pairs == "one" else {}
+        candidates = [row for row in rows if row.id not in reasons]
+        strata = {row.id: stratum(row, ctx) for row in candidates}
         wishes = (settings.max_share, settings.difficulty, settings.topics, settings.libraries)
-        if settings.rows is None and settings.tokens is None and not any(wishes):
-            return StepResult(rows, [], _report(strata))
-        reasons = _refused(rows, strata, ctx)
+        if settings.rows is not None or settings.tokens is not None or any(wishes):
+            reasons |= _refused(candidates, list(strata.values()), ctx)
+        elif not reasons:
+            return StepResult(rows, [], _report(list(strata.values())))
         kept = [row for row in rows if row.id not in reasons]
         dropped = [Dropped(row.id, self.name, reasons[row.id]) for row in rows if row.id in reasons]
-        taken = [s for row, s in zip(rows, strata, strict=True) if row.id not in reasons]
-        return StepResult(kept, dropped, _report(taken) | {"effect": _effect(rows, reasons, ctx)})
+        report = _report([strata[row.id] for row in kept]) | {"effect": _effect(rows, reasons, ctx)}
+        return StepResult(kept, dropped, report)
+
+
+def _worse_forms(rows: Sequence[Row], ctx: Context) -> dict[str, str]:
+    """Return row id -> reason of the row of each pair of program and function that scores less."""
+    score = {row.id: float(ctx.fact(row.id, "quality", 0.0)) for row in rows}
+    reasons: dict[str, str] = {}
+    for function in score:
+        program = program_id(function)
+        if program in score:
+            worse, better = sorted((program, function), key=lambda form: (score[form], form == function))
+            reasons[worse] = (
+                f"same problem as {better} (score {score[better]:.3f} against {score[worse]:.3f})"
+            )
+    return reasons
 
 
 def _refused(rows: Sequence[Row], strata: Sequence[Stratum], ctx: Context) -> dict[str, str]:

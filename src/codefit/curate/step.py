@@ -14,6 +14,7 @@ import numpy.typing as npt
 from codefit.core.curation import CurateSettings
 from codefit.core.types import Dropped, Row, Task
 from codefit.sandbox import Sandbox
+from codefit.suites.base import Suite
 
 Progress = Callable[[int, int], None]
 """(done, total) of the running step."""
@@ -33,6 +34,18 @@ Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 """Texts -> one unit vector per text."""
 
 
+@dataclass(frozen=True)
+class UnittestJudges:
+    """Suites by name whose tests are unittest classes, ready to judge, and the sandbox of each.
+
+    `cache` is where what their references did is kept.
+    """
+
+    suites: Mapping[str, Suite]
+    sandbox_of: Callable[[Suite], Sandbox]
+    cache: Path | None = None
+
+
 @dataclass
 class Context:
     """What steps share. `facts` holds, per row id, what steps found out (verdict, quality, …)."""
@@ -47,6 +60,9 @@ class Context:
     model_view: ModelView | None = None
     embed: Embed | None = None
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judges: UnittestJudges | None = None
+    function_ids: frozenset[str] = frozenset()
+    """Ids of function rows that were read: a second row must not get one of them."""
 
     def note(self, row_id: str, **facts: Any) -> None:
         """Remember facts on a row for later steps and for the row's provenance."""
@@ -63,11 +79,15 @@ class Context:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Kept rows (possibly changed, ids never) and the rest with reasons; `report` goes to the funnel."""
+    """Kept rows (possibly changed, ids never) and the rest with reasons; `report` goes to the funnel.
+
+    `added` are the ids of kept rows that did not come in: made by the step, beside the row they come from.
+    """
 
     kept: list[Row]
     dropped: list[Dropped]
     report: dict[str, Any] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
 
 
 class Step(Protocol):
@@ -76,7 +96,7 @@ class Step(Protocol):
     name: str
 
     def run(self, rows: list[Row], ctx: Context) -> StepResult:
-        """Split the rows into kept and dropped; every row is in exactly one of them."""
+        """Split the rows and those it adds into kept and dropped; every row is in exactly one of them."""
         ...
 
 

@@ -13,6 +13,7 @@ from importlib import resources
 
 from codefit.core.types import Row
 from codefit.curate.code import parse
+from codefit.curate.imports import imported
 from codefit.curate.leaks.words import canonical, request, request_text
 
 OTHER = "other"
@@ -74,7 +75,7 @@ def topics(row: Row, tree: ast.Module | None = None) -> tuple[str, ...]:
     for topic in {topic for pattern, topic in table.phrases if pattern.search(text)}:
         found[topic] += 2
     tree = tree or _tree(row)
-    for name in _imported(tree):
+    for name in imported(tree):
         found.update(dict.fromkeys(table.libraries.get(name, ()), 2))
     for topic in {topic for tag in row.tags for topic in table.tags.get(tag.lower(), ())}:
         found[topic] += 3
@@ -86,18 +87,8 @@ def topics(row: Row, tree: ast.Module | None = None) -> tuple[str, ...]:
 
 def libraries(row: Row, tree: ast.Module | None = None) -> tuple[str, ...]:
     """Return the top-level modules that a Python answer imports, by name."""
-    return _imported(tree or _tree(row))
+    return imported(tree or _tree(row))
 
 
 def _tree(row: Row) -> ast.Module | None:
     return parse(row.response) if row.language in (None, "python") else None
-
-
-def _imported(tree: ast.Module | None) -> tuple[str, ...]:
-    names: set[str] = set()
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.partition(".")[0])
-    return tuple(sorted(names))

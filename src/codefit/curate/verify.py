@@ -11,25 +11,37 @@ from typing import Any
 from codefit.core.curation import VerifySettings
 from codefit.core.files import write_jsonl
 from codefit.core.types import Dropped, Outcome, Row
-from codefit.curate.convert import convert_rows
+from codefit.curate.convert import Functions, convert_rows, last_lot
+from codefit.curate.pairs import function_id
 from codefit.curate.rounds import FLAKY, Attempt, Found, Rounds, attempts
 from codefit.curate.runner import Judgement, Trial, Verdicts, need, run_trials
 from codefit.curate.step import Context, Progress, StepResult
 from codefit.curate.untested import runnable, untested
 from codefit.sandbox import Sandbox
 
+_CONVERTED = "stdin to function"
+
 
 class Verify:
-    """Runs every row that has tests, and looks for cheap evidence on the others; wrong rows go."""
+    """Runs every row that has tests, and looks for cheap evidence on the others; wrong rows go.
+
+    `last` is the last lot that is rewritten as a function, for callers who see the rows part by part; without
+    it these rows are all. `functions` are those that could be.
+    """
 
     name = "verify"
 
+    def __init__(self, last: str | None = None) -> None:
+        self._last = last
+        self.functions = Functions(0, {})
+
     def run(self, rows: list[Row], ctx: Context) -> StepResult:
-        """Keep rows with a passing solution as their answer, stdin rows possibly as functions.
+        """Keep rows with a passing solution as their answer, stdin rows possibly as functions, or with one.
 
         Notes the facts `verdict`, `checker` (the rule that accepted the answer) and `passing` (how many
-        of the solutions tried pass) on the rows, and `converted` on those rewritten. Raises
-        `CodefitError` if the sandbox itself failed on any program, when all others are done.
+        of the solutions tried pass) on the rows, `converted` on those that are functions now, and
+        `function_of` on those added. Raises `CodefitError` if the sandbox itself failed on any program, when
+        all others are done.
         """
         settings = ctx.settings.verify
         tested = [row for row in rows if row.tests and runnable(row)]
@@ -37,17 +49,23 @@ class Verify:
         kept: dict[str, Row] = {}
         reasons: dict[str, str] = {}
         report: dict[str, Any] = {}
+        added: dict[str, Row] = {}
         with Verdicts(ctx.cache / "verdicts.jsonl" if ctx.cache else None) as verdicts:
             if tested:
                 sandbox = need(ctx.sandbox, "verify")
-                rounds = Rounds(tested, settings, sandbox, verdicts, ctx.on_progress, ctx.count_tokens)
+                rounds = Rounds(tested, settings, sandbox, verdicts, ctx.on_progress)
                 found = rounds.result()
                 kept, reasons = _decided(tested, found, ctx)
                 proven = [kept[row.id] for row in tested if row.id in kept and found[row.id].rule]
-                for row in convert_rows(proven, settings, sandbox, verdicts):
-                    kept[row.id] = row
-                    ctx.note(row.id, converted="stdin to function")
-                report = {"converted": sum(bool(ctx.fact(row.id, "converted")) for row in tested)}
+                self.functions = _functions(proven, ctx, sandbox, verdicts)
+                taken = self._taken(settings)
+                report = {"converted": len(taken)}
+                if settings.convert == "add":
+                    added = {row_id: _added(row, ctx) for row_id, row in taken.items()}
+                else:
+                    kept |= taken
+                    for row_id in taken:
+                        ctx.note(row_id, converted=_CONVERTED)
             for evidence in untested(others, ctx, verdicts):
                 row_id = evidence.row.id
                 ctx.note(row_id, verdict=evidence.verdict)
@@ -58,11 +76,38 @@ class Verify:
             verdicts.refuse_unjudged()
         shares = Counter(str(ctx.fact(row.id, "verdict", "failed")) for row in rows)
         rules = Counter(str(rule) for row in rows if (rule := ctx.fact(row.id, "checker")))
+        forms = ((kept.get(row.id), added.get(row.id)) for row in rows)
         return StepResult(
-            [kept[row.id] for row in rows if row.id in kept],
+            [row for pair in forms for row in pair if row],
             [Dropped(row.id, self.name, reasons[row.id]) for row in rows if row.id in reasons],
             {"verdicts": dict(sorted(shares.items())), "checkers": dict(sorted(rules.items()))} | report,
+            tuple(added[row.id].id for row in rows if row.id in added),
         )
+
+    def _taken(self, settings: VerifySettings) -> dict[str, Row]:
+        """Return the functions that are taken, by the programs' row ids: at most the share of the programs."""
+        found, last = self.functions, self._last
+        return found.up_to(
+            last_lot(found.lots(), found.programs, settings.convert_share) if last is None else last
+        )
+
+
+def _functions(proven: list[Row], ctx: Context, sandbox: Sandbox, verdicts: Verdicts) -> Functions:
+    """Return the rows as functions; a program whose function row was read beside it needs no other."""
+    settings = ctx.settings.verify
+    found = convert_rows(proven, settings, sandbox, verdicts)
+    if settings.convert != "add":
+        return found
+    rows = {k: row for k, row in found.rows.items() if function_id(k) not in ctx.function_ids}
+    return Functions(found.programs, rows)
+
+
+def _added(function: Row, ctx: Context) -> Row:
+    """Return a function as a row of its own beside its program, and note what is known of it."""
+    program, own = function.id, function_id(function.id)
+    facts = {name: fact for name, fact in ctx.facts.get(program, {}).items() if name != "passing"}
+    ctx.note(own, **facts | {"checker": "exact", "converted": _CONVERTED, "function_of": program})
+    return replace(function, id=own, extra=dict(function.extra) | {"converted_from": program})
 
 
 def _decided(

@@ -97,25 +97,30 @@ class Context:
     @cached_property
     def suites(self) -> list[tuple[SuiteSettings, Suite]]:
         """The benchmarks of the recipe, their scores named by how the tasks are put."""
-        from codefit.suites.bigcodebench import Options
         from codefit.suites.flavours import flavour_of
-        from codefit.suites.load import load_suite
 
         found = []
         for s in self.recipe.evaluate:
-            suite = load_suite(
-                s.name,
-                self.located(s.data) if s.data else None,
-                oracle=s.oracle,
-                limit=s.limit,
-                strict=self.recipe.strict,
-                options=Options(s.split, s.calibrated, s.environment, self.cache),
-                revision=s.revision,
-                variant=s.variant,
-            )
+            suite = self.suite_of(s)
             flavour_of(suite, s.flavour)
             found.append((s, suite))
         return found
+
+    def suite_of(self, s: SuiteSettings) -> Suite:
+        """Return the benchmark that settings name, read once more."""
+        from codefit.suites.bigcodebench import Options
+        from codefit.suites.load import load_suite
+
+        return load_suite(
+            s.name,
+            self.located(s.data) if s.data else None,
+            oracle=s.oracle,
+            limit=s.limit,
+            strict=self.recipe.strict,
+            options=Options(s.split, s.calibrated, s.environment, self.cache),
+            revision=s.revision,
+            variant=s.variant,
+        )
 
     @property
     def sandbox(self) -> Sandbox:
@@ -236,6 +241,8 @@ class Context:
 
     def split(self, arm: ArmSettings) -> tuple[list[Example], list[Example]]:
         """Return an arm's training and validation examples; the split depends on row ids only."""
+        from codefit.curate.pairs import function_id, program_id
+
         examples, _ = self.examples(arm)
         n = self.recipe.train_of(arm).validation_rows
         if n == 0:
@@ -246,8 +253,10 @@ class Context:
         held = {e.row_id for e in ranked[:n]}
         validation = [e for e in examples if e.row_id in held]
         # Raw rows hold copies; a copy of a held-out row in training would make its loss meaningless.
+        # So would its problem in its other form, program or function.
         seen = {e.token_ids for e in validation}
-        return [e for e in examples if e.token_ids not in seen], validation
+        forms = {form for row_id in held for form in (function_id(row_id), program_id(row_id))}
+        return [e for e in examples if e.token_ids not in seen and e.row_id not in forms], validation
 
 
 def source_settings(context: Context) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from codefit.pipeline.preview import check_parity
 from codefit.pipeline.view import view_of, view_settings
 
 if TYPE_CHECKING:
+    from codefit.curate.step import UnittestJudges
     from codefit.suites.base import Suite
 
 CURATED = (
@@ -73,6 +74,7 @@ def curate_stage(context: Context) -> None:
         sources=reading.described,
         model_view=view_of(context),
         embed=_encoder(context),
+        judges=_judges(context),
         identity=_identity(context),
         on_progress=lambda step, done, total: context.listen(Event("curate", step, done, total, "rows")),
     )
@@ -92,6 +94,21 @@ def _encoder(context: Context) -> Callable[[Sequence[str]], Any] | None:
     from codefit.models.embed import Encoder
 
     return Encoder(Path(folder))
+
+
+def _judges(context: Context) -> UnittestJudges | None:
+    """Return what judges the recipe's unittest suites, without their limits; None where the recipe asks for none."""
+    if not context.recipe.curate.decontaminate.unittests:
+        return None
+    from codefit.curate.step import UnittestJudges
+    from codefit.suites.bigcodebench import SUITES
+
+    named = [s.model_copy(update={"limit": None}) for s in context.recipe.evaluate if s.name in SUITES]
+    return UnittestJudges(
+        {suite.info.name: suite for suite in map(context.suite_of, named)},
+        lambda suite: context.sandbox_of(suite.runtime, suite.jobs_per_core),
+        context.cache,
+    )
 
 
 def test_tasks(context: Context) -> dict[str, Sequence[Task]]:

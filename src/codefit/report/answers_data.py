@@ -23,11 +23,12 @@ def q5(evidence: Evidence) -> Answer:
     if not steps:
         return [], ["funnel", "random_arm"]
     said = [msg("answer.funnel", first=steps[0]["in"], last=steps[-1]["out"], steps=len(steps))]
-    said += [
-        msg("answer.step", step=term("step", s["step"]), dropped=s["in"] - s["out"], rows=s["in"])
-        for s in steps
-        if s["in"] is not None and s["out"] is not None and s["in"] != s["out"]
-    ]
+    for s in steps:
+        if s["added"]:
+            said.append(msg("answer.added", step=term("step", s["step"]), added=s["added"]))
+        if s["dropped"]:
+            rows = s["in"] + s["added"]
+            said.append(msg("answer.step", step=term("step", s["step"]), dropped=s["dropped"], rows=rows))
     said += _verified((evidence["data"] or {}).get("card"))
     said += _separated(evidence)
     other_rows = family(evidence, "rows")

@@ -21,6 +21,7 @@ def data_evidence(files: RunFiles, main_arm: str) -> Record | None:
         return None
     return {
         "read": files.funnel.get("read"),
+        "added": files.funnel.get("added") or 0,
         "kept": files.funnel.get("kept"),
         "seed": files.funnel.get("seed"),
         "steps": [_step(s) for s in files.funnel.get("steps") or []] + _format_step(files, main_arm),
@@ -36,10 +37,13 @@ def data_evidence(files: RunFiles, main_arm: str) -> Record | None:
 def _step(step: Record) -> Record:
     reasons = step.get("reasons") or {}
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    into, added, out = step.get("in"), step.get("added") or 0, step.get("kept")
     return {
         "step": step.get("step"),
-        "in": step.get("in"),
-        "out": step.get("kept"),
+        "in": into,
+        "added": added,
+        "out": out,
+        "dropped": into + added - out if into is not None and out is not None else None,
         "reasons": dict(ranked[:_REASONS_SHOWN]),
         "other_reasons": sum(n for _, n in ranked[_REASONS_SHOWN:]),
         "sources": step.get("sources"),

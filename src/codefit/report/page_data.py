@@ -64,15 +64,19 @@ def _rate(fault: Mapping[str, Any]) -> Any:
 
 def _funnel(steps: Sequence[Mapping[str, Any]]) -> Table:
     rows = []
+    adds = any(s["added"] for s in steps)
     for s in steps:
         reasons = [msg("reason", reason=code(r), n=n) for r, n in s["reasons"].items()]
         if s["other_reasons"]:
             reasons.append(msg("reason", reason=msg("other_reasons"), n=s["other_reasons"]))
-        dropped = s["in"] - s["out"] if s["in"] is not None and s["out"] is not None else None
-        share = share_text(dropped, s["in"]) if dropped is not None and s["in"] else dropped
-        rows.append([term("step", s["step"]), s["in"], s["out"], share, reasons or "—"])
-    columns = [msg(f"column.{n}") for n in ("step", "in", "out", "dropped", "reasons")]
-    return Table(msg("table.funnel"), columns, rows, frozenset({1, 2, 3}), _FUNNEL, stacked=True)
+        dropped, added = s["dropped"], [s["added"]] if adds else []
+        share = share_text(dropped, s["in"] + s["added"]) if dropped is not None and s["in"] else dropped
+        rows.append([term("step", s["step"]), s["in"], *added, s["out"], share, reasons or "—"])
+    names = ("step", "in", *(["added"] if adds else []), "out", "dropped", "reasons")
+    columns = [msg(f"column.{n}") for n in names]
+    return Table(
+        msg("table.funnel"), columns, rows, frozenset(range(1, len(names) - 1)), _FUNNEL, stacked=True
+    )
 
 
 def _samples(data: Mapping[str, Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from codefit.core.types import Dropped, Row
 from codefit.curate.card.groups import About, Facts, about_row, about_task, common_facts, rows_facts
 from codefit.curate.card.licence import licences
+from codefit.curate.card.markdown import added_rows
 from codefit.curate.card.needs import lacking_topics, library_needs, topic_distance
 from codefit.curate.card.overlap import MIXTURE, overlap
 from codefit.curate.step import Context
@@ -35,6 +36,7 @@ def data_card(
             "about": known.get(name, {}).get("about"),
             "revision": known.get(name, {}).get("revision"),
             "read": rows_facts(rows, about),
+            "added": added_rows(funnel, name),
             "kept": rows_facts(left.get(name, []), final),
             "evidence": _evidence(rows, dropped, funnel, ctx),
         }
@@ -42,6 +44,7 @@ def data_card(
     }
     mixture: dict[str, Any] = {
         "read": rows_facts(read, about),
+        "added": added_rows(funnel),
         "kept": rows_facts(kept, final),
         "evidence": _evidence(read, dropped, funnel, ctx),
     }

@@ -7,10 +7,10 @@ from typing import Any
 
 from codefit.curate.card.compare import libraries_text, overlap_text, topics_text
 from codefit.curate.card.licence import GENERATED, MEANING, NON_COMMERCIAL
-from codefit.curate.card.markdown import cell, share, table
+from codefit.curate.card.markdown import cell, counts_text, share, steps_text, table
 from codefit.curate.card.overlap import MIXTURE
 
-_REASONS, _LANGUAGES = 6, 10
+_LANGUAGES = 10
 
 
 def card_text(card: Mapping[str, Any], funnel: Mapping[str, Any]) -> str:
@@ -18,11 +18,10 @@ def card_text(card: Mapping[str, Any], funnel: Mapping[str, Any]) -> str:
     groups = {name: s["read"] for name, s in card["sources"].items()} | {"kept rows": card["mixture"]["kept"]}
     parts = [
         "# Data card\n",
-        f"{funnel['read']:,} rows read, {funnel['kept']:,} kept ({funnel['kept_tokens']:,} tokens of request and "
-        f"answer, by this run's counter). Seed {funnel['seed']}.\n",
+        f"{counts_text(funnel)}\n",
         _sources(card, funnel),
         _licences(card),
-        _steps(funnel),
+        steps_text(funnel),
         _lengths(card, groups),
         _shares("Languages of the answers, by heuristic", "languages", "language", groups, _LANGUAGES),
         _shares("What the answers are", "forms", "form", groups, _LANGUAGES),
@@ -38,15 +37,23 @@ def card_text(card: Mapping[str, Any], funnel: Mapping[str, Any]) -> str:
 
 def _sources(card: Mapping[str, Any], funnel: Mapping[str, Any]) -> str:
     rows, notes = [], []
+    adds = bool(card["mixture"]["added"])
     for name, s in card["sources"].items():
-        read, kept = s["read"]["rows"], s["kept"]["rows"]
-        licence = "; ".join(s["read"]["licences"])
-        rows.append(
-            (name, f"{read:,}", share(kept, read), share(kept, funnel["kept"]), licence, s["revision"] or "-")
-        )
+        read, added, kept = s["read"]["rows"], s["added"], s["kept"]["rows"]
+        shares = share(kept, read + added), share(kept, funnel["kept"])
+        licence, revision = "; ".join(s["read"]["licences"]), s["revision"] or "-"
+        rows.append((name, f"{read:,}", *([f"{added:,}"] if adds else []), *shares, licence, revision))
         if s["about"]:
             notes.append(f"- {cell(name)}: {cell(s['about'])}\n")
-    head = ("source", "rows read", "kept of them", "share of the mixture", "licence", "revision")
+    head = (
+        "source",
+        "rows read",
+        *(["rows added"] if adds else []),
+        "kept of them",
+        "share of the mixture",
+        "licence",
+        "revision",
+    )
     return "## Sources\n\n" + table(head, rows) + ("\n" + "".join(notes) if notes else "")
 
 
@@ -65,14 +72,6 @@ def _licences(card: Mapping[str, Any]) -> str:
             out += "".join(f"- {line}\n" for line in lines)
             out += f"- {GENERATED}\n\n" if kind == NON_COMMERCIAL else "\n"
     return out + "This is a reading of the licences' words, not legal advice.\n" if kinds else ""
-
-
-def _steps(funnel: Mapping[str, Any]) -> str:
-    rows = []
-    for s in funnel["steps"]:
-        reasons = "; ".join(f"{name} {count:,}" for name, count in list(s["reasons"].items())[:_REASONS])
-        rows.append((s["step"], f"{s['in']:,}", f"{s['kept']:,}", f"{s['dropped']:,}", reasons or "-"))
-    return "## Funnel\n\n" + table(("step", "in", "kept", "dropped", "most frequent reasons"), rows)
 
 
 def _lengths(card: Mapping[str, Any], groups: Mapping[str, Any]) -> str:

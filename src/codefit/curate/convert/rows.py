@@ -7,7 +7,7 @@ must return, for the same inputs, exactly what the tests say was printed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,32 @@ _TYPES: tuple[tuple[type, str], ...] = ((bool, "bool"), (int, "int"), (float, "f
 
 
 @dataclass(frozen=True, slots=True)
+class Functions:
+    """Functions proven the same as programs, by the programs' row ids; `programs` counts the programs asked."""
+
+    programs: int
+    rows: Mapping[str, Row]
+
+    def lots(self) -> list[str]:
+        """Return the proven functions' lots."""
+        return sorted(map(lot, self.rows))
+
+    def up_to(self, last: str) -> dict[str, Row]:
+        """Return the functions that are taken, where `last` is the last lot that is."""
+        return {row_id: row for row_id, row in self.rows.items() if lot(row_id) <= last}
+
+
+def lot(row_id: str) -> str:
+    """Return a row's place in the queue for being rewritten: a hash, so the order of rows says nothing."""
+    return digest("convert", row_id)
+
+
+def last_lot(lots: Iterable[str], programs: int, share: float) -> str:
+    """Return the last lot that is taken where at most `share` of the programs may be; "" takes none."""
+    return max(sorted(lots)[: int(share * programs)], default="")
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A row as a function, with the tests that it still has to pass."""
 
@@ -40,15 +66,14 @@ class Candidate:
 
 def convert_rows(
     rows: Sequence[Row], settings: VerifySettings, sandbox: Sandbox, verdicts: Verdicts
-) -> list[Row]:
-    """Return the rows that become functions, at most `convert_share` of the stdin rows, in order.
+) -> Functions:
+    """Return the stdin rows as functions, as far as they can be rewritten, whatever the share.
 
     `rows` are rows whose `response` has passed their tests. A function that fails any test is not taken.
-    Which rows are taken, where there are more than the share, is decided by the hash of their ids.
     """
     programs = [row for row in rows if row.tests and row.tests.kind == "stdin"]
-    if settings.convert == "off" or not programs:
-        return []
+    if settings.convert == "off" or not settings.convert_share:
+        return Functions(len(programs), {})
     offered = {row.id: list(candidates(row, settings)) for row in programs}
     limits = limits_of(settings)
     taken: dict[str, Row] = {}
@@ -63,9 +88,7 @@ def convert_rows(
             judgements = [found[t.key] for t in trials[row_id]]
             if all(j.outcome is Outcome.PASSED and j.checker == "exact" for j in judgements):
                 taken[row_id] = candidate.row
-    budget = int(settings.convert_share * len(programs))
-    chosen = set(sorted(taken, key=lambda row_id: digest("convert", row_id))[:budget])
-    return [taken[row.id] for row in programs if row.id in chosen]
+    return Functions(len(programs), taken)
 
 
 def candidates(row: Row, settings: VerifySettings) -> Iterator[Candidate]:

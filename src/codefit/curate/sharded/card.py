@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from codefit.curate.card.markdown import counts_text, steps_text
+
 PerSource = Mapping[str, tuple[int, str | None]]
 """Source -> (rows, licence)."""
-_REASONS = 6
 
 
 def counted_card(funnel: dict[str, Any], read: PerSource, kept: PerSource) -> str:
@@ -15,12 +16,8 @@ def counted_card(funnel: dict[str, Any], read: PerSource, kept: PerSource) -> st
 
     Not covered: lengths and evidence, which need every kept row at hand.
     """
-    head = (
-        f"# Data card\n\n{funnel['read']:,} rows read, {funnel['kept']:,} kept ({funnel['kept_tokens']:,} tokens of "
-        f"request and answer, by this run's counter). Seed {funnel['seed']}. Made over shards: counts only, no "
-        "lengths and no topics.\n"
-    )
-    return "\n".join([head, _sources(funnel, read, kept), _steps(funnel), _separation(funnel)])
+    head = f"# Data card\n\n{counts_text(funnel)} Made over shards: counts only, no lengths and no topics.\n"
+    return "\n".join([head, _sources(funnel, read, kept), steps_text(funnel), _separation(funnel)])
 
 
 def _sources(funnel: dict[str, Any], read: PerSource, kept: PerSource) -> str:
@@ -31,16 +28,6 @@ def _sources(funnel: dict[str, Any], read: PerSource, kept: PerSource) -> str:
         rows.append((name, f"{count:,}", f"{left:,}", licence or "not stated", revisions.get(name, "-")))
     note = "\nA model tuned on rows whose licence forbids commercial use may be bound by it too.\n"
     return "## Sources\n\n" + _table(("source", "rows read", "kept", "licence", "revision"), rows) + note
-
-
-def _steps(funnel: dict[str, Any]) -> str:
-    rows = []
-    for step in funnel["steps"]:
-        reasons = "; ".join(f"{name} {count:,}" for name, count in list(step["reasons"].items())[:_REASONS])
-        rows.append(
-            (step["step"], f"{step['in']:,}", f"{step['kept']:,}", f"{step['dropped']:,}", reasons or "-")
-        )
-    return "## Funnel\n\n" + _table(("step", "in", "kept", "dropped", "most frequent reasons"), rows)
 
 
 def _separation(funnel: dict[str, Any]) -> str:

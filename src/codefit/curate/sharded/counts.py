@@ -20,12 +20,12 @@ def merged(parts: Sequence[Counts], seed: int) -> Counts:
     for part in parts:
         reasons.update(part["reasons"])
         for name, count in part["sources"].items():
-            into = sources.setdefault(name, {"in": 0, "kept": 0})
-            into["in"] += count["in"]
-            into["kept"] += count["kept"]
+            into = sources.setdefault(name, dict.fromkeys(count, 0))
+            for kind in count:
+                into[kind] += count[kind]
     return {
         "step": step,
-        **{name: sum(part[name] for part in parts) for name in ("in", "kept", "dropped")},
+        **{name: sum(part[name] for part in parts) for name in ("in", "added", "kept", "dropped")},
         "reasons": dict(_frequent(reasons)),
         "sources": {name: sources[name] for name in sorted(sources)},
         "report": _merged_reports(step, [part["report"] for part in parts]),

@@ -13,7 +13,7 @@ from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
-from codefit.core.curation import CurateSettings
+from codefit.core.curation import CurateSettings, VerifySettings
 from codefit.core.errors import InputError
 from codefit.core.files import read_jsonl, write_jsonl
 from codefit.core.types import Dropped, Task
@@ -32,6 +32,7 @@ from codefit.curate.sharded import large
 from codefit.curate.sharded.counts import Counts, merged
 from codefit.curate.sharded.groups import COPIES, KEYS, LOSERS, find_copies, name_losers
 from codefit.curate.sharded.job import write_job
+from codefit.curate.sharded.lots import find_last_lot
 from codefit.curate.sharded.near import near_losers
 from codefit.curate.sharded.rowwise import HITS, ROW_WISE, map_rows
 from codefit.curate.sharded.shards import (
@@ -101,13 +102,23 @@ def curate_sharded(
     data, work = out / "data", out / "data" / "shards"
     work.mkdir(parents=True, exist_ok=True)
     runner = Runner(executor, code, lambda phase, done, total: on_progress(phase, done, total))
-    write_job(work / "job.json", settings, tasks, seed, sandbox.level if sandbox else None)
     read = split(source, work / "read", code, shard_rows, lambda rows: on_progress("read", rows, 0))
     runner.take(read)
+    functions = [row_id for shard in read for row_id in shard.summary["function_ids"]]
+    write_job(work / "job.json", settings, tasks, seed, sandbox.level if sandbox else None, functions)
     rows = sum(int(shard.summary["rows"]) for shard in read)
-    funnel = _Sharded(runner, work, runner.know(work / "job.json"), seed, rows)
+    funnel = _Sharded(runner, work, runner.know(work / "job.json"), settings.verify, seed, rows)
     state = funnel.run(settings.steps, read)
-    ctx = Context(settings, tasks, sandbox, seed, data / "cache", cache(count_tokens), model_view=model_view)
+    ctx = Context(
+        settings,
+        tasks,
+        sandbox,
+        seed,
+        data / "cache",
+        cache(count_tokens),
+        model_view=model_view,
+        function_ids=frozenset(functions),
+    )
     if rest := settings.steps[len(state.counts) :]:
         _finish(state, rest, ctx, work / "rest", in_memory_rows, on_progress)
     sources = described(work / "read", code, source, shard_rows)
@@ -126,6 +137,7 @@ class _Sharded:
     runner: Runner
     work: Path
     job: Path
+    verify: VerifySettings
     seed: int
     rows: int
 
@@ -137,20 +149,43 @@ class _Sharded:
             here = list(takewhile(lambda name: name in ROW_WISE, todo))
             todo = todo[len(here) :]
             shuffle = _SHUFFLES.get(todo[0], "") if todo else ""
-            shards = self._map(state, here, drop, losers, shuffle, last=not todo)
+            last_lot = None
+            if "verify" in here and self._some_convert:
+                before, here = here[: here.index("verify")], here[here.index("verify") :]
+                if before or drop:
+                    self._map(state, before, drop, losers, "")
+                    drop, losers = "", []
+                last_lot = find_last_lot(
+                    self.runner, self.work, self.job, state.shards, self.verify.convert_share
+                )
+            shards = self._map(state, here, drop, losers, shuffle, last=not todo, last_lot=last_lot)
             if not shuffle:
                 return state
             drop = todo.pop(0)
             losers = self._duplicates(drop, shards)
 
+    @property
+    def _some_convert(self) -> bool:
+        """Return True if some programs become functions, and not all: which, depends on the others."""
+        return self.verify.convert != "off" and 0 < self.verify.convert_share < 1
+
     def _map(
-        self, state: _State, steps: list[str], drop: str, losers: list[Path], shuffle: str, *, last: bool
+        self,
+        state: _State,
+        steps: list[str],
+        drop: str,
+        losers: list[Path],
+        shuffle: str,
+        *,
+        last: bool = False,
+        last_lot: str | None = None,
     ) -> list[Done]:
         options = {
             "steps": steps,
             "drop": drop,
             "emit": shuffle,
             "last": last,
+            "last_lot": last_lot,
             "partitions": self._partitions,
         }
         phase = f"{len(state.counts):02}-{'-'.join(filter(None, [drop, *steps])) or 'rows'}"

@@ -19,7 +19,9 @@ from codefit.curate.funnel import STEPS
 from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.near import Rule
 from codefit.curate.step import Context, Step
+from codefit.curate.verify import Verify
 from codefit.sandbox import Sandbox
+from codefit.scale.pieces import Piece
 
 _NOT_READ = ("weights", "select")
 
@@ -28,13 +30,15 @@ _NOT_READ = ("weights", "select")
 class Job:
     """Settings, test tasks and seed of a sharded funnel, in a worker.
 
-    `sandbox_level` is the level of isolation that programs run under, or None where none may run.
+    `sandbox_level` is the level of isolation that programs run under, or None where none may run;
+    `function_ids` as in `Context`.
     """
 
     settings: CurateSettings
     tasks: Mapping[str, Sequence[Task]]
     seed: int
     sandbox_level: str | None
+    function_ids: frozenset[str]
 
     @cached_property
     def sandbox(self) -> Sandbox | None:
@@ -55,15 +59,23 @@ class Job:
         """Return when two rows are near-duplicates."""
         return Rule(**self.settings.near_dup.model_dump())
 
-    def step(self, name: str) -> Step:
-        """Return a step that decides row by row."""
+    def step(self, name: str, last_lot: str | None = None) -> Step:
+        """Return a step that decides row by row; `last_lot` is for `verify`."""
+        if name == "verify":
+            return Verify(last_lot)
         return Decontaminate(self.index) if name == "decontaminate" else STEPS[name]()
 
     def context(self, rows: Sequence[Row], facts: Sequence[dict[str, Any]], cache: Path) -> Context:
         """Return the steps' context with what earlier steps found out about the rows."""
-        ctx = Context(self.settings, self.tasks, self.sandbox, self.seed, cache)
+        box, taken = self.sandbox, self.function_ids
+        ctx = Context(self.settings, self.tasks, box, self.seed, cache, function_ids=taken)
         ctx.facts = {row.id: dict(known) for row, known in zip(rows, facts, strict=True) if known}
         return ctx
+
+
+def verdict_folder(piece: Piece) -> Path:
+    """Return where a shard's verdicts are kept, beside all pieces: one begun again need not run programs again."""
+    return piece.folder.parents[1] / "cache" / f"{piece.options['shard']:06}"
 
 
 def write_job(
@@ -72,6 +84,7 @@ def write_job(
     tasks: Mapping[str, Sequence[Task]],
     seed: int,
     sandbox_level: str | None,
+    function_ids: Sequence[str],
 ) -> None:
     """Write the job's file, atomically; settings that no piece reads are left out, so that they may change."""
     value = {
@@ -79,6 +92,7 @@ def write_job(
         "tasks": {suite: [_pack(task) for task in tasks[suite]] for suite in sorted(tasks)},
         "seed": seed,
         "sandbox_level": sandbox_level,
+        "function_ids": list(function_ids),
     }
     write_text(path, json.dumps(value, ensure_ascii=True, sort_keys=True))
 
@@ -93,7 +107,7 @@ def _read(path: str, content: str) -> Job:
     value = json.loads(Path(path).read_text("utf-8"))
     tasks = {suite: tuple(map(_unpack, packed)) for suite, packed in value["tasks"].items()}
     settings = CurateSettings.model_validate(value["settings"])
-    return Job(settings, tasks, value["seed"], value["sandbox_level"])
+    return Job(settings, tasks, value["seed"], value["sandbox_level"], frozenset(value["function_ids"]))
 
 
 def _pack(task: Task) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from codefit.curate.decontaminate import Decontaminate, Hit
 from codefit.curate.funnel import account, count_step, with_provenance
 from codefit.curate.rows_io import write_dropped, write_tables
 from codefit.curate.sharded.groups import KEYS, read_losers, write_keys
-from codefit.curate.sharded.job import Job, read_job
+from codefit.curate.sharded.job import Job, read_job, verdict_folder
 from codefit.curate.sharded.ranks import Prefix
 from codefit.curate.sharded.shards import (
     DROPPED,
@@ -32,7 +32,8 @@ from codefit.curate.step import Context, StepResult
 from codefit.scale.pieces import Piece
 
 ROW_WISE = ("normalise", "language", "syntax", "verify", "decontaminate")
-"""Steps whose decision on a row does not depend on other rows."""
+"""Steps whose decision on a row does not depend on other rows, once `find_last_lot` has said where the share
+of programs that `verify` rewrites ends."""
 HITS = "hits.jsonl"
 
 
@@ -60,13 +61,11 @@ def map_rows(piece: Piece) -> Mapping[str, Any]:
     if not options["steps"] and not options["emit"]:
         return _map_columns(piece, job)
     rows, facts = read_shard(piece.one("rows"))
-    # Verdicts are kept beside the piece, not in it: a piece begun again need not run programs again.
-    cache = piece.folder.parent / "cache" / piece.folder.name
-    shard = _Shard(rows, job.context(rows, facts, cache))
+    shard = _Shard(rows, job.context(rows, facts, verdict_folder(piece)))
     if options["drop"]:
         shard.take(options["drop"], _without(rows, piece))
     for name in options["steps"]:
-        step = job.step(name)
+        step = job.step(name, options["last_lot"])
         shard.take(name, step.run(shard.rows, shard.ctx))
         shard.hits += step.hits if isinstance(step, Decontaminate) else []
     known, kept = shard.ctx.facts, shard.rows

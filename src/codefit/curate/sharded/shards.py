@@ -17,6 +17,7 @@ from codefit.core.files import atomic_path, digest, read_jsonl, write_jsonl
 from codefit.core.rows import record_of, row_of
 from codefit.core.types import Row
 from codefit.core.values import dump, load
+from codefit.curate.pairs import function_ids
 from codefit.curate.rows_io import SCHEMA
 from codefit.scale.pieces import Done, clear, finish, finished
 from codefit.scale.shuffle import Keys
@@ -100,7 +101,8 @@ def split(
         piece = folder / f"{len(shards):06}"
         piece.mkdir()
         write_shard(piece / ROWS, batch)
-        shards.append(finish(piece, key, {"rows": len(batch)}))
+        functions = sorted(function_ids(row.id for row in batch))
+        shards.append(finish(piece, key, {"rows": len(batch), "function_ids": functions}))
         ids.append(np.array([int(digest(row.id), 16) for row in batch], np.uint64))
     if not shards:
         raise InputError("there are no rows to curate", where="sources", todo="check the sources' paths")
