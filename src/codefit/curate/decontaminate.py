@@ -21,11 +21,12 @@ from codefit.core.curation import DecontaminateSettings
 from codefit.core.errors import InputError
 from codefit.core.types import Dropped, Row, Task
 from codefit.curate.calls import contradict
-from codefit.curate.leaks.execute import ExecutionMatch, Match
+from codefit.curate.leaks.execute import ExecutionMatch
 from codefit.curate.leaks.expected import with_expected
 from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.leaks.match import Match
 from codefit.curate.leaks.neighbours import add_neighbours
-from codefit.curate.leaks.policy import doubt, rivals
+from codefit.curate.leaks.policy import doubt
 from codefit.curate.leaks.signals import Evidence, gather
 from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import need
@@ -232,9 +233,14 @@ class _Decider:
                 if method in ("fuzzy_prompt", "code", "embedding"):
                     found[i][method] = (score, "listed", "too little to go by alone")
         mine = self.matches.get(row_id, {})
-        others = rivals(mine, self.index)
         for i, match in mine.items():
-            why = doubt(match, evidence.near(i), others, self.settings, tested=row_id in self.verified)
+            why = doubt(
+                match,
+                evidence.near(i),
+                self.settings,
+                tested=row_id in self.verified,
+                opposite=opposed(evidence.request, self.index.targets[i].request),
+            )
             action = "listed" if why else "removed"
             found[i]["execution"] = (round(match.share, 3), action, why or "")
         for i in self._suspected(evidence, found):
