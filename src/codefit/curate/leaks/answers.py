@@ -42,7 +42,11 @@ def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
     if isinstance(got, tuple | list) and len(got) == 2 and got[0] in (PRINTED, CHANGED):
         return _unreturned(expected, got[0], got[1], arguments)
     if json_equal(expected, got):
-        return Agreement.EXACT if isinstance(expected, bool) == isinstance(got, bool) else Agreement.LOOSE
+        if isinstance(expected, bool) and not isinstance(got, bool):
+            return Agreement.OTHER  # a count may be taken for a yes or no, see `forms`
+        return (
+            Agreement.LOOSE if isinstance(got, bool) and not isinstance(expected, bool) else Agreement.EXACT
+        )
     return Agreement.LOOSE if _loose(expected, got) else Agreement.OTHER
 
 

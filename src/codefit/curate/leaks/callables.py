@@ -13,6 +13,7 @@ from functools import lru_cache
 from codefit.curate.code import functions, parse, shape
 from codefit.curate.imports import definitions, with_imports
 from codefit.curate.leaks.answers import CHANGED, PRINTED
+from codefit.curate.leaks.foreign import with_runtime
 from codefit.curate.leaks.lift import Lifted, lifted, reads_input
 
 ENTRY = "codefit_answer"
@@ -73,7 +74,8 @@ class Callee:
     @property
     def source(self) -> str:
         """Return the source that defines `ENTRY`."""
-        return self.plain + _WRAPPER.format(entry=ENTRY, call=self.call, printed=PRINTED, changed=CHANGED)
+        wrapper = _WRAPPER.format(entry=ENTRY, call=self.call, printed=PRINTED, changed=CHANGED)
+        return with_runtime(self.plain + wrapper)
 
 
 @lru_cache(maxsize=16_384)

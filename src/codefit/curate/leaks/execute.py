@@ -22,6 +22,7 @@ from codefit.curate.leaks.answers import Agreement
 from codefit.curate.leaks.asked import Asked
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, Callee, callables
+from codefit.curate.leaks.foreign import with_runtime
 from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.leaks.match import Match, matched
 from codefit.curate.leaks.probe import Answer, Probe, Prober, Question
@@ -266,7 +267,7 @@ class ExecutionMatch:
         source = match.callable.plain
         if match.callable.call != name:
             source += f"\n\ndef {name}(*a):\n    return {match.callable.call}(*a)\n"
-        return Trial(source, replace(task.tests, entry_point=name), _LIMITS, task.atol)
+        return Trial(with_runtime(source), replace(task.tests, entry_point=name), _LIMITS, task.atol)
 
 
 def _spread(calls: list[Question]) -> list[Question]:

@@ -117,7 +117,8 @@ def _possible(values: Sequence[Any]) -> Iterator[Rule]:
     yield lambda v: all(n > 0 for n in _numbers(v))
     yield lambda v: {_kind(c) for c in _characters(v)} <= kinds
     yield lambda v: not isinstance(v, list | tuple | str) or bool(v)
-    if len(sizes) == 1 and max(sizes) <= _SHORT:
+    structured = any(not c.isalpha() for c in _characters(list(values)))
+    if len(sizes) == 1 and (max(sizes) <= _SHORT or structured):
         yield lambda v: _length(v) in sizes
     if all(isinstance(v, list | tuple) for v in values) and max(sizes, default=0) > 1:
         yield lambda v: _ordered(v, lambda a, b: bool(a <= b))

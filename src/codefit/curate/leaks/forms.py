@@ -26,6 +26,7 @@ class Form(IntFlag):
     ABOVE = 16
     BELOW = 32
     NOT = 64
+    NUMBER = 128
 
     @property
     def text(self) -> str:
@@ -42,6 +43,7 @@ _TEXTS = {
     Form.ABOVE: "one too large",
     Form.BELOW: "one too small",
     Form.NOT: "negated",
+    Form.NUMBER: "as a number",
 }
 FORMS = tuple(form for form in Form if form)
 
@@ -50,6 +52,8 @@ def forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
     """Return all forms in which an answer is the expected value."""
     kind, value = _parted(got)
     if isinstance(expected, bool):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return Form.NUMBER if value == expected else Form.NONE
         said = polarity(value)
         return Form.NOT if said is not None and said is not expected else Form.NONE
     if isinstance(expected, list | tuple):

@@ -26,8 +26,7 @@ class Match:
     inputs came out like the reference's: the smaller of the shares among those with the most frequent value and
     among the rest, since a function that always says no is right most of the time. `formed_share` is the same of
     the `formed` inputs of the form of the tests' own, of which `formed_rare` have a rarer value. `distinct` counts
-    the values that were expected, `others` the different tasks that ask for the same behaviour; `exact`: all calls
-    of the tests give the very values.
+    the values that were expected, `others` the different tasks that ask for the same behaviour.
     """
 
     target: int
@@ -38,7 +37,6 @@ class Match:
     varied: int
     distinct: int
     trivial: bool
-    exact: bool = False
     form: Form = Form.NONE
     formed: int = 0
     formed_share: float = 0.0
@@ -78,7 +76,6 @@ def matched(
         varied=len(asked.varied),
         distinct=len(set(_values(asked.all))),
         trivial=trivial,
-        exact=exact,
         form=form,
         formed=len(formed),
         formed_share=balanced(asked.formed, answers[end:], form),

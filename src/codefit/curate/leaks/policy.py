@@ -12,8 +12,8 @@ from codefit.curate.leaks.match import SAME, Match
 
 _SUPPORTED_SHARE = 0.4
 _LEAST_VARIED = 8
-_LEAST_FORMED, _LEAST_RARE = 12, 4
-_SAME_WORK = (Form.NOT, Form.ABOVE, Form.BELOW)
+_LEAST_FORMED, _LEAST_RARE, _MANY_SAME = 12, 4, 0.9
+_SAME_WORK = (Form.NOT, Form.NUMBER, Form.ABOVE, Form.BELOW)
 _FEW_VALUES = 6
 _FEW_VALUES_SHARE, _SMALL_SHARE, _LEAST_SHARE = 0.92, 0.97, 0.5
 _SMALL_NODES, _CHANGED_NODES = 20, 45
@@ -81,16 +81,15 @@ def _another_form(match: Match, alike: bool) -> str | None:
     """Judge a program that gives the values in another form: alike in words, or long and like the reference."""
     same = match.share >= SAME or _same_form(match)
     own = match.form in _SAME_WORK and match.callable.nodes >= _CHANGED_NODES
-    own = own and (match.form is Form.NOT or match.distinct >= _FEW_VALUES)
+    own = own and (match.form in (Form.NOT, Form.NUMBER) or match.distinct >= _FEW_VALUES)
     alike = alike and match.callable.nodes > _SMALL_NODES
     return None if same and (alike or own) else f"by accident, perhaps: it gives the values {match.form.text}"
 
 
 def _same_form(match: Match) -> bool:
     """Return True if a program agrees nearly everywhere on inputs of the form of the tests' own."""
-    told = match.distinct > 2 or match.exact or match.callable.reads  # a count may be taken for a yes or no
     enough = match.formed >= _LEAST_FORMED and match.formed_rare >= _LEAST_RARE
-    return told and enough and match.formed_share >= SAME
+    return enough and match.formed_share >= (_MANY_SAME if match.distinct >= _FEW_VALUES else SAME)
 
 
 def _near_support(settings: DecontaminateSettings) -> float:
