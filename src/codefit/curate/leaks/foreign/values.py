@@ -186,8 +186,10 @@ class Values:
             return f"cfx_typeof({self.value(inner)})"
         if node.text == "delete" and inner.kind in ("index", "member"):
             return f"cfx_delete({self.value(inner.part(0))}, {self._place(inner)})"
-        if node.text in ("-", "~"):
-            return f"({node.text}{self.value(inner)})"
+        if node.text == "-":
+            return f"(-{self.value(inner)})"
+        if node.text == "~":
+            return f"cfx_bits('^', {self.value(inner)}, -1)"
         if node.text == "+":
             return f"cfx_number({self.value(inner)})"
         return "None"
