@@ -121,7 +121,7 @@ def _text(value: Any) -> str:
     return hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else str(value)
 
 
-def _spoken(text: str) -> list[str]:
+def _words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
@@ -129,10 +129,10 @@ def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
     """Return True if a printed text ends with the expected value, after words of explanation or the arguments."""
     if polarity(expected) is not None and not isinstance(expected, str):
         return polarity(text.strip()) == polarity(expected)
-    wanted, said, given = _flat(expected), _spoken(text), _flat(arguments)
+    wanted, said, given = spoken(expected), _words(text), spoken(arguments)
     if not wanted or len(said) < len(wanted):
         return False
-    if isinstance(expected, str) and wanted == given[: len(wanted)] and expected.strip() not in text:
+    if isinstance(expected, str) and set(wanted) <= set(given) and expected.strip() not in text:
         return False  # only the case of what was given is asked for
     before, answer = said[: -len(wanted)], said[-len(wanted) :]
     before = [word for word in before if word not in given]
@@ -143,12 +143,13 @@ def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
     )
 
 
-def _flat(value: Any) -> list[str]:
+def spoken(value: Any) -> list[str]:
+    """Return the words of a plain value as a program prints it."""
     if isinstance(value, dict):
-        return [word for pair in value.items() for part in pair for word in _flat(part)]
+        return [word for pair in value.items() for part in pair for word in spoken(part)]
     if isinstance(value, list | tuple | set | frozenset):
-        return [word for item in value for word in _flat(item)]
-    return _spoken(_text(value))
+        return [word for item in value for word in spoken(item)]
+    return _words(_text(value))
 
 
 def _near(wanted: str, said: str) -> bool:

@@ -15,7 +15,7 @@ from codefit.core.values import dump, load
 from codefit.curate.calls import Call, fingerprint, stated_calls
 from codefit.curate.code import parse
 from codefit.curate.leaks import form
-from codefit.curate.leaks.answers import dumped
+from codefit.curate.leaks.answers import dumped, spoken
 from codefit.curate.leaks.index import Target, TaskIndex
 from codefit.curate.leaks.vary import Arguments, variations
 from codefit.curate.runner import HARNESS, refuse_unjudged
@@ -58,8 +58,8 @@ class Behaviour:
 
 
 def _echo(argument: Any, value: Any) -> bool:
-    """Return True if a value is an argument itself, or the list of its items."""
-    if json_equal(argument, value):
+    """Return True if a value is an argument itself, in the same words, or the list of its items."""
+    if json_equal(argument, value) or spoken(argument) == spoken(value):
         return True
     plain = isinstance(value, list | tuple | set) and isinstance(argument, list | tuple | set | str)
     return plain and list(argument) == list(value)

@@ -35,7 +35,7 @@ from codefit.sandbox import Limits, Sandbox
 
 _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _CHUNK_ROWS = 256
-_PER_KIND = 3
+_PER_KIND = 5
 _OWN_CALLS = 6
 
 
@@ -271,7 +271,7 @@ class ExecutionMatch:
 
 
 def _spread(calls: list[Question]) -> list[Question]:
-    """Return the first call, a small one and a middling one: large numbers keep a right function busy too long."""
+    """Return the first call and some of all sizes, small ones first: large numbers keep a right function busy."""
     ordered = sorted(calls, key=lambda question: question.size)
-    places = sorted({0, len(ordered) // 4, len(ordered) // 2})
-    return [calls[0], *(ordered[i] for i in places)][: _PER_KIND + 1]
+    places = sorted({len(ordered) * n // _PER_KIND for n in range(_PER_KIND)})
+    return [calls[0], *(ordered[i] for i in places)]

@@ -98,4 +98,6 @@ def _count(kind: str, value: Any) -> int:
     """Return how many things an answer holds, printed ones on a line each; -1 where it holds one."""
     if kind == PRINTED:
         return sum(bool(line.strip()) for line in str(value).splitlines())
-    return len(value) if kind != CHANGED and isinstance(value, list | tuple | set | frozenset | dict) else -1
+    if kind == CHANGED:
+        return 0  # nothing returned, nothing printed
+    return len(value) if isinstance(value, list | tuple | set | frozenset | dict) else -1

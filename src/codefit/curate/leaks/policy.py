@@ -79,7 +79,8 @@ def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str 
 
 def _another_form(match: Match, alike: bool) -> str | None:
     """Judge a program that gives the values in another form: alike in words, or long and like the reference."""
-    same = match.share >= SAME or _same_form(match)
+    counts = match.form is Form.NUMBER  # 0 and 1 are counts too, as long as they are small
+    same = match.share >= SAME or (_same_form(match) and not counts)
     own = match.form in _SAME_WORK and match.callable.nodes >= _CHANGED_NODES
     own = own and (match.form in (Form.NOT, Form.NUMBER) or match.distinct >= _FEW_VALUES)
     alike = alike and match.callable.nodes > _SMALL_NODES
