@@ -41,7 +41,8 @@ def doubt(
     on many values.
     """
     if match.form and match.form is not Form.SWAPPED:
-        return _another_form(match, near >= settings.support and not opposite)
+        proven = not tested or match.agrees is True
+        return _another_form(match, near >= settings.support and not opposite, proven=proven)
     if match.others >= settings.generic_tasks or match.trivial:
         return _generic(match, near, settings)
     tiny = match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2)
@@ -77,14 +78,18 @@ def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str 
     return "generic primitive: the task mostly gives back what it gets"
 
 
-def _another_form(match: Match, alike: bool) -> str | None:
+def _another_form(match: Match, alike: bool, *, proven: bool) -> str | None:
     """Judge a program that gives the values in another form: alike in words, or long and like the reference."""
     counts = match.form is Form.NUMBER  # 0 and 1 are counts too, as long as they are small
     same = match.share >= SAME or (_same_form(match) and not counts)
     own = match.form in _SAME_WORK and match.callable.nodes >= _CHANGED_NODES
     own = own and (match.form in (Form.NOT, Form.NUMBER) or match.distinct >= _FEW_VALUES)
     alike = alike and match.callable.nodes > _SMALL_NODES
-    return None if same and (alike or own) else f"by accident, perhaps: it gives the values {match.form.text}"
+    return (
+        None
+        if proven and same and (alike or own)
+        else f"by accident, perhaps: it gives the values {match.form.text}"
+    )
 
 
 def _same_form(match: Match) -> bool:
