@@ -5,8 +5,8 @@ function but for names), `asserts` (the same calls with the same values) and `ex
 row's function passes the task's tests). A hit is `removed`, or `listed` for a person where it
 is a generic primitive or evidence is weak.
 
-Not covered: paraphrases without code that runs here (other languages, scripts), and tasks whose
-tests are not plain calls, where only words and names can speak.
+Not covered: paraphrases without code that runs here (languages other than Python, JavaScript and Java), and
+tasks whose tests are not plain calls, where only words and names can speak.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
     """Return True if a printed text ends with the expected value, after words of explanation or the arguments."""
     if polarity(expected) is not None and not isinstance(expected, str):
         return polarity(text.strip()) == polarity(expected)
-    wanted, said, given = spoken(expected), _words(text), spoken(arguments)
+    wanted, said, given = _flat(expected), _words(text), _flat(arguments)
     if not wanted or len(said) < len(wanted):
         return False
     if isinstance(expected, str) and set(wanted) <= set(given) and expected.strip() not in text:
@@ -143,12 +143,12 @@ def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
     )
 
 
-def spoken(value: Any) -> list[str]:
+def _flat(value: Any) -> list[str]:
     """Return the words of a plain value as a program prints it."""
     if isinstance(value, dict):
-        return [word for pair in value.items() for part in pair for word in spoken(part)]
+        return [word for pair in value.items() for part in pair for word in _flat(part)]
     if isinstance(value, list | tuple | set | frozenset):
-        return [word for item in value for word in spoken(item)]
+        return [word for item in value for word in _flat(item)]
     return _words(_text(value))
 
 

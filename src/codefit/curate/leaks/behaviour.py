@@ -15,7 +15,7 @@ from codefit.core.values import dump, load
 from codefit.curate.calls import Call, fingerprint, stated_calls
 from codefit.curate.code import parse
 from codefit.curate.leaks import form
-from codefit.curate.leaks.answers import dumped, spoken
+from codefit.curate.leaks.answers import dumped
 from codefit.curate.leaks.index import Target, TaskIndex
 from codefit.curate.leaks.vary import Arguments, variations
 from codefit.curate.runner import HARNESS, refuse_unjudged
@@ -58,11 +58,20 @@ class Behaviour:
 
 
 def _echo(argument: Any, value: Any) -> bool:
-    """Return True if a value is an argument itself, in the same words, or the list of its items."""
-    if json_equal(argument, value) or spoken(argument) == spoken(value):
+    """Return True if a value is an argument itself, its numbers as text or so, or the list of its items."""
+    if json_equal(argument, value) or _retyped(argument, value):
         return True
     plain = isinstance(value, list | tuple | set) and isinstance(argument, list | tuple | set | str)
     return plain and list(argument) == list(value)
+
+
+def _retyped(argument: Any, value: Any) -> bool:
+    """Return True if two values differ only in what is a number and what is a text."""
+    if isinstance(argument, list | tuple) and isinstance(value, list | tuple):
+        same = len(argument) == len(value) > 0
+        return same and all(_retyped(a, v) for a, v in zip(argument, value, strict=True))
+    scalars = isinstance(argument, str | int | float) and isinstance(value, str | int | float)
+    return scalars and not isinstance(value, bool) and dumped(argument).strip('"') == dumped(value).strip('"')
 
 
 def behaviours(index: TaskIndex, sandbox: Sandbox, cache: Path | None) -> list[Behaviour]:

@@ -1,12 +1,12 @@
 """Execution match: does a row's program behave as a test task asks, whatever its words and names?
 
 Every callable of a row's answer is given the arguments of every task that it can take, also swapped, with or
-without a length, as a list or spread. Three rounds keep that cheap: one or two calls per kind of arguments
-(a function of text fails on lists), one telling test of each task left, and only then all tests of a task and
-two dozen variations of their arguments, on which the task's reference says what is right. The variations
-tell a function that does the same from one that passes three asserts by accident.
+without a length, as a list or spread. Rounds keep that cheap: a few calls per kind of arguments (a function
+of text fails on lists), one telling test of each task left, all tests of a task, and only then variations of
+their arguments, on which the task's reference says what is right. The variations tell a function that does
+the same from one that passes three asserts by accident.
 
-Not covered: tasks whose tests state no calls (BigCodeBench), and answers that are not Python.
+Not covered: tasks whose tests state no calls (BigCodeBench), and answers that cannot be made Python (`foreign`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, Callee, callables
 from codefit.curate.leaks.foreign import with_runtime
 from codefit.curate.leaks.index import TaskIndex
-from codefit.curate.leaks.match import Match, matched
+from codefit.curate.leaks.match import Match, agreed, matched
 from codefit.curate.leaks.probe import Answer, Probe, Prober, Question
 from codefit.curate.leaks.rivals import Rivals
 from codefit.curate.leaks.signals import Evidence
@@ -126,11 +126,9 @@ class ExecutionMatch:
         )
         telling_calls = [[q for q in (self._asked.telling(f.target, f.shape),) if q] for f in fits]
         found = self._round(fits, telling_calls)
-        fits = [
-            fit
-            for fit, answers in zip(fits, found, strict=True)
-            if answers and (answers[0].agrees() or answers[0].forms)
-        ]
+        fits = [fit for fit, answers in zip(fits, found, strict=True) if agreed(answers) is not None]
+        own = self._round(fits, [self._asked.all(fit.target, fit.shape).base for fit in fits])
+        fits = [fit for fit, answers in zip(fits, own, strict=True) if agreed(answers) is not None]
         calls = [self._asked.all(fit.target, fit.shape).all for fit in fits]
         matches = [
             (fit, match)

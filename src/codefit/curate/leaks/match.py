@@ -61,7 +61,7 @@ def matched(
     """Return the match of a callable that was asked all of a task's questions; None where it is none."""
     count, end = len(asked.base), len(asked.base) + len(asked.varied)
     base = answers[:count]
-    form = next((f for f in (Form.NONE, *FORMS) if base and all(a.agrees(f) for a in base)), None)
+    form = agreed(base)
     if form is None:
         return None
     exact = not form and all(a.way is Agreement.EXACT for a in base)
@@ -81,6 +81,11 @@ def matched(
         formed_share=balanced(asked.formed, answers[end:], form),
         formed_rare=len(formed) - max(Counter(formed).values(), default=0),
     )
+
+
+def agreed(answers: Sequence[Answer]) -> Form | None:
+    """Return the first form in which all answers are the expected values; None for none, and for no answers."""
+    return next((f for f in (Form.NONE, *FORMS) if answers and all(a.agrees(f) for a in answers)), None)
 
 
 def balanced(asked: Sequence[Question], answers: Sequence[Answer], form: Form = Form.NONE) -> float:
