@@ -43,6 +43,13 @@ FORMS = {
     "reads": ("n = int(input('How many? '))\nprint(max(map(int, input().split())))", "sized lines"),
     "bytes": ("import sys\nprint(max(map(int, sys.stdin.buffer.read().split())))", "lines"),
     "items": ("n = int(input())\nprint(max(int(input()) for _ in range(n)))", "item lines"),
+    "java": (
+        "import java.util.Scanner;\npublic class Main {\n  public static void main(String[] args) {\n"
+        "    Scanner in = new Scanner(System.in);\n    int n = in.nextInt();\n    int best = Integer.MIN_VALUE;\n"
+        "    for (int i = 0; i < n; i++) best = Math.max(best, in.nextInt());\n"
+        '    System.out.println("Largest: " + best);\n  }\n}',
+        "sized lines",
+    ),
     "commas": ("print(max(int(p) for p in input().split(',')))", "commas"),
     "literal": ("import json\nprint(max(json.loads(input())))", "literals"),
     "javascript": ("```js\nconst top = (xs) => xs.reduce((a, b) => (a > b ? a : b));\n```", "as is"),

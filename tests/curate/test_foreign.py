@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import math
 from typing import Any
 
@@ -120,6 +122,16 @@ def test_rewritten_functions_give_what_the_language_gives(
 )
 def test_what_is_not_understood_is_left_alone(text: str) -> None:
     assert translated(text) is None
+
+
+def test_the_helpers_have_all_that_they_call() -> None:
+    tree = ast.parse(with_runtime("cfx_add(1, 1)"))
+    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+    bound = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
+    bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+    bound |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    bound |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    assert {n.id for n in names} - bound <= set(dir(builtins))
 
 
 @given(st.text(alphabet="function f(x){}[]=>;,.:?'\"`$/*+-<!&|0a \n", max_size=60))

@@ -110,7 +110,7 @@ def _programs(source: str, alone: bool) -> list[Callee]:
     if tree is None:
         return []
     if reads_input(tree):
-        text = _READER.format(source=with_imports(source))
+        text = _READER.format(source=with_runtime(with_imports(source)))
         return [Callee(None, _PROGRAM, text, 1, 1, sum(1 for _ in ast.walk(tree)), shape(tree), True)]
     ways = [way for way in lifted(source) if alone or way.nodes >= _LEAST_SCRIPT_NODES]
     return [_of_script(way) for way in ways]

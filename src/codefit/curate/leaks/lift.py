@@ -18,7 +18,7 @@ NAME = "lifted_program"
 _MAX_PARAMETERS = 4
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _KEPT_OUTSIDE = (ast.Import, ast.ImportFrom, ast.ClassDef, *_FUNCTION)
-_READERS = frozenset({"input", "raw_input", "readline"})
+_READERS = frozenset({"input", "raw_input", "readline", "cfx_input"})
 _MAKERS = frozenset({"list", "tuple", "set", "iter", "sorted"})
 
 

@@ -1,6 +1,11 @@
 """Methods of Java's classes; stands behind `runtime_js` in the sandbox, whose methods it falls back to."""
-# ruff: noqa: F403, F405
+# ruff: noqa: F403, F405, N801
 # mypy: ignore-errors
+
+import functools
+import math
+import re
+import sys
 
 from codefit.curate.leaks.foreign.runtime import *
 from codefit.curate.leaks.foreign.runtime import _Set
@@ -203,6 +208,43 @@ _ENTRY = {
     "getValue": lambda e: e.table[e.key],
     "setValue": lambda e, v: _put(e.table, e.key, v),
 }
+
+
+class cfx_input:
+    """A `Scanner` of standard input."""
+
+    def __init__(self):
+        self.rest = sys.stdin.read()
+
+    def next(self):
+        found = re.match(r"\s*(\S+)", self.rest)
+        if found is None:
+            raise cfx_Thrown("no more input")
+        self.rest = self.rest[found.end() :]
+        return found[1]
+
+    def nextLine(self):
+        line, _, self.rest = self.rest.partition("\n")
+        return line
+
+    def nextInt(self):
+        return int(self.next())
+
+    def nextDouble(self):
+        return float(self.next())
+
+    def nextBoolean(self):
+        return self.next() == "true"
+
+    def hasNext(self):
+        return bool(self.rest.strip())
+
+    def close(self):
+        self.rest = ""
+
+    nextLong, hasNextInt, hasNextLine = nextInt, hasNext, hasNext
+
+
 _BUILDER = {
     "length": len,
     "toString": lambda b: b.text,
@@ -227,7 +269,7 @@ _KINDS += [((int, float), _BOXED)]
 
 def cfx_jcall(value, name, *given):
     """Call a method of a value."""
-    if isinstance(value, cfx_Builder) and hasattr(value, name):
+    if isinstance(value, cfx_Builder | cfx_input) and hasattr(value, name):
         return getattr(value, name)(*given)
     for kind, methods in _KINDS:
         if isinstance(value, kind) and name in methods:

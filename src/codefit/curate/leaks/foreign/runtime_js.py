@@ -2,6 +2,10 @@
 # ruff: noqa: F403, F405, E731
 # mypy: ignore-errors
 
+import json
+import math
+import re
+
 from codefit.curate.leaks.foreign.runtime import *
 from codefit.curate.leaks.foreign.runtime import _plain, _Set, _text
 

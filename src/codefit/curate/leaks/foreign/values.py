@@ -211,6 +211,8 @@ class Values:
         return f"cfx_sized({start}, {', '.join(map(self.value, node.all))})"
 
     def _new(self, node: Node) -> str:
+        if node.text == "Scanner":
+            return "cfx_input()"
         return f"cfx_new({', '.join([repr(node.text), *self.values(node.all)])})"
 
     def _place(self, node: Node) -> str:
