@@ -134,6 +134,8 @@ def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
         return False
     if isinstance(expected, str) and set(wanted) <= set(given) and expected.strip() not in text:
         return False  # only the case of what was given is asked for
+    if "".join(said) == "".join(given) and " ".join(text.split()) not in (_text(expected), " ".join(wanted)):
+        return False  # nothing but what was given
     before, answer = said[: -len(wanted)], said[-len(wanted) :]
     before = [word for word in before if word not in given]
     if isinstance(expected, dict | set | frozenset):

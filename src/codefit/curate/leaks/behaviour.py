@@ -48,7 +48,10 @@ class Behaviour:
     def trivial(self) -> bool:
         """Return True if nearly every call gives one value, or back what it was given: too little to tell by."""
         calls = self.base + self.varied
-        same = sum(any(_echo(a, value) for a in arguments) for arguments, value in calls)
+        same = sum(
+            any(_echo(a, value) for a in arguments) or _reordered(arguments, value)
+            for arguments, value in calls
+        )
         return same >= _TRIVIAL * len(calls) or len({dumped(value) for _, value in calls}) < 2
 
     @cached_property
@@ -58,18 +61,26 @@ class Behaviour:
 
 
 def _echo(argument: Any, value: Any) -> bool:
-    """Return True if a value is an argument itself, its numbers as text or so, or the list of its items."""
+    """Return True if a value is an argument itself, up to the kind of its parts, or the list of its items."""
     if json_equal(argument, value) or _retyped(argument, value):
         return True
     plain = isinstance(value, list | tuple | set) and isinstance(argument, list | tuple | set | str)
     return plain and list(argument) == list(value)
 
 
+def _reordered(arguments: Arguments, value: Any) -> bool:
+    """Return True if a value is the arguments in another order."""
+    items = value if isinstance(value, list | tuple) else ()
+    return 1 < len(items) == len(arguments) and sorted(map(dumped, items)) == sorted(map(dumped, arguments))
+
+
 def _retyped(argument: Any, value: Any) -> bool:
-    """Return True if two values differ only in what is a number and what is a text."""
+    """Return True if two values differ only in what is a number and what is a text, or by one."""
     if isinstance(argument, list | tuple) and isinstance(value, list | tuple):
         same = len(argument) == len(value) > 0
         return same and all(_retyped(a, v) for a, v in zip(argument, value, strict=True))
+    if type(argument) is int and type(value) is int:
+        return abs(argument - value) <= 1
     scalars = isinstance(argument, str | int | float) and isinstance(value, str | int | float)
     return scalars and not isinstance(value, bool) and dumped(argument).strip('"') == dumped(value).strip('"')
 

@@ -13,7 +13,8 @@ from codefit.curate.leaks.match import SAME, Match
 _SUPPORTED_SHARE = 0.4
 _LEAST_VARIED = 8
 _LEAST_FORMED, _LEAST_RARE, _MANY_SAME = 12, 4, 0.9
-_SAME_WORK = (Form.NOT, Form.NUMBER, Form.ABOVE, Form.BELOW)
+_EITHER_SHARE = 0.7
+_SAME_WORK = (Form.ABOVE, Form.BELOW)
 _FEW_VALUES = 6
 _FEW_VALUES_SHARE, _SMALL_SHARE, _LEAST_SHARE = 0.92, 0.97, 0.5
 _SMALL_NODES, _CHANGED_NODES = 20, 45
@@ -63,7 +64,8 @@ def doubt(
         return f"generic primitive: {match.callable.nodes} syntax nodes"
     if not match.natural and match.callable.nodes < _CHANGED_NODES:
         return f"generic primitive: with its arguments {match.shape}"
-    return None if match.share >= _needed_share(match) or _same_form(match) else _differs(match)
+    enough = match.share >= _needed_share(match) and not _another(match)
+    return None if enough or _same_form(match) else _differs(match)
 
 
 def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str | None:
@@ -83,13 +85,18 @@ def _another_form(match: Match, alike: bool, *, proven: bool) -> str | None:
     counts = match.form is Form.NUMBER  # 0 and 1 are counts too, as long as they are small
     same = match.share >= SAME or (_same_form(match) and not counts)
     own = match.form in _SAME_WORK and match.callable.nodes >= _CHANGED_NODES
-    own = own and (match.form in (Form.NOT, Form.NUMBER) or match.distinct >= _FEW_VALUES)
+    own = own and match.distinct >= _FEW_VALUES and not match.trivial
     alike = alike and match.callable.nodes > _SMALL_NODES
     return (
         None
         if proven and same and (alike or own)
         else f"by accident, perhaps: it gives the values {match.form.text}"
     )
+
+
+def _another(match: Match) -> bool:
+    """Return True if a program often differs from the reference on any inputs and on those of the tests' form."""
+    return match.formed >= _LEAST_FORMED and max(match.share, match.formed_share) < _EITHER_SHARE
 
 
 def _same_form(match: Match) -> bool:
