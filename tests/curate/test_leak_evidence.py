@@ -15,7 +15,7 @@ from codefit.curate.leaks.form import formed
 from codefit.curate.leaks.forms import Form, forms
 from codefit.curate.leaks.layout import text_shapes, written
 from codefit.sandbox import Sandbox
-from tests.curate.conftest import row, task
+from tests.curate.conftest import asserts, row, task
 
 ALL = DecontaminateSettings(execution_match="all")
 
@@ -131,6 +131,14 @@ def test_more_beside_the_answer_needs_a_request_in_like_words(
 ) -> None:
     source = PAIRED.replace("{1}", returned)
     assert removed([row("r", request_, source)], [LONGEST], sandbox) == {"r": {"runs"} if leak else set()}
+
+
+def test_a_row_whose_own_tests_ask_for_another_form_is_another_task(sandbox: Sandbox) -> None:
+    asked = "What is the longest run of equal neighbours in a list, and of which value?"
+    own = asserts("assert longest([1, 1, 2]) == (2, 1)", name="longest")
+    one = row("r", asked, PAIRED.replace("{1}", "best, which"), tests=own)
+    kept = decontaminate([one], {"bench": [LONGEST]}, settings=ALL, sandbox=sandbox, verified=["r"]).kept
+    assert kept == [one]
 
 
 def test_tasks_that_ask_for_less_are_no_rivals(sandbox: Sandbox) -> None:

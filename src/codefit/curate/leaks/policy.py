@@ -42,8 +42,7 @@ def doubt(
     on many values.
     """
     if match.form and match.form is not Form.SWAPPED:
-        proven = not tested or match.agrees is True
-        return _another_form(match, near >= settings.support and not opposite, proven=proven)
+        return _another_form(match, near >= settings.support and not opposite, tested=tested)
     if match.others >= settings.generic_tasks or match.trivial:
         return _generic(match, near, settings)
     tiny = match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2)
@@ -80,8 +79,11 @@ def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str 
     return "generic primitive: the task mostly gives back what it gets"
 
 
-def _another_form(match: Match, alike: bool, *, proven: bool) -> str | None:
-    """Judge a program that gives the values in another form: alike in words, or long and like the reference."""
+def _another_form(match: Match, alike: bool, *, tested: bool) -> str | None:
+    """Judge a program that gives the values in another form: alike in words, or long and like the reference.
+
+    Tests of its own say that a row asks for its own form, which is another task.
+    """
     counts = match.form is Form.NUMBER  # 0 and 1 are counts too, as long as they are small
     same = match.share >= SAME or (_same_form(match) and not counts)
     own = match.form in _SAME_WORK and match.callable.nodes >= _CHANGED_NODES
@@ -89,7 +91,7 @@ def _another_form(match: Match, alike: bool, *, proven: bool) -> str | None:
     alike = alike and match.callable.nodes > _SMALL_NODES
     return (
         None
-        if proven and same and (alike or own)
+        if not tested and same and (alike or own)
         else f"by accident, perhaps: it gives the values {match.form.text}"
     )
 
