@@ -1,7 +1,7 @@
 """Answers in JavaScript and Java, rewritten in Python so that they can be run like the others.
 
 Understood are functions over numbers, texts, arrays, maps and sets with the usual statements and methods; classes
-with state, generators, promises, pages and input are not. What is not understood is left alone.
+with state, generators, promises, pages and input (but Java's `Scanner`) are not. What is not understood is left alone.
 """
 
 from __future__ import annotations
