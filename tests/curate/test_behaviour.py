@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codefit.core.types import Task, Tests
+from codefit.core.types import Row, Task, Tests
 from codefit.curate.calls import Call, telling
-from codefit.curate.leaks.adapt import adapted, restored, shapes, text_shapes
+from codefit.curate.leaks.adapt import adapted, restored, shapes
 from codefit.curate.leaks.answers import CHANGED, PRINTED, Agreement, agreement
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, callables
 from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.leaks.layout import text_shapes
 from codefit.curate.leaks.lift import lifted
 from codefit.curate.leaks.probe import Probe, Prober, Question
+from codefit.curate.leaks.signals import program_of
 from codefit.curate.leaks.vary import length_arguments, variations
 from codefit.sandbox import Sandbox
 
@@ -29,11 +31,28 @@ FORMS = {
     "prints": ("def show(xs):\n    print('The largest is:', max(xs))", "as is"),
     "method": ("class Finder:\n    def run(self, xs):\n        return max(xs)", "as is"),
     "script": ("xs = [3, 9, 2]\nprint(max(xs))", "as is"),
+    "loop": ("samples = [[3, 9, 2], [4]]\nfor xs in samples:\n    print(xs, '->', max(xs))", "as is"),
+    "main": (
+        "def main():\n    xs = [3, 9, 2]\n    print(max(xs))\n\nif __name__ == '__main__':\n    main()",
+        "as is",
+    ),
+    "words": ("def f(line):\n    return max(int(w) for w in line.split())", "as words"),
     "generator": ("def each(xs):\n    yield max(xs)", "as is"),
     "with length": ("def f(xs, n):\n    return max(xs[:n])", "as is, length"),
     "length first": ("def f(n, xs):\n    return max(xs[:n])", "length first"),
     "reads": ("n = int(input('How many? '))\nprint(max(map(int, input().split())))", "sized lines"),
     "bytes": ("import sys\nprint(max(map(int, sys.stdin.buffer.read().split())))", "lines"),
+    "items": ("n = int(input())\nprint(max(int(input()) for _ in range(n)))", "item lines"),
+    "java": (
+        "import java.util.Scanner;\npublic class Main {\n  public static void main(String[] args) {\n"
+        "    Scanner in = new Scanner(System.in);\n    int n = in.nextInt();\n    int best = Integer.MIN_VALUE;\n"
+        "    for (int i = 0; i < n; i++) best = Math.max(best, in.nextInt());\n"
+        '    System.out.println("Largest: " + best);\n  }\n}',
+        "sized lines",
+    ),
+    "commas": ("print(max(int(p) for p in input().split(',')))", "commas"),
+    "literal": ("import json\nprint(max(json.loads(input())))", "literals"),
+    "javascript": ("```js\nconst top = (xs) => xs.reduce((a, b) => (a > b ? a : b));\n```", "as is"),
     "cases": (
         "import sys\ndef main():\n    read = sys.stdin.readline\n    for _ in range(int(read())):\n        read()\n"
         "        print(max([int(v) for v in read().split()]))\n    sys.exit()\n\n"
@@ -47,14 +66,14 @@ CALLS: list[tuple[tuple[Any, ...], Any]] = [(([3, 9, 2],), 9), (([-5, -7],), -5)
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_each_form_of_a_program_can_be_asked(form: str, sandbox: Sandbox) -> None:
     source, shape = FORMS[form]
-    (one,) = callables(source)
+    one = callables(program_of(Row("r", "here", "Find it.", source)))[-1]
     seen = [arguments for arguments, _ in CALLS]
     assert shape in (text_shapes(seen) if one.reads else shapes(seen, one.least, one.most))
     given_calls = [(adapted(a, shape, seen) or (), value) for a, value in CALLS]
     prober = Prober(sandbox, None)
     (found,) = prober.run([Probe(one.source, ENTRY, [Question.of(c) for c in given_calls])])
     prober.close()
-    assert min(found) >= Agreement.LOOSE
+    assert all(answer.agrees() for answer in found)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +86,7 @@ def test_each_form_of_a_program_can_be_asked(form: str, sandbox: Sandbox) -> Non
     ],
 )
 def test_programs_whose_inputs_are_not_plain_are_left_alone(source: str) -> None:
-    assert lifted(source) is None
+    assert lifted(source) == ()
 
 
 @pytest.mark.parametrize(
@@ -84,6 +103,10 @@ def test_programs_whose_inputs_are_not_plain_are_left_alone(source: str) -> None
         (3, 3.0005, (1,), Agreement.OTHER),
         (7, (PRINTED, "The sum is: 7\n"), (1,), Agreement.LOOSE),
         (7, (PRINTED, "6 7\n"), (1,), Agreement.OTHER),
+        ({}, (PRINTED, "{}\n"), ("",), Agreement.LOOSE),
+        ("a9", (PRINTED, "9 a -> a9"), ("9 a",), Agreement.LOOSE),
+        ("abc", (PRINTED, "ABC"), ("ABC",), Agreement.OTHER),
+        (True, 1, (1,), Agreement.OTHER),
         ([1, 2, 3], (CHANGED, [[1, 2, 3]]), ([3, 1, 2],), Agreement.LOOSE),
         ([1, 2, 3], (CHANGED, [[1, 2, 3]]), ([1, 2, 3],), Agreement.OTHER),
         (None, (CHANGED, [[1]]), ([1],), Agreement.EXACT),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from codefit.core.types import Outcome
 from codefit.curate.calls import Call
 from codefit.curate.leaks.answers import Agreement
+from codefit.curate.leaks.forms import Form
 from codefit.curate.leaks.probe import Probe, Prober, Question
 from codefit.sandbox import Frame, Run, Sandbox
 
@@ -24,7 +27,7 @@ def test_calls_behind_a_runaway_one_are_made_whichever_limit_it_met(end: Outcome
     probe = Probe(SOURCE, "solve", [Question.of(c) for c in CALLS])
     assert not probe.take(ended(end))
     assert probe.take(ended(Outcome.PASSED, [0, 1], [0]))
-    assert probe.outcome() == FOUND
+    assert [answer.way for answer in probe.outcome()] == FOUND
 
 
 def test_a_program_that_does_not_load_is_not_tried_again() -> None:
@@ -33,5 +36,18 @@ def test_a_program_that_does_not_load_is_not_tried_again() -> None:
 
 def test_a_runaway_call_in_the_sandbox_hides_no_other(sandbox: Sandbox) -> None:
     prober = Prober(sandbox, None)
-    assert prober.run([Probe(SOURCE, "solve", [Question.of(c) for c in CALLS])]) == [FOUND]
+    (found,) = prober.run([Probe(SOURCE, "solve", [Question.of(c) for c in CALLS])])
     prober.close()
+    assert [answer.way for answer in found] == FOUND
+
+
+def test_forms_of_answers_come_back_from_the_cache(sandbox: Sandbox, tmp_path: Path) -> None:
+    source = "def f(xs):\n    return (len(xs), sum(xs))"
+    calls: list[Call] = [(([3, 4],), 7), (([5],), 5), (([1, 1],), [2, 2])]
+    runs = []
+    for _ in range(2):
+        prober = Prober(sandbox, tmp_path / "probes.jsonl")
+        runs += prober.run([Probe(source, "f", [Question.of(c) for c in calls])])
+        prober.close()
+    assert runs[0] == runs[1]
+    assert [answer.forms for answer in runs[0]] == [Form.LAST, Form.LAST, Form.SWAPPED]

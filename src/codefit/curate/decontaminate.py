@@ -5,8 +5,8 @@ function but for names), `asserts` (the same calls with the same values) and `ex
 row's function passes the task's tests). A hit is `removed`, or `listed` for a person where it
 is a generic primitive or evidence is weak.
 
-Not covered: paraphrases without code that runs here (other languages, scripts), and tasks whose
-tests are unittest classes where nothing judges them: then only words, names and equal code can speak.
+Not covered: paraphrases without code that runs here (languages other than Python, JavaScript and Java), and tasks
+whose tests are unittest classes where nothing judges them: then only words, names and equal code can speak.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from codefit.core.curation import DecontaminateSettings
 from codefit.core.errors import InputError
 from codefit.core.types import Dropped, Row, Task
 from codefit.curate.calls import contradict
-from codefit.curate.leaks.execute import ExecutionMatch, Match
+from codefit.curate.leaks.execute import ExecutionMatch
 from codefit.curate.leaks.expected import with_expected
 from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.leaks.match import Match
 from codefit.curate.leaks.neighbours import add_neighbours
-from codefit.curate.leaks.policy import doubt, rivals
+from codefit.curate.leaks.policy import doubt
 from codefit.curate.leaks.signals import Evidence, gather
 from codefit.curate.leaks.unittests import Passed, unittest_matches
 from codefit.curate.leaks.words import opposed
@@ -257,9 +258,14 @@ class _Decider:
                 if method in ("fuzzy_prompt", "code", "embedding"):
                     found[i][method] = (score, "listed", "too little to go by alone")
         mine = self.matches.get(row_id, {})
-        others = rivals(mine, self.index)
         for i, match in mine.items():
-            why = doubt(match, evidence.near(i), others, self.settings, tested=row_id in self.verified)
+            why = doubt(
+                match,
+                evidence.near(i),
+                self.settings,
+                tested=row_id in self.verified,
+                opposite=opposed(evidence.request, self.index.targets[i].request),
+            )
             action = "listed" if why else "removed"
             found[i]["execution"] = (round(match.share, 3), action, why or "")
         for i in self.passed.get(row_id, ()):

@@ -23,6 +23,7 @@ _NEGATIVE = re.compile(
 _POSITIVE = re.compile(r"\b(yes|true|valid|balanced|found|is|are|contains|equal|matched?)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\s,:;=\[\](){}'\"]+")
 _LOOSE = 1e-3
+_NOTHING = ("", "[]", "()", "{}", "set()", "''", '""')
 _SAID_CHARS = 200
 _MOST_BITS = 10_000  # below Python's limit on int -> str
 
@@ -41,15 +42,20 @@ def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
     if isinstance(got, tuple | list) and len(got) == 2 and got[0] in (PRINTED, CHANGED):
         return _unreturned(expected, got[0], got[1], arguments)
     if json_equal(expected, got):
-        return Agreement.EXACT
+        if isinstance(expected, bool) and not isinstance(got, bool):
+            return Agreement.OTHER  # a count may be taken for a yes or no, see `forms`
+        return (
+            Agreement.LOOSE if isinstance(got, bool) and not isinstance(expected, bool) else Agreement.EXACT
+        )
     return Agreement.LOOSE if _loose(expected, got) else Agreement.OTHER
 
 
 def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> Agreement:
-    if _empty(expected) and (kind == CHANGED or not str(value).strip()):
+    if _empty(expected) and (kind == CHANGED or str(value).strip() in _NOTHING):
         return Agreement.LOOSE
     if kind == PRINTED:
-        return Agreement.LOOSE if isinstance(value, str) and _printed(expected, value) else Agreement.OTHER
+        said = isinstance(value, str) and _printed(expected, value, arguments)
+        return Agreement.LOOSE if said else Agreement.OTHER
     if json_equal(list(arguments), list(value)):
         return Agreement.EXACT if expected is None else Agreement.OTHER
     changed = expected is not None and any(
@@ -115,18 +121,23 @@ def _text(value: Any) -> str:
     return hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else str(value)
 
 
-def _spoken(text: str) -> list[str]:
+def _words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
-def _printed(expected: Any, text: str) -> bool:
-    """Return True if a printed text ends with the expected value, words of explanation before it aside."""
+def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
+    """Return True if a printed text ends with the expected value, after words of explanation or the arguments."""
     if polarity(expected) is not None and not isinstance(expected, str):
         return polarity(text.strip()) == polarity(expected)
-    wanted, said = _flat(expected), _spoken(text)
+    wanted, said, given = _flat(expected), _words(text), _flat(arguments)
     if not wanted or len(said) < len(wanted):
         return False
+    if isinstance(expected, str) and set(wanted) <= set(given) and expected.strip() not in text:
+        return False  # only the case of what was given is asked for
+    if "".join(said) == "".join(given) and " ".join(text.split()) not in (_text(expected), " ".join(wanted)):
+        return False  # nothing but what was given
     before, answer = said[: -len(wanted)], said[-len(wanted) :]
+    before = [word for word in before if word not in given]
     if isinstance(expected, dict | set | frozenset):
         wanted, answer = sorted(wanted), sorted(answer)
     return not any(any(c.isdigit() for c in word) for word in before) and all(
@@ -135,11 +146,12 @@ def _printed(expected: Any, text: str) -> bool:
 
 
 def _flat(value: Any) -> list[str]:
+    """Return the words of a plain value as a program prints it."""
     if isinstance(value, dict):
         return [word for pair in value.items() for part in pair for word in _flat(part)]
     if isinstance(value, list | tuple | set | frozenset):
         return [word for item in value for word in _flat(item)]
-    return _spoken(_text(value))
+    return _words(_text(value))
 
 
 def _near(wanted: str, said: str) -> bool:

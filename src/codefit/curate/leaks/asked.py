@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from codefit.curate.calls import Call, magnitude, telling
-from codefit.curate.leaks.adapt import adapted, shapes, text_shapes
+from codefit.curate.leaks.adapt import adapted, shapes
 from codefit.curate.leaks.behaviour import Behaviour
 from codefit.curate.leaks.callables import Callee
+from codefit.curate.leaks.layout import text_shapes
 from codefit.curate.leaks.probe import Question
+
+_SMALL = 20
+_MOST_PARTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """All questions of a task in one shape, none where the tests' own arguments cannot all be given so."""
+
+    base: list[Question]
+    varied: list[Question]
+    formed: list[Question]
+
+    @property
+    def all(self) -> list[Question]:
+        """Return the questions in the order in which they are put."""
+        return self.base + self.varied + self.formed
 
 
 class Asked:
@@ -20,7 +39,7 @@ class Asked:
         self._first: dict[int, Call] = {}
         self._sizes: dict[int, float] = {}
         self._telling: dict[tuple[int, str], Question | None] = {}
-        self._all: dict[tuple[int, str], list[Question]] = {}
+        self._all: dict[tuple[int, str], Round] = {}
         self._kinds: dict[tuple[int, str | None], str] = {}
         self._ways: dict[tuple[int, bool, int, int | None], Sequence[str]] = {}
 
@@ -39,13 +58,17 @@ class Asked:
             self._telling[place] = self._given(self._call(target), target, shape)
         return self._telling[place]
 
-    def all(self, target: int, shape: str) -> list[Question]:
-        """Return the calls of a task's tests and their variations."""
+    def all(self, target: int, shape: str) -> Round:
+        """Return the calls of a task's tests, their variations, and those of their form."""
         place = (target, shape)
         if place not in self._all:
             behaviour = self._behaviours[target]
-            given = [self._given(call, target, shape) for call in behaviour.base + behaviour.varied]
-            self._all[place] = [question for question in given if question]
+            base, varied, formed = (
+                [self._given(call, target, shape) for call in calls]
+                for calls in (behaviour.base, behaviour.varied, behaviour.formed)
+            )
+            whole = all(base)
+            self._all[place] = Round(*([q for q in part if q and whole] for part in (base, varied, formed)))
         return self._all[place]
 
     def size(self, target: int) -> float:
@@ -74,26 +97,38 @@ class Asked:
 
 
 def kind_of(value: Any) -> str:
-    """Return the kind of a plain value as a text: numbers are one kind, lists go by their first item."""
+    """Return the kind of a plain value as a text: numbers by size, texts by their characters, lists by items.
+
+    Programs that take one value of a kind take the others too, so the kinds are as narrow as what programs refuse: a
+    letter where digits are read, or a number of a size that keeps a right program busy too long.
+    """
+    if isinstance(value, tuple):
+        return f"[{','.join(map(kind_of, value[:_MOST_PARTS]))}{'+' * (len(value) > _MOST_PARTS)}]"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "n" if -1 < value <= _SMALL else "N" if value > _SMALL else "-"
+    return _item_kind(value)
+
+
+def _item_kind(value: Any) -> str:
     if isinstance(value, bool):
         return "b"
     if isinstance(value, int | float | complex):
         return "n"
     if isinstance(value, str):
-        return "s"
+        return _text_kind(value)
     if isinstance(value, list | tuple):
-        many = (
-            ",".join(map(kind_of, value[:3]))
-            if isinstance(value, tuple)
-            else kind_of(value[0])
-            if value
-            else ""
-        )
-        return f"[{many}]"
+        return f"[{_item_kind(value[0]) if value else ''}]"
     if isinstance(value, dict):
-        return (
-            "{"
-            + (f"{kind_of(next(iter(value)))}:{kind_of(next(iter(value.values())))}" if value else "")
-            + "}"
-        )
+        first = next(iter(value.items()), None)
+        return f"{{{':'.join(map(_item_kind, first)) if first else ''}}}"
     return type(value).__name__
+
+
+def _text_kind(text: str) -> str:
+    return "s" + "".join(sorted({_character_kind(c) for c in text}))
+
+
+def _character_kind(character: str) -> str:
+    if character.isalnum():
+        return "0" if character.isdecimal() else "a" if character.islower() else "A"
+    return character

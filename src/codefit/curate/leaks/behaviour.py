@@ -14,6 +14,7 @@ from codefit.core.types import Outcome, Tests
 from codefit.core.values import dump, load
 from codefit.curate.calls import Call, fingerprint, stated_calls
 from codefit.curate.code import parse
+from codefit.curate.leaks import form
 from codefit.curate.leaks.answers import dumped
 from codefit.curate.leaks.index import Target, TaskIndex
 from codefit.curate.leaks.vary import Arguments, variations
@@ -24,6 +25,7 @@ from codefit.suites.compare import json_equal
 _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _MAX_BASE = 10
 _VARIED = 40
+_FORMED = 24
 _TRIVIAL = 0.8
 _REVISION = "behaviour-3"
 
@@ -32,20 +34,26 @@ _REVISION = "behaviour-3"
 class Behaviour:
     """Calls of a task with their values.
 
-    `base` are those of its tests, `varied` others that the reference gave plain values for. `complete` says
-    that the base calls are the whole of the tests, so that a function with all their values passes.
+    `base` are those of its tests, `varied` others that the reference gave plain values for, `formed` more of these,
+    with arguments of the form of the tests' own. `complete` says that the base calls are the whole of the tests,
+    so that a function with all their values passes.
     """
 
     base: tuple[Call, ...] = ()
     varied: tuple[Call, ...] = ()
+    formed: tuple[Call, ...] = ()
     complete: bool = False
 
     @cached_property
     def trivial(self) -> bool:
         """Return True if nearly every call gives one value, or back what it was given: too little to tell by."""
         calls = self.base + self.varied
-        same = sum(any(_echo(a, value) for a in arguments) for arguments, value in calls)
-        return same >= _TRIVIAL * len(calls) or len({dumped(value) for _, value in calls}) < 2
+        same = sum(
+            any(_echo(a, value) for a in arguments) or _reordered(arguments, value)
+            for arguments, value in calls
+        )
+        stepped = max(sum(any(_off(a, v, step) for a in given) for given, v in calls) for step in (1, -1))
+        return max(same, stepped) >= _TRIVIAL * len(calls) or len({dumped(value) for _, value in calls}) < 2
 
     @cached_property
     def seen(self) -> list[Arguments]:
@@ -54,11 +62,31 @@ class Behaviour:
 
 
 def _echo(argument: Any, value: Any) -> bool:
-    """Return True if a value is an argument itself, or the list of its items."""
-    if json_equal(argument, value):
+    """Return True if a value is an argument itself, up to the kind of its parts, or the list of its items."""
+    if json_equal(argument, value) or _retyped(argument, value):
         return True
     plain = isinstance(value, list | tuple | set) and isinstance(argument, list | tuple | set | str)
     return plain and list(argument) == list(value)
+
+
+def _off(argument: Any, value: Any, step: int) -> bool:
+    """Return True if a value is the whole number a step from the argument."""
+    return type(argument) is int and type(value) is int and value - argument == step
+
+
+def _reordered(arguments: Arguments, value: Any) -> bool:
+    """Return True if a value is the arguments in another order."""
+    items = value if isinstance(value, list | tuple) else ()
+    return 1 < len(items) == len(arguments) and sorted(map(dumped, items)) == sorted(map(dumped, arguments))
+
+
+def _retyped(argument: Any, value: Any) -> bool:
+    """Return True if two values differ only in what is a number and what is a text."""
+    if isinstance(argument, list | tuple) and isinstance(value, list | tuple):
+        same = len(argument) == len(value) > 0
+        return same and all(_retyped(a, v) for a, v in zip(argument, value, strict=True))
+    scalars = isinstance(argument, str | int | float) and isinstance(value, str | int | float)
+    return scalars and not isinstance(value, bool) and dumped(argument).strip('"') == dumped(value).strip('"')
 
 
 def behaviours(index: TaskIndex, sandbox: Sandbox, cache: Path | None) -> list[Behaviour]:
@@ -68,13 +96,26 @@ def behaviours(index: TaskIndex, sandbox: Sandbox, cache: Path | None) -> list[B
     Raises `CodefitError` if the sandbox itself fails.
     """
     asked = [_asked(target) for target in index.targets]
-    values = _values(index.targets, asked, sandbox, cache)
+    values = _values(index.targets, [a.all for a in asked], sandbox, cache)
     return [_behaviour(t, a, v) for t, a, v in zip(index.targets, asked, values, strict=True)]
 
 
-def _asked(target: Target) -> list[Arguments]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Arguments of the tests, small changes of any kind, and changes that keep their form."""
+
+    seen: list[Arguments]
+    varied: list[Arguments]
+    formed: list[Arguments]
+
+    @property
+    def all(self) -> list[Arguments]:
+        return self.seen + self.varied + self.formed
+
+
+def _asked(target: Target) -> _Asked:
     seen = _arguments(target)
-    return seen + variations(seen, _VARIED, target.key)
+    return _Asked(seen, variations(seen, _VARIED, target.key), form.formed(seen, _FORMED, target.key))
 
 
 def _arguments(target: Target) -> list[Arguments]:
@@ -110,15 +151,17 @@ def _called(tests: Tests, entry_point: str, prompt: str) -> Iterator[Arguments]:
                 yield arguments
 
 
-def _behaviour(target: Target, asked: list[Arguments], values: list[Call | None]) -> Behaviour:
+def _behaviour(target: Target, asked: _Asked, values: list[Call | None]) -> Behaviour:
     stated = {fingerprint(a): (a, v) for a, v in stated_calls(target.task.tests)}
-    seen = len(_arguments(target))
-    base = [stated.get(fingerprint(a)) or values[i] for i, a in enumerate(asked[:seen])]
+    seen = len(asked.seen)
+    base = [stated.get(fingerprint(a)) or values[i] for i, a in enumerate(asked.seen)]
     found = tuple(call for call in base if call is not None)
-    varied = tuple(call for call in values[seen:] if call is not None)
+    end = seen + len(asked.varied)
+    varied = tuple(call for call in values[seen:end] if call is not None)
+    formed = tuple(call for call in values[end:] if call is not None)
     tests = target.task.tests
     whole = tests.kind == "calls" or len(stated) >= len(tests.asserts) > 0
-    return Behaviour(found, varied, whole and len(found) == len(base))
+    return Behaviour(found, varied, formed, whole and len(found) == len(base))
 
 
 def _values(

@@ -13,10 +13,13 @@ from functools import lru_cache
 from codefit.curate.code import functions, parse, shape
 from codefit.curate.imports import definitions, with_imports
 from codefit.curate.leaks.answers import CHANGED, PRINTED
-from codefit.curate.leaks.lift import NAME, lifted, reads_input
+from codefit.curate.leaks.foreign import with_runtime
+from codefit.curate.leaks.lift import Lifted, lifted, reads_input
 
 ENTRY = "codefit_answer"
 _PER_ROW = 4
+_COMMON_NUMBERS = frozenset({0, 1, 2, 10, 100})
+_LEAST_SCRIPT_NODES = 30
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _WRAPPER = """
 
@@ -71,7 +74,8 @@ class Callee:
     @property
     def source(self) -> str:
         """Return the source that defines `ENTRY`."""
-        return self.plain + _WRAPPER.format(entry=ENTRY, call=self.call, printed=PRINTED, changed=CHANGED)
+        wrapper = _WRAPPER.format(entry=ENTRY, call=self.call, printed=PRINTED, changed=CHANGED)
+        return with_runtime(self.plain + wrapper)
 
 
 @lru_cache(maxsize=16_384)
@@ -91,20 +95,31 @@ def callables(source: str) -> tuple[Callee, ...]:
     return tuple(found + _programs(source, alone=not found))
 
 
+def telling_constants(one: Callee) -> bool:
+    """Return True if a function holds a number that is not in everyone's use."""
+    tree = parse(one.plain)
+    found = [n for n in ast.walk(tree) if isinstance(n, _FUNCTION) and n.name == one.name] if tree else []
+    values = [n.value for f in found for s in f.body for n in ast.walk(s) if isinstance(n, ast.Constant)]
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return any(abs(v) not in _COMMON_NUMBERS for v in numbers)
+
+
 def _programs(source: str, alone: bool) -> list[Callee]:
     """Return the whole program as a function of what it reads, or of what it sets where it stands `alone`."""
     tree = parse(source)
     if tree is None:
         return []
     if reads_input(tree):
-        text = _READER.format(source=with_imports(source))
+        text = _READER.format(source=with_runtime(with_imports(source)))
         return [Callee(None, _PROGRAM, text, 1, 1, sum(1 for _ in ast.walk(tree)), shape(tree), True)]
-    program = lifted(source) if alone else None
-    lone = parse(program[0]) if program else None
-    if program is None or lone is None:
-        return []
-    size = sum(1 for _ in ast.walk(lone))
-    return [Callee(None, NAME, program[0], program[1], program[1], size, shape(lone))]
+    ways = [way for way in lifted(source) if alone or way.nodes >= _LEAST_SCRIPT_NODES]
+    return [_of_script(way) for way in ways]
+
+
+def _of_script(way: Lifted) -> Callee:
+    tree = parse(way.source)
+    nodes = sum(1 for _ in ast.walk(tree)) if tree else way.nodes
+    return Callee(None, way.name, way.source, way.width, way.width, nodes, shape(tree) if tree else "")
 
 
 def _methods(source: str) -> list[Callee]:

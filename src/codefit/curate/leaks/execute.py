@@ -1,30 +1,32 @@
 """Execution match: does a row's program behave as a test task asks, whatever its words and names?
 
 Every callable of a row's answer is given the arguments of every task that it can take, also swapped, with or
-without a length, as a list or spread. Three rounds keep that cheap: one or two calls per kind of arguments
-(a function of text fails on lists), one telling test of each task left, and only then all tests of a task and
-two dozen variations of their arguments, on which the task's reference says what is right. The variations
-tell a function that does the same from one that passes three asserts by accident.
+without a length, as a list or spread. Rounds keep that cheap: a few calls per kind of arguments (a function
+of text fails on lists), one telling test of each task left, all tests of a task, and only then variations of
+their arguments, on which the task's reference says what is right. The variations tell a function that does
+the same from one that passes three asserts by accident.
 
-Not covered: tasks whose tests state no calls (BigCodeBench), and answers that are not Python.
+Not covered: tasks whose tests state no calls (BigCodeBench), and answers that cannot be made Python (`foreign`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.curate.calls import Call, contradict, stated_calls, telling
-from codefit.curate.leaks.adapt import AS_IS, is_order, restored, shapes
-from codefit.curate.leaks.answers import Agreement, dumped
+from codefit.curate.leaks.adapt import AS_IS, LAST_RESORTS, restored, shapes
+from codefit.curate.leaks.answers import Agreement
 from codefit.curate.leaks.asked import Asked
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, Callee, callables
+from codefit.curate.leaks.foreign import with_runtime
 from codefit.curate.leaks.index import TaskIndex
-from codefit.curate.leaks.probe import Probe, Prober, Question
+from codefit.curate.leaks.match import Match, agreed, matched
+from codefit.curate.leaks.probe import Answer, Probe, Prober, Question
+from codefit.curate.leaks.rivals import Rivals
 from codefit.curate.leaks.signals import Evidence
 from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import Trial, Verdicts, run_trials
@@ -33,34 +35,8 @@ from codefit.sandbox import Limits, Sandbox
 
 _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _CHUNK_ROWS = 256
-_PER_KIND = 3
+_PER_KIND = 5
 _OWN_CALLS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A row's callable that gives the values of all of a task's own calls.
-
-    `passes`: as they are, so that it passes the task's tests under the task's name. Otherwise it needs another
-    `shape` of the arguments or a loose comparison. `share` of the `varied` other inputs came out like the
-    reference's: the smaller of the shares among those with the most frequent value and among the rest, since a
-    function that always says no is right most of the time. `distinct` counts the values that were expected.
-    """
-
-    target: int
-    callable: Callee
-    shape: str
-    passes: bool
-    share: float
-    varied: int
-    distinct: int
-    trivial: bool
-    agrees: bool | None = None
-
-    @property
-    def natural(self) -> bool:
-        """Return True if the program takes the task's arguments, in whatever order or writing, and no others."""
-        return self.callable.reads or self.shape == AS_IS or is_order(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +47,11 @@ class _Fit:
     callable: Callee
     target: int
     shape: str
+
+    @property
+    def place(self) -> tuple[int, str, int]:
+        """Return row, callable and task, whatever the shape."""
+        return self.row, self.callable.call, self.target
 
 
 class ExecutionMatch:
@@ -91,6 +72,7 @@ class ExecutionMatch:
         self._leaders = self._twins()
         self._verdicts = Verdicts(cache / "matches.jsonl" if cache else None)
         self._prober = Prober(sandbox, cache / "probes.jsonl" if cache else None)
+        self._rivals = Rivals(index, self._behaviours, self._asked, self._prober)
 
     def close(self) -> None:
         """Close the files."""
@@ -110,11 +92,15 @@ class ExecutionMatch:
             for row, match in self._answered(chunk, list(self._chunk(chunk)), verified):
                 mine = found.setdefault(chunk[row].row.id, {})
                 for twin in self._leaders[match.target]:
-                    if twin not in mine or _rank(match) > _rank(mine[twin]):
+                    if twin not in mine or match.rank > mine[twin].rank:
                         mine[twin] = replace(match, target=twin)
             self._progress(min(start + _CHUNK_ROWS, len(evidence)), len(evidence))
         self._verdicts.refuse_unjudged()
-        return found
+        return {row: self._with_rivals(mine) for row, mine in found.items()}
+
+    def _with_rivals(self, matches: dict[int, Match]) -> dict[int, Match]:
+        others = self._rivals.counted(matches, self._settings.generic_tasks)
+        return {i: replace(match, others=others[i]) for i, match in matches.items()}
 
     def asks(self, evidence: Evidence, target: int) -> bool:
         """Return True if some callable of the row can be given the task's arguments as they are."""
@@ -132,15 +118,22 @@ class ExecutionMatch:
 
     def _chunk(self, chunk: Sequence[Evidence]) -> Iterator[tuple[int, Match]]:
         fits = [fit for row, e in enumerate(chunk) for fit in self._fits(row, e)]
-        fits = sorted(self._fitting_kinds(fits), key=lambda fit: self._turn(chunk[fit.row], fit))
+        direct = self._fitting_kinds(chunk, [fit for fit in fits if fit.shape not in LAST_RESORTS])
+        taken = {fit.place for fit in direct}
+        others = [fit for fit in fits if fit.shape in LAST_RESORTS and fit.place not in taken]
+        fits = sorted(
+            direct + self._fitting_kinds(chunk, others), key=lambda fit: self._turn(chunk[fit.row], fit)
+        )
         telling_calls = [[q for q in (self._asked.telling(f.target, f.shape),) if q] for f in fits]
         found = self._round(fits, telling_calls)
-        fits = [fit for fit, ways in zip(fits, found, strict=True) if ways and ways[0] >= Agreement.LOOSE]
-        calls = [self._asked.all(fit.target, fit.shape) for fit in fits]
+        fits = [fit for fit, answers in zip(fits, found, strict=True) if agreed(answers) is not None]
+        own = self._round(fits, [self._asked.all(fit.target, fit.shape).base for fit in fits])
+        fits = [fit for fit, answers in zip(fits, own, strict=True) if agreed(answers) is not None]
+        calls = [self._asked.all(fit.target, fit.shape).all for fit in fits]
         matches = [
             (fit, match)
-            for fit, ways in zip(fits, self._round(fits, calls), strict=True)
-            for match in (self._match(fit, ways),)
+            for fit, answers in zip(fits, self._round(fits, calls), strict=True)
+            for match in (self._match(fit, answers),)
             if match
         ]
         yield from self._judged(chunk, matches)
@@ -160,9 +153,9 @@ class ExecutionMatch:
             Probe(target.reference, target.task.entry_point or "", [Question.of(call) for call in calls])
             for target, calls in zip(targets, asked.values(), strict=True)
         ]
-        for n, ways in zip(asked, self._prober.run(probes), strict=True):
+        for n, answers in zip(asked, self._prober.run(probes), strict=True):
             row, match = matches[n]
-            matches[n] = (row, replace(match, agrees=min(ways) >= Agreement.LOOSE))
+            matches[n] = (row, replace(match, agrees=all(a.agrees(match.form) for a in answers)))
         return matches
 
     def _own_calls(self, evidence: Evidence, match: Match) -> list[Call]:
@@ -206,7 +199,7 @@ class ExecutionMatch:
     def _near(self, evidence: Evidence, target: int) -> float:
         return max(evidence.near(twin) for twin in self._leaders[target])
 
-    def _fitting_kinds(self, fits: list[_Fit]) -> list[_Fit]:
+    def _fitting_kinds(self, chunk: Sequence[Evidence], fits: list[_Fit]) -> list[_Fit]:
         """Return the fits whose kind of arguments the callable takes, by a few calls of that kind."""
         groups: dict[tuple[int, str, str], list[_Fit]] = {}
         calls: dict[tuple[int, str, str], list[Question]] = {}
@@ -217,16 +210,20 @@ class ExecutionMatch:
                 place = (fit.row, fit.callable.call, f"{kind}{fit.shape * fit.callable.reads}")
                 groups.setdefault(place, []).append(fit)
                 calls.setdefault(place, []).append(question)
+        # Likely tasks and small arguments first: only so many calls that keep a program busy are made.
+        turns = {place: min(self._turn(chunk[f.row], f) for f in group) for place, group in groups.items()}
+        order = sorted(groups, key=lambda place: turns[place])
+        groups = {place: groups[place] for place in order}
         first = [members[0] for members in groups.values()]
-        found = self._round(first, [_spread(group) for group in calls.values()])
+        found = self._round(first, [_spread(calls[place]) for place in order])
         return [
             fit
-            for members, ways in zip(groups.values(), found, strict=True)
-            if any(way is not Agreement.FAILED for way in ways)
+            for members, answers in zip(groups.values(), found, strict=True)
+            if any(answer.way is not Agreement.FAILED for answer in answers)
             for fit in members
         ]
 
-    def _round(self, fits: Sequence[_Fit], calls: Sequence[list[Question]]) -> list[list[Agreement]]:
+    def _round(self, fits: Sequence[_Fit], calls: Sequence[list[Question]]) -> list[list[Answer]]:
         """Return how each fit's calls came out; the calls of one callable run as one program."""
         programs: dict[tuple[int, str], list[int]] = {}
         for n, fit in enumerate(fits):
@@ -235,7 +232,7 @@ class ExecutionMatch:
             Probe(fits[members[0]].callable.source, ENTRY, [c for n in members for c in calls[n]])
             for members in programs.values()
         ]
-        out: list[list[Agreement]] = [[] for _ in fits]
+        out: list[list[Answer]] = [[] for _ in fits]
         for members, found in zip(programs.values(), self._prober.run(probes), strict=True):
             start = 0
             for n in members:
@@ -243,25 +240,10 @@ class ExecutionMatch:
                 start += len(calls[n])
         return out
 
-    def _match(self, fit: _Fit, ways: list[Agreement]) -> Match | None:
-        behaviour = self._behaviours[fit.target]
-        count = len(behaviour.base)
-        if any(way < Agreement.LOOSE for way in ways[:count]):
-            return None
-        exact = all(way is Agreement.EXACT for way in ways[:count])
-        named = fit.shape == AS_IS and fit.callable.name is not None
-        values = {dumped(expected) for _, expected in behaviour.base + behaviour.varied}
-        share = _balanced([dumped(expected) for _, expected in behaviour.varied], ways[count:])
-        return Match(
-            target=fit.target,
-            callable=fit.callable,
-            shape=fit.shape,
-            passes=exact and named,
-            share=share,
-            varied=len(ways) - count,
-            distinct=len(values),
-            trivial=behaviour.trivial,
-        )
+    def _match(self, fit: _Fit, answers: list[Answer]) -> Match | None:
+        asked = self._asked.all(fit.target, fit.shape)
+        trivial = self._behaviours[fit.target].trivial
+        return matched(fit.target, fit.callable, fit.shape, asked, answers, trivial=trivial)
 
     def _judged(
         self, chunk: Sequence[Evidence], matches: Sequence[tuple[_Fit, Match]]
@@ -283,27 +265,11 @@ class ExecutionMatch:
         source = match.callable.plain
         if match.callable.call != name:
             source += f"\n\ndef {name}(*a):\n    return {match.callable.call}(*a)\n"
-        return Trial(source, replace(task.tests, entry_point=name), _LIMITS, task.atol)
+        return Trial(with_runtime(source), replace(task.tests, entry_point=name), _LIMITS, task.atol)
 
 
 def _spread(calls: list[Question]) -> list[Question]:
-    """Return the first call, a small one and a middling one: large numbers keep a right function busy too long."""
+    """Return the first call and some of all sizes, small ones first: large numbers keep a right function busy."""
     ordered = sorted(calls, key=lambda question: question.size)
-    places = sorted({0, len(ordered) // 4, len(ordered) // 2})
-    return [calls[0], *(ordered[i] for i in places)][: _PER_KIND + 1]
-
-
-def _balanced(expected: list[str], ways: list[Agreement]) -> float:
-    """Return the smaller share of agreement among the most frequent value and among the others; 1 for none."""
-    if not ways:
-        return 1.0
-    frequent = Counter(expected).most_common(1)[0][0]
-    groups: tuple[list[bool], list[bool]] = ([], [])
-    for value, way in zip(expected, ways, strict=False):
-        groups[value == frequent].append(way >= Agreement.LOOSE)
-    shares = [sum(group) / len(group) for group in groups if len(group) > 1]
-    return min(shares, default=1.0)
-
-
-def _rank(match: Match) -> tuple[bool, float, int]:
-    return match.passes, match.share, -match.callable.nodes
+    places = sorted({len(ordered) * n // _PER_KIND for n in range(_PER_KIND)})
+    return [calls[0], *(ordered[i] for i in places)]

@@ -1,12 +1,14 @@
 """Scripts without a function that could be called, turned into one.
 
 A script that sets its inputs (`a = [3, 1, 2]`) and prints is the answer to the same task as a function of
-those inputs: the statements that set them become parameters. Nothing is run here.
+those inputs: the statements that set them become parameters. So is a script that goes over a few samples and prints
+for each: the loop's variables become parameters. Nothing is run here.
 """
 
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from functools import lru_cache
 
 from codefit.curate.code import parse
@@ -16,31 +18,76 @@ NAME = "lifted_program"
 _MAX_PARAMETERS = 4
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _KEPT_OUTSIDE = (ast.Import, ast.ImportFrom, ast.ClassDef, *_FUNCTION)
-_READERS = frozenset({"input", "raw_input", "readline"})
+_READERS = frozenset({"input", "raw_input", "readline", "cfx_input"})
+_MAKERS = frozenset({"list", "tuple", "set", "iter", "sorted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """A source with the function `name` of `width` parameters; `nodes` is the size of its statements' syntax."""
+
+    source: str
+    name: str
+    width: int
+    nodes: int
 
 
 @lru_cache(maxsize=16_384)
-def lifted(source: str) -> tuple[str, int] | None:
-    """Return (source with a function `lifted_program`, its number of parameters), or None."""
+def lifted(source: str) -> tuple[Lifted, ...]:
+    """Return the script as a function, once for each way of making it one."""
     tree = parse(with_imports(source))
     if tree is None:
-        return None
-    outside: list[ast.stmt] = [n for n in tree.body if isinstance(n, _KEPT_OUTSIDE)]
-    body = [n for n in tree.body if not isinstance(n, _KEPT_OUTSIDE)]
-    names, rest = _parameters(body)
-    if not 1 <= len(names) <= _MAX_PARAMETERS or not rest or any(map(reads_input, rest)) or not _speaks(rest):
-        return None
-    function = ast.FunctionDef(
-        NAME,
-        ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, []),
-        [*rest, ast.Pass()],
-        [],
-    )
+        return ()
+    outside, body = _opened(tree)
+    if any(map(reads_input, body)) or not _speaks(body):
+        return ()
+    found = []
+    for name, (names, rest) in ((NAME, _parameters(body)), (f"{NAME}_of_one", _looped(body))):
+        fits = rest and 1 <= len(names) <= _MAX_PARAMETERS
+        text = _function(outside, name, names, rest) if fits else None
+        if text is not None:
+            found.append(Lifted(text, name, len(names), sum(1 for n in rest for _ in ast.walk(n))))
+    return tuple(found)
+
+
+def _function(outside: list[ast.stmt], name: str, names: list[str], rest: list[ast.stmt]) -> str | None:
+    arguments = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
+    function = ast.FunctionDef(name, arguments, [*rest, ast.Pass()], [])
     module = ast.Module([*outside, function], [])
     try:
-        return ast.unparse(ast.fix_missing_locations(module)), len(names)
+        return ast.unparse(ast.fix_missing_locations(module))
     except (ValueError, RecursionError):
         return None
+
+
+def _opened(tree: ast.Module) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    """Return (definitions, statements); the body of a `main` without arguments stands for its call."""
+    outside: list[ast.stmt] = [n for n in tree.body if isinstance(n, _KEPT_OUTSIDE)]
+    body = [n for n in tree.body if not isinstance(n, _KEPT_OUTSIDE)]
+    body = [inner for n in body for inner in _guarded(n)]
+    mains = {n.name: n for n in outside if isinstance(n, ast.FunctionDef) and not _takes_arguments(n)}
+    called = [mains.get(name) for n in body if (name := _lone_call(n))]
+    main = called[0] if len(called) == 1 else None
+    if main is None:
+        return outside, body
+    own = [inner for n in body for inner in (main.body if _lone_call(n) == main.name else [n])]
+    return [n for n in outside if n is not main], own
+
+
+def _guarded(node: ast.stmt) -> list[ast.stmt]:
+    """Return what stands below `if __name__ == "__main__"`, else the statement itself."""
+    return node.body if isinstance(node, ast.If) and "__name__" in ast.dump(node.test) else [node]
+
+
+def _takes_arguments(node: ast.FunctionDef) -> bool:
+    return bool(node.args.args or node.args.vararg or node.args.kwonlyargs or node.args.kwarg)
+
+
+def _lone_call(node: ast.stmt) -> str | None:
+    """Return the name of a function that a statement calls without arguments and does nothing else."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+    return call.func.id if plain and not call.args and not call.keywords else None  # type: ignore[union-attr]
 
 
 def _parameters(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
@@ -59,6 +106,45 @@ def _parameters(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
     if len(set(names)) < len(names):
         return [], []
     return names, [n for n in body if n not in chosen]
+
+
+def _looped(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
+    """Return (variables of the first loop over literal samples, the statements with that loop over one sample)."""
+    samples = {
+        n.targets[0].id: n
+        for n in body
+        if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name) and _is_samples(n.value)
+    }
+    for place, node in enumerate(body):
+        if not isinstance(node, ast.For):
+            continue
+        source = node.iter.id if isinstance(node.iter, ast.Name) else None
+        if not (source in samples or _is_samples(node.iter)):
+            continue
+        names = _names(node.target)
+        set_by = samples.get(source or "")
+        sample: list[ast.expr] = _loads(names) if len(names) == 1 else [ast.Tuple(_loads(names), ast.Load())]
+        loop = ast.For(node.target, ast.List(sample, ast.Load()), node.body, node.orelse)
+        rest = [n for n in body[:place] if n is not set_by]
+        return names, [*rest, loop, *body[place + 1 :]]
+    return [], []
+
+
+def _names(target: ast.expr) -> list[str]:
+    parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+    plain = all(isinstance(part, ast.Name) for part in parts)
+    return [part.id for part in parts if isinstance(part, ast.Name)] if plain else []
+
+
+def _loads(names: list[str]) -> list[ast.expr]:
+    return [ast.Name(name, ast.Load()) for name in names]
+
+
+def _is_samples(node: ast.expr) -> bool:
+    """Return True for a literal collection of values."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _MAKERS:
+        return len(node.args) == 1 and _is_samples(node.args[0])
+    return isinstance(node, ast.List | ast.Tuple | ast.Set) and bool(node.elts) and _is_input(node)
 
 
 def reads_input(node: ast.AST) -> bool:

@@ -5,14 +5,16 @@ The figures were set on the development half of the labelled pairs (`benchmarks/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from codefit.core.curation import DecontaminateSettings
-from codefit.curate.leaks.execute import Match
-from codefit.curate.leaks.index import TaskIndex
+from codefit.curate.leaks.callables import telling_constants
+from codefit.curate.leaks.forms import Form
+from codefit.curate.leaks.match import SAME, Match
 
-_SAME, _SUPPORTED_SHARE = 0.97, 0.4
+_SUPPORTED_SHARE = 0.4
 _LEAST_VARIED = 8
+_LEAST_FORMED, _LEAST_RARE, _MANY_SAME = 12, 4, 0.9
+_EITHER_SHARE = 0.7
+_SAME_WORK = (Form.ABOVE, Form.BELOW)
 _FEW_VALUES = 6
 _FEW_VALUES_SHARE, _SMALL_SHARE, _LEAST_SHARE = 0.92, 0.97, 0.5
 _SMALL_NODES, _CHANGED_NODES = 20, 45
@@ -20,53 +22,89 @@ _EVERYWHERE = 8
 _TRIVIAL_SUPPORT, _GENERIC_SUPPORT, _EVERYWHERE_SUPPORT = 0.5, 0.43, 0.6
 
 
-def rivals(matches: Mapping[int, Match], index: TaskIndex) -> int:
-    """Return how many different tasks a row's program behaves exactly as asked."""
-    same = (i for i, m in matches.items() if m.share >= _SAME and m.natural and not m.trivial)
-    return len({index.targets[i].request.key for i in same})
-
-
 def doubt(
-    match: Match, near: float, others: int, settings: DecontaminateSettings, *, tested: bool = False
+    match: Match,
+    near: float,
+    settings: DecontaminateSettings,
+    *,
+    tested: bool = False,
+    opposite: bool = False,
 ) -> str | None:
     """Return why a match is no proof of a leak, or None where it is one.
 
-    `near` is the similarity of the two requests, `others` the number of tasks that the row's program does
-    (`rivals`). A sort passes the tests of every sorting algorithm, and a small function that says yes or no
-    passes three asserts by accident: such rows are leaks only where the requests are alike too. A program that
-    gives many different values may disagree on more of the other inputs, of which some are no valid ones.
-    `tested` rows passed tests of their own, which say what they ask for: the task's reference must pass them in turn.
-    Where it cannot be asked, behaviour alone must agree nearly everywhere, on the task's own arguments and on many
-    values.
+    `near` is the similarity of the two requests, `opposite` that they ask for opposite things. A sort passes the
+    tests of every sorting algorithm, and a small function that says yes or no passes three asserts by accident:
+    such rows are leaks only where the requests are alike too, or where a small function has constants of its own,
+    as `n % 4 != 2` has. A program that gives many different values may disagree on more of the other inputs, of
+    which some are no valid ones, and on any number of them where it agrees on those of the form of the tests'.
+    `tested` rows passed tests of their own, which say what they ask for: the task's reference must pass them in
+    turn. Where it cannot be asked, behaviour alone must agree nearly everywhere, on the task's own arguments and
+    on many values.
     """
-    if others >= settings.generic_tasks:
-        support = _GENERIC_SUPPORT if others < _EVERYWHERE else _EVERYWHERE_SUPPORT
-        if match.natural and match.share >= settings.same_behaviour and near >= support:
-            return None
-        return f"generic primitive: it does what {others} tasks ask for"
-    if match.trivial:
-        if near >= _TRIVIAL_SUPPORT and match.natural:
-            return None
-        return "generic primitive: the task mostly gives back what it gets"
+    if match.form and match.form is not Form.SWAPPED:
+        return _another_form(match, near >= settings.support and not opposite, tested=tested)
+    if match.others >= settings.generic_tasks or match.trivial:
+        return _generic(match, near, settings)
     tiny = match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2)
     if near >= (_TRIVIAL_SUPPORT if tiny else settings.support):
-        return None if match.share >= _SUPPORTED_SHARE else _differs(match)
-    if match.varied < _LEAST_VARIED and (tiny or match.share < _SAME):
+        return None if match.share >= _SUPPORTED_SHARE or _same_form(match) else _differs(match)
+    if match.varied < _LEAST_VARIED and (tiny or match.share < SAME):
         return "by accident, perhaps: the task's reference takes too few other inputs to tell"
-    if near >= _near_support(settings) and match.share >= _SAME and match.natural and match.distinct > 1:
+    if near >= _near_support(settings) and match.share >= SAME and match.natural and match.distinct > 1:
         return None
     if tested and match.agrees is False:
         return "by accident: the task's reference does not pass the row's own tests"
-    certain = match.natural and match.share >= _SAME and match.distinct >= _FEW_VALUES
+    certain = match.natural and match.share >= SAME and match.distinct >= _FEW_VALUES
     if tested and match.agrees is None and not certain:
         return (
             "by accident, perhaps: the row has tests of its own, which the task's reference cannot be asked"
         )
-    if tiny:
+    if tiny and not (match.share == 1 and _same_form(match) and telling_constants(match.callable)):
         return f"generic primitive: {match.callable.nodes} syntax nodes"
     if not match.natural and match.callable.nodes < _CHANGED_NODES:
         return f"generic primitive: with its arguments {match.shape}"
-    return None if match.share >= _needed_share(match) else _differs(match)
+    enough = match.share >= _needed_share(match) and not _another(match)
+    return None if enough or _same_form(match) else _differs(match)
+
+
+def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str | None:
+    """Judge a program that does what many tasks ask for, or next to nothing: it must be asked for in like words."""
+    if match.others >= settings.generic_tasks:
+        support = _GENERIC_SUPPORT if match.others < _EVERYWHERE else _EVERYWHERE_SUPPORT
+        if match.natural and match.share >= settings.same_behaviour and near >= support:
+            return None
+        return f"generic primitive: it does what {match.others} tasks ask for"
+    if near >= _TRIVIAL_SUPPORT and match.natural:
+        return None
+    return "generic primitive: the task mostly gives back what it gets"
+
+
+def _another_form(match: Match, alike: bool, *, tested: bool) -> str | None:
+    """Judge a program that gives the values in another form: alike in words, or long and like the reference.
+
+    Tests of its own say that a row asks for its own form, which is another task.
+    """
+    counts = match.form is Form.NUMBER  # 0 and 1 are counts too, as long as they are small
+    same = match.share >= SAME or (_same_form(match) and not counts)
+    own = match.form in _SAME_WORK and match.callable.nodes >= _CHANGED_NODES
+    own = own and match.distinct >= _FEW_VALUES and not match.trivial
+    alike = alike and match.callable.nodes > _SMALL_NODES
+    return (
+        None
+        if not tested and same and (alike or own)
+        else f"by accident, perhaps: it gives the values {match.form.text}"
+    )
+
+
+def _another(match: Match) -> bool:
+    """Return True if a program often differs from the reference on any inputs and on those of the tests' form."""
+    return match.formed >= _LEAST_FORMED and max(match.share, match.formed_share) < _EITHER_SHARE
+
+
+def _same_form(match: Match) -> bool:
+    """Return True if a program agrees nearly everywhere on inputs of the form of the tests' own."""
+    enough = match.formed >= _LEAST_FORMED and match.formed_rare >= _LEAST_RARE
+    return enough and match.formed_share >= (_MANY_SAME if match.distinct >= _FEW_VALUES else SAME)
 
 
 def _near_support(settings: DecontaminateSettings) -> float:

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome
 from codefit.curate.calls import Call, fingerprint, magnitude
 from codefit.curate.leaks.answers import Agreement, agreement
+from codefit.curate.leaks.forms import FORMS, Form, forms
 from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
 
 _PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
-_MAX_RESTARTS = 6
-_REVISION = "probe-2"
-_OF_CODE = {str(int(a)): a for a in Agreement}
+_MAX_RESTARTS = 10
+_REVISION = "probe-3"
+_LETTERS = {form: chr(ord("a") + n) for n, form in enumerate(FORMS)}
+_OF_LETTER = {letter: form for form, letter in _LETTERS.items()}
+_CODE = re.compile(r"\d[a-z]*")
 # Ends that one call may have brought about. Which of them comes first is a matter of milliseconds,
 # so they must lead to the same answer.
 _ONE_CALL = (Outcome.TIMEOUT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one call came out: `way` as it is, `forms` in which the answer holds the expected value otherwise."""
+
+    way: Agreement
+    forms: Form = Form.NONE
+
+    def agrees(self, form: Form = Form.NONE) -> bool:
+        """Return True if the answer is the expected value in a form."""
+        return form in self.forms if form else self.way >= Agreement.LOOSE
+
+    @property
+    def code(self) -> str:
+        """Return the answer as the cache holds it: a digit, and a letter for each form."""
+        return str(int(self.way)) + "".join(_LETTERS[form] for form in self.forms)
+
+
+_FAILED = Answer(Agreement.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +70,7 @@ class Probe:
         self.source, self.entry_point = source, entry_point
         self._calls = [q.call for q in questions]
         self.key = digest(_REVISION, HARNESS, source, entry_point, *(q.mark for q in questions))
-        self.found: list[Agreement] = []
+        self.found: list[Answer] = []
 
     def program(self) -> Program:
         """Return the program over the calls that have not been made yet."""
@@ -59,16 +84,15 @@ class Probe:
         """
         for frame in run.frames:
             arguments, expected = self._calls[len(self.found)]
-            failed = frame.error is not None
-            self.found.append(Agreement.FAILED if failed else agreement(expected, frame.value, arguments))
+            self.found.append(_FAILED if frame.error else _answer(expected, frame.value, arguments))
         if run.outcome is Outcome.PASSED or (not run.frames and run.outcome not in _ONE_CALL):
             return True
-        self.found.append(Agreement.FAILED)
+        self.found.append(_FAILED)
         return len(self.found) >= len(self._calls)
 
-    def outcome(self) -> list[Agreement]:
+    def outcome(self) -> list[Answer]:
         """Return per call how it came out; calls never made have failed."""
-        return (self.found + [Agreement.FAILED] * len(self._calls))[: len(self._calls)]
+        return (self.found + [_FAILED] * len(self._calls))[: len(self._calls)]
 
 
 class Prober:
@@ -80,7 +104,7 @@ class Prober:
         entries = self._ledger.entries if self._ledger else []
         self._known = {e["key"]: _unpacked(e["found"]) for e in entries if "key" in e and "found" in e}
 
-    def run(self, probes: Iterable[Probe]) -> list[list[Agreement]]:
+    def run(self, probes: Iterable[Probe]) -> list[list[Answer]]:
         """Return per probe and call how it came out.
 
         Raises `CodefitError` if the sandbox itself failed on any of them, when all others are done.
@@ -116,8 +140,19 @@ class Prober:
     def _settle(self, probe: Probe) -> None:
         self._known[probe.key] = probe.outcome()
         if self._ledger:
-            self._ledger.append({"key": probe.key, "found": "".join(str(int(a)) for a in probe.outcome())})
+            self._ledger.append({"key": probe.key, "found": "".join(a.code for a in probe.outcome())})
 
 
-def _unpacked(text: str) -> list[Agreement]:
-    return [_OF_CODE[c] for c in text]
+def _answer(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Answer:
+    return Answer(agreement(expected, got, arguments), forms(expected, got, arguments))
+
+
+def _unpacked(text: str) -> list[Answer]:
+    return [_decoded(code) for code in _CODE.findall(text)]
+
+
+def _decoded(code: str) -> Answer:
+    found = Form.NONE
+    for letter in code[1:]:
+        found |= _OF_LETTER[letter]
+    return Answer(Agreement(int(code[0])), found)

@@ -35,7 +35,7 @@ def variations(seen: Sequence[Arguments], count: int, seed: str) -> list[Argumen
             arguments[place] = generator.choice(seen)[place]
         for i in range(len(arguments)):
             if i == place or generator.random() < 0.3:
-                arguments[i] = _changed(arguments[i], generator)
+                arguments[i] = changed(arguments[i], generator)
         for i, of in lengths.items():
             arguments[i] = len(arguments[of])
         if (text := dumped(tuple(arguments))) not in known:
@@ -68,7 +68,7 @@ def _is_length(pairs: Sequence[tuple[Any, Any]]) -> bool:
     return max(off, default=2) <= 1 and not min(off)
 
 
-def _changed(value: Any, generator: random.Random) -> Any:
+def changed(value: Any, generator: random.Random) -> Any:
     if isinstance(value, bool):
         return generator.random() < 0.5
     if isinstance(value, int):
@@ -81,7 +81,7 @@ def _changed(value: Any, generator: random.Random) -> Any:
         return type(value)(_changed_items(list(value), generator))
     if isinstance(value, dict) and value:
         key = generator.choice(list(value))
-        return {k: _changed(v, generator) if k == key else v for k, v in value.items()}
+        return {k: changed(v, generator) if k == key else v for k, v in value.items()}
     if isinstance(value, set) and value:
         return set(_changed_items(sorted(value, key=dumped), generator))
     return value
@@ -109,7 +109,7 @@ def _changed_items(items: list[Any], generator: random.Random) -> list[Any]:
     i = generator.randrange(len(items))
     if generator.random() < 0.5:
         try:
-            return [_changed(v, generator) if j == i else v for j, v in enumerate(items)]
+            return [changed(v, generator) if j == i else v for j, v in enumerate(items)]
         except TypeError:
             return items
     shuffled = list(items)
@@ -117,7 +117,7 @@ def _changed_items(items: list[Any], generator: random.Random) -> list[Any]:
     changes = [
         items[:i] + items[i + 1 :],
         [*items[:i], items[i], *items[i:]],
-        [*items, _changed(items[i], generator)],
+        [*items, changed(items[i], generator)],
         shuffled,
         items[::-1],
     ]
