@@ -36,7 +36,17 @@ from codefit.train.steps import FullSteps, LoraSteps
 from codefit.train.trace import trace
 from measure import machine
 
-_GPU_FIELDS = ("shape", "method", "bits", "tokens", "recompute", "offload", "host_embedding", "compiled", "graphs")
+_GPU_FIELDS = (
+    "shape",
+    "method",
+    "bits",
+    "tokens",
+    "recompute",
+    "offload",
+    "host_embedding",
+    "compiled",
+    "graphs",
+)
 RESULTS = Path(__file__).with_name("results")
 MIB = 2**20
 
