@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codefit.report.lookup import Evidence, main_comparisons, main_training, plain_suites, suites
+from codefit.report.lookup import Evidence, benchmarks, main_comparisons, main_training, suites
 from codefit.report.messages import Message, code, msg
 from codefit.report.numbers import rate_text
 from codefit.report.verdict import line_arguments
@@ -16,7 +16,7 @@ def limits(evidence: Evidence) -> list[Message]:
             said.append(msg("limit.limited", suite=code(s["suite"]), arm=code(s["arm"]), n=s["limit"]))
     said += _resolution(evidence)
     said += _seeds(evidence)
-    if len(plain_suites(evidence)) < 2:
+    if len(benchmarks(evidence)) < 2:
         said.append(msg("limit.one_suite"))
     said += _leaks(evidence)
     return said

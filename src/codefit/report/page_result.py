@@ -118,7 +118,7 @@ def comparison_table(caption: Any, comparisons: Sequence[Mapping[str, Any]], evi
                 p,
                 f"{c.get('fixed')} / {c.get('broken')}",
                 None if detectable is None else f"{detectable:.1f}",
-                term("reading", c["reading"]),
+                term("reading", "not_alike" if c.get("stamp") else c["reading"]),
             ]
         )
     columns = [msg(f"column.{n}") for n in _COMPARISON_COLUMNS]
@@ -225,7 +225,10 @@ def _arm_columns(evidence: Evidence, keys: Sequence[str]) -> list[Any]:
 def _arm_row(arm: Mapping[str, Any], evidence: Evidence, keys: Sequence[str]) -> list[Any]:
     training, formatted = arm["training"] or {}, arm["rows"] or {}
     rival = not formatted and any(m["arm"] == arm["arm"] for m in evidence["models"])
-    if (arm["arm"] == evidence["main"][0] or rival) and not training:
+    start = (
+        arm["arm"] == evidence["main"][0] and evidence["run"]["name"] is not None
+    )  # a comparison's start may be tuned
+    if (start or rival) and not training:
         trained: list[Any] = [msg("untouched")] + ["—"] * 3
     else:
         trained = [
