@@ -186,9 +186,17 @@ def test_questions_are_answered_by_what_was_added(rich, run):
     for number, measure in ((2, "pass_at_k"), (14, "reference_scores"), (16, "pass_at_k"), (17, "seeds")):
         assert measure in missing(run, number)
         assert measure not in missing(rich, number), number
+    assert "memorisation" in missing(run, 10)
     assert "memorisation" not in missing(rich, 10)
     assert missing(rich, 14) == set()
     assert missing(rich, 19) == {"traits"}, "efficiency was not asked for"
+
+
+def test_answers_finished_from_memory_are_told_beside_those_of_held_out_rows(text):
+    outputs, _, questions = text.partition("## Outputs")[2].partition("#### 10.")
+    assert "| `curated` | 62.5 % (5/8) [30.6, 86.3] | 50.0 % (2/4) [15.0, 85.0] |" in outputs
+    answer = "`curated` finishes 62.5 % (5/8) of the training answers exactly from the prompt and their first 20 tokens"
+    assert f"- {answer}; of held-out answers: 50.0 % (2/4)." in questions.partition("####")[0]
 
 
 def test_copied_runs_wrong_values_splits_and_untouched_tasks_are_told(text):

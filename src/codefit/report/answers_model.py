@@ -211,7 +211,24 @@ def q10(evidence: Evidence) -> Answer:
     developed = _developed(main_looks(evidence))
     copied = _copied(evidence)
     lacks += [] if developed else ["dev_curve"]
-    return said + developed + copied, [*lacks, *([] if copied else ["memorisation"])]
+    finished = _finished(evidence)
+    return [*said, *developed, *finished, *copied], [*lacks, *([] if finished else ["memorisation"])]
+
+
+def _finished(evidence: Evidence) -> list[Message]:
+    """Return by model how many answers of training rows, and of held-out ones, it finishes exactly."""
+    found = (evidence["findings"] or {}).get("memorised") or {"arms": {}}
+    return [
+        msg(
+            "answer.finished",
+            arm=code(arm),
+            tokens=found["given_tokens"],
+            trained=share_text(*by["trained"]["finished"]),
+            held_out=share_text(*by["held_out"]["finished"]) if by["held_out"] else None,
+        )
+        for arm, by in found["arms"].items()
+        if by["trained"]
+    ]
 
 
 def _copied(evidence: Evidence) -> list[Message]:
