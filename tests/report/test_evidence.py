@@ -59,7 +59,9 @@ def test_what_was_not_measured_alike_is_never_a_gain(rich, tmp_path):
     copy = shutil.copytree(rich, tmp_path / "run")
     scores = json.loads((copy / "scores.json").read_text())
     different = [{"what": "prompts", "before": "a1", "after": "b2"}]
-    scores["comparisons"][0] |= {"stamp": "not like for like", "differences": different}
+    stamp = "not like for like"
+    scores["comparisons"][0] |= {"stamp": stamp, "differences": different}
+    scores["gate"]["suites"][0] |= {"stamp": stamp, "passed": False}
     (copy / "scores.json").write_text(json.dumps(scores))
     evidence = build(copy)
     assert build(rich)["verdict"]["kind"] == "better"
@@ -69,8 +71,13 @@ def test_what_was_not_measured_alike_is_never_a_gain(rich, tmp_path):
     assert "`prompts` (`a1` against `b2`)" in text
     line = f"`{SUITE}`: the two sides were not measured alike; nothing is concluded from their difference."
     assert f"> {line}" in text.partition("## Other models")[2].partition("### ")[0]
+    assert f"- {line}" in text.partition("## What this does not show")[2].partition("## ")[0]
     for question in ("#### 12.", "#### 14."):
         assert f"- {line}" in text.partition(question)[2].partition("####")[0]
+    assert (
+        f"- `{SUITE}`: not measured alike, so its lower bound of +"
+        in text.partition("The gate is not passed")[2]
+    )
     row = next(r for r in text.splitlines() if r.startswith(f"| `{SUITE}`: `start` → `curated` |"))
     assert row.endswith("| not measured alike |")
 

@@ -298,6 +298,17 @@ def test_without_matplotlib_the_report_is_complete_and_names_the_extra(run, monk
     assert page.count("<table") > 10
 
 
+def test_tuned_models_that_saw_the_test_and_tasks_that_could_not_be_judged_are_limits(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    scores = json.loads((copy / "scores.json").read_text())
+    for score in scores["scores"]:
+        score["excluded"] = ["micro/40", "micro/41"]
+    (copy / "scores.json").write_text(json.dumps(scores))
+    limits = render_markdown(build(copy), "en").partition("## What this does not show")[2].partition("## ")[0]
+    assert f"- `{SUITE}`: 2 tasks could not be judged here" in limits
+    assert "- 2 tuned models of this run were judged on the test tasks; the verdict is on `curated`" in limits
+
+
 def test_limited_runs_say_so(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     scores = json.loads((copy / "scores.json").read_text())

@@ -53,7 +53,7 @@ def _gate(gate: Mapping[str, Any] | None) -> list[Any]:
         return []
     held = [
         msg(
-            f"gate.{s['role']}",
+            "gate.not_alike" if s.get("stamp") else f"gate.{s['role']}",
             suite=code(s["suite"]),
             bound=signed(s["lower_bound"]),
             needed=signed(s["must_be"]),
