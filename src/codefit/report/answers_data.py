@@ -190,9 +190,8 @@ def q13(evidence: Evidence) -> Answer:
     said = [msg("answer.line", **line_arguments(c)) for c in compared] + not_alike(compared)
     card = (evidence["data"] or {}).get("card") or {"needs": {}}
     covered = _covered({"needs": {s: n for s, n in card["needs"].items() if s.startswith("bigcodebench")}})
-    return [*said, *covered, *(m for s in measured for m in _classes(evidence, s))], [] if covered else [
-        "funnel"
-    ]
+    said += [*covered, *(m for s in measured for m in _classes(evidence, s))]
+    return said, [] if covered else ["funnel"]
 
 
 def q15(evidence: Evidence) -> Answer:

@@ -109,6 +109,8 @@ def rivals_of_size(
     suite = entry["suites"][-1]
     value = ours[suite]["value"]
     sized = [r for r in entry["rows"] if r["params_b"] and least <= r["params_b"] <= most]
+    if not sized:
+        return None
     above = sorted((r for r in sized if r["scores"][suite] > value), key=lambda r: -r["scores"][suite])
     named = [
         msg(
@@ -126,11 +128,7 @@ def rivals_of_size(
         "named": named or msg("no_model"),
     }
     sizes = {"least": f"{least:g}", "most": f"{most:g}"}
-    return (
-        msg("answer.rivals", suite=code(suite), flavour=code(entry["flavour"]), **sizes, **facts)
-        if sized
-        else None
-    )
+    return msg("answer.rivals", suite=code(suite), flavour=code(entry["flavour"]), **sizes, **facts)
 
 
 def q4(evidence: Evidence) -> Answer:

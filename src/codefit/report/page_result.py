@@ -225,9 +225,8 @@ def _arm_columns(evidence: Evidence, keys: Sequence[str]) -> list[Any]:
 def _arm_row(arm: Mapping[str, Any], evidence: Evidence, keys: Sequence[str]) -> list[Any]:
     training, formatted = arm["training"] or {}, arm["rows"] or {}
     rival = not formatted and any(m["arm"] == arm["arm"] for m in evidence["models"])
-    start = (
-        arm["arm"] == evidence["main"][0] and evidence["run"]["name"] is not None
-    )  # a comparison's start may be tuned
+    of_recipe = evidence["run"]["name"] is not None  # the start of a bare comparison may be tuned itself
+    start = of_recipe and arm["arm"] == evidence["main"][0]
     if (start or rival) and not training:
         trained: list[Any] = [msg("untouched")] + ["—"] * 3
     else:
