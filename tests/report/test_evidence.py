@@ -82,6 +82,18 @@ def test_what_was_not_measured_alike_is_never_a_gain(rich, tmp_path):
     assert row.endswith("| not measured alike |")
 
 
+def test_prompts_that_nobody_stated_are_told_on_the_first_screen(rich, tmp_path):
+    copy = shutil.copytree(rich, tmp_path / "run")
+    scores = json.loads((copy / "scores.json").read_text())
+    for score in scores["scores"]:
+        score["prompts"] = None if score["arm"] == "curated" else "a1"
+    (copy / "scores.json").write_text(json.dumps(scores))
+    first, _, rest = render_markdown(build(copy), "en").partition("## Arms")
+    assert "> `curated`: nobody stated the prompts." in first
+    assert "- `curated`: nobody stated the prompts." in rest
+    assert "nobody stated" not in render_markdown(build(rich), "en")
+
+
 def with_guard(rich, copy, name):
     """Copy a run, with its guard scored under this name."""
     shutil.copytree(rich, copy)

@@ -11,7 +11,7 @@ from codefit.report.verdict import line_arguments, not_alike
 def limits(evidence: Evidence) -> list[Message]:
     """Return the limits of the evidence, most fundamental first."""
     said = [msg("limit.stand_in")] if evidence["run"]["stand_in"] else []
-    said += not_alike(main_comparisons(evidence))
+    said += not_alike(main_comparisons(evidence)) + unstated(evidence)
     for s in evidence["scores"]:
         if s.get("limit"):
             said.append(msg("limit.limited", suite=code(s["suite"]), arm=code(s["arm"]), n=s["limit"]))
@@ -20,6 +20,12 @@ def limits(evidence: Evidence) -> list[Message]:
         said.append(msg("limit.one_suite"))
     said += _leaks(evidence)
     return said
+
+
+def unstated(evidence: Evidence) -> list[Message]:
+    """Return the arms of which nobody said what was asked and how: a difference may lie in that alone."""
+    silent = {s["arm"]: None for s in evidence["scores"] if "prompts" in s and s["prompts"] is None}
+    return [msg("limit.unstated", arms=[code(arm) for arm in silent])] if silent else []
 
 
 def _excluded(evidence: Evidence) -> list[Message]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from codefit.report import arms
 from codefit.report.blocks import Bullets, Chart, Fold, Heading, Paragraph, Section, Table
-from codefit.report.limits import limits
+from codefit.report.limits import limits, unstated
 from codefit.report.lookup import Evidence, main_comparisons, other_comparisons
 from codefit.report.messages import code, msg, term, words
 from codefit.report.numbers import interval_text, mib, p_text, percent, signed
@@ -24,6 +24,7 @@ def verdict_section(evidence: Evidence) -> Section:
     main = main_comparisons(evidence)
     blocks: list[Any] = [Paragraph(m, "lead") for m in found["sentences"]]
     blocks += [Paragraph(_stamp(c), "warn") for c in main if c.get("stamp")]
+    blocks += [Paragraph(m, "warn") for m in unstated(evidence)]
     blocks.append(Paragraph(msg("verdict.rule"), "note"))
     if main:
         blocks.append(comparison_table(msg("table.main"), main, evidence))
