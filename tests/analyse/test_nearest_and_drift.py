@@ -43,16 +43,17 @@ def test_drift_counts_form_apart_from_rightness():
             "finish_reason": "stop",
         },
         {"text": "no", "program": None, "tokens": 3, "finish_reason": "length", "extraction": "none"},
+        {"text": "x =", "program": "x =", "tokens": 3, "finish_reason": "stop", "extraction": "unparsed"},
     ]
-    found = output_drift(lines, [True, False])
+    found = output_drift(lines, [True, False, False])
     assert (found["fenced"], found["with_comment"], found["with_import"], found["well_formed"]) == (
         1,
         1,
         1,
         1,
     )
-    assert found["finish_reason"] == {"length": 1, "stop": 1}
-    assert found["extraction"] == {"none": 1, "unknown": 1}
+    assert found["finish_reason"] == {"stop": 2, "length": 1}
+    assert found["extraction"] == {"none": 1, "unknown": 1, "unparsed": 1}
     assert found["well_formed_passed"] == 1
 
 

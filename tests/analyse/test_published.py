@@ -24,6 +24,25 @@ def test_a_file_without_results_is_refused(tmp_path):
         list(read_published(path))
 
 
+@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
+def test_a_damaged_file_is_refused_and_not_taken_for_an_interrupt(tmp_path, damage):
+    packed = gzip.compress(
+        json.dumps({"eval": {f"Mbpp/{i}": [{"base_status": "pass"}] for i in range(99)}}).encode()
+    )
+    path = tmp_path / "x.json.gz"
+    path.write_bytes(packed[:-20] if damage == "cut off" else packed[:40] + b"\xff" * 40 + packed[80:])
+    with pytest.raises(InputError, match=r"x\.json\.gz: damaged: "):
+        list(read_published(path))
+
+
+@pytest.mark.parametrize("sample", [{"solution": "x = 1"}, {"base_status": "skipped"}, {"status": None}])
+def test_a_sample_without_a_known_status_is_not_counted_as_wrong(tmp_path, sample):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"eval": {"Mbpp/2": [sample]}}))
+    with pytest.raises(InputError, match="no results of Mbpp/2"):
+        list(read_published(path))
+
+
 def test_the_exception_that_most_test_cases_raise_counts(tmp_path):
     trace = 'Traceback (most recent call last):\n  File "x", line 1, in f\n{}: message\n'
     errors = ("AssertionError", "KeyError", "KeyError")

@@ -75,3 +75,14 @@ def test_a_damaged_published_file_is_one_line(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match="result"):
         read_side(path)
+
+
+def test_a_run_is_not_one_model_and_its_arms_are_named(arms, tmp_path):
+    run = tmp_path / "run"
+    for arm in ("start", "tuned"):
+        (run / "arms").mkdir(parents=True, exist_ok=True)
+        (tmp_path / arm).rename(run / "arms" / arm)
+    write_json(run / "scores.json", {"scores": [], "comparisons": []})
+    with pytest.raises(InputError, match=r"several models.*name one of .*arms/start, .*arms/tuned"):
+        read_side(run)
+    assert read_side(run / "arms" / "tuned")

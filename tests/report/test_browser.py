@@ -175,6 +175,9 @@ def test_print_shows_the_evidence_without_the_controls(reader):
     assert reader.locator("details.unprinted[open]").count() == 0
     assert reader.locator("details.unprinted").count() > 0
     assert reader.pdf().startswith(b"%PDF")
+    reader.set_viewport_size({"width": 688, "height": 1000})  # A4 between its margins
+    wide = "() => [...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > innerWidth + 1)"
+    assert reader.evaluate(f"({wide})().map(t => t.innerText.slice(0, 60))") == []
     reader.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert reader.locator("#q1").get_attribute("open") is None
 

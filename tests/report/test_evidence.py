@@ -59,7 +59,9 @@ def test_what_was_not_measured_alike_is_never_a_gain(rich, tmp_path):
     copy = shutil.copytree(rich, tmp_path / "run")
     scores = json.loads((copy / "scores.json").read_text())
     different = [{"what": "prompts", "before": "a1", "after": "b2"}]
-    scores["comparisons"][0] |= {"stamp": "not like for like", "differences": different}
+    stamp = "not like for like"
+    scores["comparisons"][0] |= {"stamp": stamp, "differences": different}
+    scores["gate"]["suites"][0] |= {"stamp": stamp, "passed": False}
     (copy / "scores.json").write_text(json.dumps(scores))
     evidence = build(copy)
     assert build(rich)["verdict"]["kind"] == "better"
@@ -67,6 +69,103 @@ def test_what_was_not_measured_alike_is_never_a_gain(rich, tmp_path):
     text = render_markdown(evidence, "en")
     assert f"> `{SUITE}`: the two sides were not measured alike" in text
     assert "`prompts` (`a1` against `b2`)" in text
+    line = f"`{SUITE}`: the two sides were not measured alike; nothing is concluded from their difference."
+    assert f"> {line}" in text.partition("## Other models")[2].partition("### ")[0]
+    assert f"- {line}" in text.partition("## What this does not show")[2].partition("## ")[0]
+    for question in ("#### 12.", "#### 14."):
+        assert f"- {line}" in text.partition(question)[2].partition("####")[0]
+    assert (
+        f"- `{SUITE}`: not measured alike, so its lower bound of +"
+        in text.partition("The gate is not passed")[2]
+    )
+    row = next(r for r in text.splitlines() if r.startswith(f"| `{SUITE}`: `start` → `curated` |"))
+    assert row.endswith("| not measured alike |")
+
+
+def test_prompts_that_nobody_stated_are_told_on_the_first_screen(rich, tmp_path):
+    copy = shutil.copytree(rich, tmp_path / "run")
+    scores = json.loads((copy / "scores.json").read_text())
+    for score in scores["scores"]:
+        score["prompts"] = None if score["arm"] == "curated" else "a1"
+    (copy / "scores.json").write_text(json.dumps(scores))
+    first, _, rest = render_markdown(build(copy), "en").partition("## Arms")
+    assert "> `curated`: nobody stated the prompts." in first
+    assert "- `curated`: nobody stated the prompts." in rest
+    assert "nobody stated" not in render_markdown(build(rich), "en")
+
+
+def with_guard(rich, copy, name):
+    """Copy a run, with its guard scored under this name."""
+    shutil.copytree(rich, copy)
+    scores = json.loads((copy / "scores.json").read_text())
+    scores["scores"] += [{**s, "suite": name} for s in scores["scores"][:2]]
+    text = json.dumps(scores).replace(f'"suite": "{GUARD}"', f'"suite": "{name}"')
+    (copy / "scores.json").write_text(text)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "guards"), [(f"{SUITE}+", False), (f"{SUITE}~renamed", False), ("other", True)]
+)
+def test_only_other_tasks_are_a_guard(rich, tmp_path, name, guards):
+    evidence = build(with_guard(rich, tmp_path / "run", name))
+    text = render_markdown(evidence, "en")
+    assert ("guard_suite" not in {m["id"] for m in evidence["questions"][3]["missing"]}) is guards
+    assert ("Only one benchmark was measured" not in text) is guards
+
+
+def test_the_sides_of_a_bare_comparison_are_not_said_to_be_untrained_and_their_splits_are_listed(
+    rich, tmp_path
+):
+    for name in ("scores.json", "findings.json"):
+        shutil.copy(rich / name, tmp_path / name)
+    text = render_markdown(build(tmp_path), "en")
+    assert text.startswith("# codefit report: two models compared")
+    row = next(r for r in text.partition("## Arms")[2].splitlines() if r.startswith("| `start` |"))
+    assert row.count("not measured") == 4
+    assert "| `train` | 45.0 % (9/20)" in text.partition("## Data")[2].partition("## ")[0]
+
+
+def test_a_gap_that_no_command_closes_names_none_and_is_in_both_languages(rich, tmp_path):
+    copy = shutil.copytree(rich, tmp_path / "run")
+    found = json.loads((copy / "findings.json").read_text())
+    gap = {
+        "group": "efficiency",
+        "why": "87 of 196 tasks: too quick to time, or other values on larger inputs",
+        "command": None,
+    }
+    found["traits"][0]["not_measured"] = [gap]
+    (copy / "findings.json").write_text(json.dumps(found))
+    evidence = build(copy)
+    english, chinese = (render_markdown(evidence, lang) for lang in LANGUAGES)
+    assert f"- Not measured: efficiency ({gap['why']}).\n" in english
+    assert "- 未测量：效率（196 题中的 87 题：运行太快" in chinese
+    assert evidence["questions"][18]["missing"] == []
+
+
+def test_published_scores_answer_which_model_to_start_from_and_what_a_larger_one_would_give(rich):
+    text = render_markdown(build(rich), "en")
+    start = text.partition("#### 3.")[2].partition("####")[0]
+    assert "of 1 published models of 0 to 3 thousand million parameters 1 score above 17.5" in start
+    assert "the best of them: Other-3B (instruct, 70.0)" in start
+    larger = text.partition("#### 18.")[2].partition("####")[0]
+    assert "of 1 published models of 6 to 9 thousand million parameters 1 score above 77.5" in larger
+    assert "reference_scores" not in {m["id"] for m in build(rich)["not_measured"]}
+
+
+def test_a_gain_on_bigcodebench_stands_in_its_question_with_the_libraries_that_the_rows_have(rich, tmp_path):
+    copy = with_guard(rich, tmp_path / "run", "bigcodebench")
+    card = json.loads((copy / "data" / "card.json").read_text())
+    (needs,) = card["needs"].values()
+    covered = {"libraries_10": 2, "tasks_10": 5}
+    needs = {**needs, "libraries": 4, "tasks_with_libraries": 20}
+    needs["covered"] = {group: {**found, **covered} for group, found in needs["covered"].items()}
+    card["needs"]["bigcodebench"] = needs
+    (copy / "data" / "card.json").write_text(json.dumps(card))
+    answer = render_markdown(build(copy), "en").partition("#### 13.")[2].partition("####")[0]
+    assert "- `bigcodebench`: " in answer
+    assert "minimum detectable" in answer
+    assert "import 50.0 % (2/4) of its libraries" in answer
 
 
 def test_the_gate_names_what_holds_it_back(text):
@@ -106,9 +205,17 @@ def test_questions_are_answered_by_what_was_added(rich, run):
     for number, measure in ((2, "pass_at_k"), (14, "reference_scores"), (16, "pass_at_k"), (17, "seeds")):
         assert measure in missing(run, number)
         assert measure not in missing(rich, number), number
+    assert "memorisation" in missing(run, 10)
     assert "memorisation" not in missing(rich, 10)
     assert missing(rich, 14) == set()
     assert missing(rich, 19) == {"traits"}, "efficiency was not asked for"
+
+
+def test_answers_finished_from_memory_are_told_beside_those_of_held_out_rows(text):
+    outputs, _, questions = text.partition("## Outputs")[2].partition("#### 10.")
+    assert "| `curated` | 62.5 % (5/8) [30.6, 86.3] | 50.0 % (2/4) [15.0, 85.0] |" in outputs
+    answer = "`curated` finishes 62.5 % (5/8) of the training answers exactly from the prompt and their first 20 tokens"
+    assert f"- {answer}; of held-out answers: 50.0 % (2/4)." in questions.partition("####")[0]
 
 
 def test_copied_runs_wrong_values_splits_and_untouched_tasks_are_told(text):

@@ -289,12 +289,48 @@ def test_a_missing_folder_and_a_damaged_file_are_refused_by_name(run, tmp_path):
         build(copy)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("findings.json", {"layout": 1, "suites": {}}, "layout"),
+        ("findings.json", {"layout": 2, "suites": {SUITE: {}}}, f"suites.{SUITE}"),
+        ("data/funnel.json", {"steps": [5]}, "steps.0"),
+        ("data/card.json", {"sources": {}}, "mixture"),
+        ("data/planted.json", {"faults": 3}, "faults"),
+        ("plan.json", {"peak_mb": "much"}, "peak_mb"),
+        ("format.json", {"parity": 3}, "parity"),
+        ("train/summary.json", {"overfit": 1}, "overfit"),
+        ("recipe.resolved.yaml", {"arms": 5}, "arms"),
+        ("manifest.json", {"environment": 4}, "environment"),
+    ],
+)
+def test_a_file_of_another_layout_is_refused_with_the_place_in_it(run, tmp_path, name, text, place):
+    for part in ("scores.json", name):
+        (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run / part, tmp_path / part)
+    build(tmp_path)
+    (tmp_path / name).write_text(json.dumps(text))
+    with pytest.raises(InputError, match=rf"{re.escape(name)}: {re.escape(place)}.*: .*; "):
+        build(tmp_path)
+
+
 def test_without_matplotlib_the_report_is_complete_and_names_the_extra(run, monkeypatch):
     monkeypatch.setattr(charts, "available", lambda: False)
     page = render_html(build(run))
     assert "codefit[report]" in page
     assert "<svg" not in page
     assert page.count("<table") > 10
+
+
+def test_tuned_models_that_saw_the_test_and_tasks_that_could_not_be_judged_are_limits(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    scores = json.loads((copy / "scores.json").read_text())
+    for score in scores["scores"]:
+        score["excluded"] = ["micro/40", "micro/41"]
+    (copy / "scores.json").write_text(json.dumps(scores))
+    limits = render_markdown(build(copy), "en").partition("## What this does not show")[2].partition("## ")[0]
+    assert f"- `{SUITE}`: 2 tasks could not be judged here" in limits
+    assert "- 2 tuned models of this run were judged on the test tasks; the verdict is on `curated`" in limits
 
 
 def test_limited_runs_say_so(run, tmp_path):

@@ -7,15 +7,20 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median_low
 from typing import Any
 
+from codefit.analyse.published import parses
+
 COPY_FROM = 0.8
 
 
 def output_drift(completions: Sequence[Mapping[str, Any]], passed: Sequence[bool]) -> dict[str, Any]:
-    """Return length and format figures of one arm's completions; `passed` runs parallel to them."""
+    """Return length and format figures of one arm's completions; `passed` runs parallel to them.
+
+    A program is well formed where it is there, parses, and was not cut off at the length limit.
+    """
     texts = [str(c.get("text") or "") for c in completions]
     programs = [str(c.get("program") or "") for c in completions]
     complete = [
-        bool(p.strip()) and c.get("finish_reason") != "length"
+        bool(p.strip()) and c.get("finish_reason") != "length" and parses(p)
         for p, c in zip(programs, completions, strict=True)
     ]
     return {

@@ -17,7 +17,7 @@ from typing import Any
 
 from codefit.analyse.taxonomy import error_name
 from codefit.core.errors import InputError
-from codefit.core.files import open_bytes
+from codefit.core.files import DAMAGED, open_bytes
 from codefit.core.types import Outcome
 
 _STATUS = {"pass": Outcome.PASSED, "fail": Outcome.WRONG_ANSWER, "timeout": Outcome.TIMEOUT}
@@ -34,6 +34,8 @@ def _document(path: Path) -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.load(f)
             found["eval"].items()
+        except DAMAGED as e:
+            raise InputError(f"damaged: {e}", where=str(path), todo="is the file whole?") from e
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise InputError("not a published result file (no `eval`)", where=str(path)) from e
     return found
@@ -51,8 +53,8 @@ def read_published(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _evalplus(found: Mapping[str, Any]) -> dict[str, Any]:
-    base = _STATUS.get(str(found.get("base_status")), Outcome.WRONG_ANSWER)
-    plus = _STATUS.get(str(found.get("plus_status"))) if found.get("plus_status") else None
+    base = _STATUS[found["base_status"]]
+    plus = _STATUS[found["plus_status"]] if found.get("plus_status") else None
     overall = base if base != Outcome.PASSED or plus is None else plus
     if overall != Outcome.PASSED and not parses(found.get("solution")):
         overall = base = Outcome.SYNTAX_ERROR
@@ -67,7 +69,7 @@ def _evalplus(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bigcodebench(found: Mapping[str, Any]) -> dict[str, Any]:
-    outcome = _STATUS.get(str(found.get("status")), Outcome.WRONG_ANSWER)
+    outcome = _STATUS[found["status"]]
     details = found.get("details") or {}
     error = _commonest_error(details.values()) if outcome == Outcome.WRONG_ANSWER else None
     if error and not error.startswith("AssertionError"):

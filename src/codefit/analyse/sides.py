@@ -56,15 +56,18 @@ def read_side(path: Path) -> dict[str, Judged]:
     else:
         inner = sorted(p.parent for p in path.glob("*/scores.json")) if path.is_dir() else []
         if not inner:
-            raise InputError(
-                "no results of codefit execute", where=str(path), todo="name a folder with scores.json"
-            )
+            todo = "name a folder with scores.json, or a published result file"
+            raise InputError("no results of codefit execute", where=str(path), todo=todo)
         found = [_folder(p) for p in inner]
     return {j.name: j for j in found}
 
 
 def _folder(path: Path) -> Judged:
     scores = read_json(path / "scores.json")
+    if isinstance(scores, dict):
+        arms = [str(p) for p in sorted((path / "arms").glob("*")) if any(p.glob("*/scores.json"))]
+        todo = f"name one of {', '.join(arms)}" if arms else "name what `execute` or `evaluate` wrote"
+        raise InputError("holds several models, not the results of one", where=str(path), todo=todo)
     verdicts = [row for _, row in read_jsonl(path / "verdicts.jsonl")]
     try:
         firsts = [s for s in scores if s["metric"] == "pass@1"]

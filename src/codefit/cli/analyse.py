@@ -29,6 +29,7 @@ def analyse(folder: Path, traits: str | None, data: tuple[str, ...], as_json: bo
     Traits are compared on the same tasks, and on those that both models pass, what got worse first. They need the
     extra `analyse` (ruff, radon, bandit); efficiency runs right programs on larger inputs, in the sandbox. Killed and
     run again, it goes on. A run's report is written again as well. Without --traits, those of before are measured.
+    `codefit run` measures what the recipe says again: `analyse.traits` in it keeps them.
     """
     groups = _wanted(traits)
     with show.Live() as live:

@@ -191,5 +191,6 @@ def trait_lines(pair: dict[str, Any]) -> list[str]:
             f" {r['difference']:+.3g} [{low:+.3g}, {high:+.3g}]"
         )
     return lines + [
-        f"  not measured: {m['group']}: {m['why']} ({m['command']})" for m in pair["not_measured"]
+        f"  not measured: {m['group']}: {m['why']}" + (f" ({m['command']})" if m["command"] else "")
+        for m in pair["not_measured"]
     ]

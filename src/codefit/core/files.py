@@ -14,6 +14,7 @@ import secrets
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,6 +174,10 @@ def read_json(path: Path) -> Any:
         raise InputError(f"not JSON: {e}", where=str(path)) from e
 
 
+DAMAGED = (OSError, EOFError, zlib.error)
+"""What reading raises where a file is cut off or its packing is damaged."""
+
+
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file for reading, unpacking gzip by its magic number."""
     try:
@@ -203,7 +208,7 @@ def read_jsonl(path: Path, on_bad: BadLine | None = None) -> Iterator[tuple[int,
         while True:
             try:
                 raw = next(lines, None)
-            except (OSError, EOFError) as e:
+            except DAMAGED as e:
                 raise InputError(f"damaged after line {number}: {e}", where=str(path)) from e
             if raw is None:
                 return

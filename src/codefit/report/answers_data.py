@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from codefit.report.arms import family, one_source, varied
-from codefit.report.lookup import Evidence, main_pairs, measured_suites, suites
+from codefit.report.lookup import Evidence, benchmarks, main_comparisons, main_pairs, measured_suites, suites
 from codefit.report.messages import Message, code, msg, term
 from codefit.report.numbers import percent, share_text
 from codefit.report.page_card import lacking_messages, median, passing
+from codefit.report.verdict import line_arguments, not_alike
 
 Answer = tuple[list[Message], list[str]]
+_ASKED = frozenset({"mbpp", "humaneval", "bigcodebench", "micro"})
 REDUNDANT, DISJOINT = 0.2, 0.02
 """Share of the smaller source that the larger one holds (by its largest measure) from which the two are
 called redundant, and below which nearly disjoint."""
@@ -175,13 +177,22 @@ def q11(evidence: Evidence) -> Answer:
                 harness=code(s.get("harness")),
             )
         )
+    about = [name for name in benchmarks(evidence) if name in _ASKED]
+    said = [*(msg("answer.asks", suite=code(name), what=term("suite_asks", name)) for name in about), *said]
     return said, ["gold", "fresh_suite"] if said else ["scores", "gold"]
 
 
 def q13(evidence: Evidence) -> Answer:
-    """Why the BigCodeBench gain is small: needs BigCodeBench."""
+    """Why the BigCodeBench gain is small: the gain, the libraries that the rows have, the errors."""
     measured = [s for s in measured_suites(evidence) if s.startswith("bigcodebench")]
-    return [m for s in measured for m in _classes(evidence, s)], [] if measured else ["bigcodebench"]
+    if not measured:
+        return [], ["bigcodebench"]
+    compared = [c for c in main_comparisons(evidence) if c.get("suite") in measured]
+    said = [msg("answer.line", **line_arguments(c)) for c in compared] + not_alike(compared)
+    card = (evidence["data"] or {}).get("card") or {"needs": {}}
+    covered = _covered({"needs": {s: n for s, n in card["needs"].items() if s.startswith("bigcodebench")}})
+    said += [*covered, *(m for s in measured for m in _classes(evidence, s))]
+    return said, [] if covered else ["funnel"]
 
 
 def q15(evidence: Evidence) -> Answer:

@@ -10,12 +10,13 @@ from codefit.report.arms import family, varied
 from codefit.report.limits import limits
 from codefit.report.lookup import (
     Evidence,
+    benchmarks,
+    is_guard,
     main_comparisons,
     main_looks,
     main_training,
     main_traits,
     opponents,
-    plain_suites,
     suites,
 )
 from codefit.report.messages import Message, code, msg, term
@@ -23,8 +24,11 @@ from codefit.report.numbers import mib, percent, score_text, share_text
 from codefit.report.page_comparison import counts
 from codefit.report.page_robustness import compared
 from codefit.report.page_traits import summary
-from codefit.report.verdict import line_arguments
+from codefit.report.verdict import line_arguments, not_alike
 
+SMALL_B, LARGER_B = 3.0, (6.0, 9.0)
+"""Sizes, in thousand million parameters, of the models to start from and of those that 24 GB can tune."""
+_NAMED = 3
 _WHOLE = ("float32", "float16", "bfloat16", "F32", "F16", "BF16", "FP32", "FP16")
 
 
@@ -93,7 +97,38 @@ def q3(evidence: Evidence) -> Answer:
     ]
     if evidence["run"]["stand_in"]:
         said.append(msg("answer.stand_in"))
-    return said, ["reference_scores"]
+    published = [rivals_of_size(entry, 0, SMALL_B, entry["start"]) for entry in opponents(evidence)]
+    found = [m for m in published if m]
+    return said + found, [] if found else ["reference_scores"]
+
+
+def rivals_of_size(
+    entry: Mapping[str, Any], least: float, most: float, ours: Mapping[str, Mapping[str, float]]
+) -> Message | None:
+    """Return how many published models of a size (thousand million parameters) score above ours, and the best."""
+    suite = entry["suites"][-1]
+    value = ours[suite]["value"]
+    sized = [r for r in entry["rows"] if r["params_b"] and least <= r["params_b"] <= most]
+    if not sized:
+        return None
+    above = sorted((r for r in sized if r["scores"][suite] > value), key=lambda r: -r["scores"][suite])
+    named = [
+        msg(
+            "answer.rival",
+            model=r["model"],
+            kind=term("model_kind", r["kind"]),
+            score=f"{r['scores'][suite]:.1f}",
+        )
+        for r in above[:_NAMED]
+    ]
+    facts = {
+        "models": len(sized),
+        "above": len(above),
+        "ours": f"{value:.1f}",
+        "named": named or msg("no_model"),
+    }
+    sizes = {"least": f"{least:g}", "most": f"{most:g}"}
+    return msg("answer.rivals", suite=code(suite), flavour=code(entry["flavour"]), **sizes, **facts)
 
 
 def q4(evidence: Evidence) -> Answer:
@@ -113,8 +148,9 @@ def q4(evidence: Evidence) -> Answer:
                     )
                 )
     lacks = [] if said else ["similarity"]
-    if len(plain_suites(evidence)) < 2:
+    if len(benchmarks(evidence)) < 2:
         lacks.append("guard_suite")
+    said += [msg("answer.line", **line_arguments(c)) for c in main_comparisons(evidence) if is_guard(c)]
     robust = compared(evidence)
     return said + robust, [*lacks, *([] if robust else ["robustness"])]
 
@@ -123,7 +159,7 @@ def q8(evidence: Evidence) -> Answer:
     """Batch size and learning rate inside the memory budget."""
     settings = (evidence["plan"] or {}).get("settings") or {}
     said = (
-        [msg("answer.settings", settings=[code(f"{k} = {v}") for k, v in settings.items()])]
+        [msg("answer.settings", settings=[code(f"{k} = {v}") for k, v in settings.items() if v is not None])]
         if settings
         else []
     )
@@ -173,7 +209,24 @@ def q10(evidence: Evidence) -> Answer:
     developed = _developed(main_looks(evidence))
     copied = _copied(evidence)
     lacks += [] if developed else ["dev_curve"]
-    return said + developed + copied, [*lacks, *([] if copied else ["memorisation"])]
+    finished = _finished(evidence)
+    return [*said, *developed, *finished, *copied], [*lacks, *([] if finished else ["memorisation"])]
+
+
+def _finished(evidence: Evidence) -> list[Message]:
+    """Return by model how many answers of training rows, and of held-out ones, it finishes exactly."""
+    found = (evidence["findings"] or {}).get("memorised") or {"arms": {}}
+    return [
+        msg(
+            "answer.finished",
+            arm=code(arm),
+            tokens=found["given_tokens"],
+            trained=share_text(*by["trained"]["finished"]),
+            held_out=share_text(*by["held_out"]["finished"]) if by["held_out"] else None,
+        )
+        for arm, by in found["arms"].items()
+        if by["trained"]
+    ]
 
 
 def _copied(evidence: Evidence) -> list[Message]:
@@ -215,15 +268,16 @@ def _developed(looks: list[Mapping[str, Any]]) -> list[Message]:
 
 def q12(evidence: Evidence) -> Answer:
     """Absolute or relative: always both."""
-    said = [msg("answer.line", **line_arguments(c)) for c in main_comparisons(evidence)]
-    return said, [] if said else ["scores"]
+    compared = main_comparisons(evidence)
+    said = [msg("answer.line", **line_arguments(c)) for c in compared]
+    return said + not_alike(compared), [] if said else ["scores"]
 
 
 def q14(evidence: Evidence) -> Answer:
     """Which larger models were beaten, and is that fair."""
     ranked = [m for entry in opponents(evidence) for m in counts(entry)]
     if ranked:
-        return ranked, []
+        return ranked + not_alike(main_comparisons(evidence)), []
     said = [msg("answer.stand_in_rank")] if evidence["run"]["stand_in"] and evidence["scores"] else []
     return said, ["reference_scores"]
 
@@ -242,14 +296,16 @@ def q17(evidence: Evidence) -> Answer:
 def q18(evidence: Evidence) -> Answer:
     """What 24 GB would change: whether more rows still help, and what fits."""
     curve = varied(evidence, family(evidence, "learning_curve"))
-    return curve, ["plan_24", *([] if curve else ["learning_curve"])]
+    larger = [rivals_of_size(entry, *LARGER_B, entry["tuned"]) for entry in opponents(evidence)]
+    said = [*curve, *(m for m in larger if m)]
+    return said, ["plan_24", *([] if curve else ["learning_curve"])]
 
 
 def q19(evidence: Evidence) -> Answer:
     """What matters beyond pass@k: style of the outputs, and traits of the programs where they were measured."""
     measured = [entry for entry in main_traits(evidence) if entry["rows"]]
     said: list[Message] = [summary(entry) for entry in measured]
-    missing = any(g["command"] != "none" for entry in measured for g in entry["not_measured"])
+    missing = any(g["command"] for entry in measured for g in entry["not_measured"])
     for suite, found in suites(evidence).items():
         for arm, d in found.get("drift", {}).items():
             if arm in evidence["main"] and d["n"]:

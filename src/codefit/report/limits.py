@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from codefit.report.lookup import Evidence, main_comparisons, main_training, plain_suites, suites
+from codefit.report.lookup import Evidence, benchmarks, main_comparisons, main_training, suites
 from codefit.report.messages import Message, code, msg
 from codefit.report.numbers import rate_text
-from codefit.report.verdict import line_arguments
+from codefit.report.verdict import line_arguments, not_alike
 
 
 def limits(evidence: Evidence) -> list[Message]:
     """Return the limits of the evidence, most fundamental first."""
     said = [msg("limit.stand_in")] if evidence["run"]["stand_in"] else []
+    said += not_alike(main_comparisons(evidence)) + unstated(evidence)
     for s in evidence["scores"]:
         if s.get("limit"):
             said.append(msg("limit.limited", suite=code(s["suite"]), arm=code(s["arm"]), n=s["limit"]))
-    said += _resolution(evidence)
-    said += _seeds(evidence)
-    if len(plain_suites(evidence)) < 2:
+    said += _excluded(evidence) + _resolution(evidence) + _seeds(evidence) + _looks(evidence)
+    if len(benchmarks(evidence)) < 2:
         said.append(msg("limit.one_suite"))
     said += _leaks(evidence)
     return said
+
+
+def unstated(evidence: Evidence) -> list[Message]:
+    """Return the arms of which nobody said what was asked and how: a difference may lie in that alone."""
+    silent = {s["arm"]: None for s in evidence["scores"] if "prompts" in s and s["prompts"] is None}
+    return [msg("limit.unstated", arms=[code(arm) for arm in silent])] if silent else []
+
+
+def _excluded(evidence: Evidence) -> list[Message]:
+    """Return by suite how many tasks could not be judged here, and stand in no figure."""
+    left_out = {s["suite"]: len(s["excluded"]) for s in evidence["scores"] if s.get("excluded")}
+    return [msg("limit.excluded", suite=code(suite), n=n) for suite, n in left_out.items()]
+
+
+def _looks(evidence: Evidence) -> list[Message]:
+    """Return how many tuned models the test tasks have seen; the best of several is a lucky one."""
+    tuned = [a["arm"] for a in evidence["arms"] if a["training"]]
+    return [msg("limit.looks", n=len(tuned), main=code(evidence["main"][1]))] if len(tuned) > 1 else []
 
 
 def _resolution(evidence: Evidence) -> list[Message]:

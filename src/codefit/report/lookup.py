@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from codefit.suites.variants import plain_name
+from codefit.suites.variants import plain_name, variant_of
 
 Evidence = Mapping[str, Any]
 
@@ -57,9 +57,15 @@ def measured_suites(evidence: Evidence) -> list[str]:
     return list(dict.fromkeys(str(s.get("suite")) for s in evidence["scores"]))
 
 
-def plain_suites(evidence: Evidence) -> list[str]:
-    """Return the names of all scored suites without their variants, which ask the same tasks again."""
-    return list(dict.fromkeys(plain_name(name) for name in measured_suites(evidence)))
+def benchmarks(evidence: Evidence) -> list[str]:
+    """Return the scored benchmarks: variants, plus tests and the hard part ask the same tasks again."""
+    names = (plain_name(name).removesuffix("+").removesuffix("-hard") for name in measured_suites(evidence))
+    return list(dict.fromkeys(names))
+
+
+def is_guard(comparison: Mapping[str, Any]) -> bool:
+    """Return whether a comparison is of a suite that is watched for loss only, variants aside."""
+    return comparison.get("role") == "guard" and variant_of(str(comparison.get("suite"))) is None
 
 
 def traits(evidence: Evidence) -> list[Mapping[str, Any]]:

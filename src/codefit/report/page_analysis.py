@@ -172,6 +172,8 @@ def outputs_section(evidence: Evidence) -> Section:
             blocks += [_likeness(suite, found["similarity"]), Paragraph(msg("likeness.note"), "note")]
         if found.get("verbatim"):
             blocks.append(_verbatim(suite, found["verbatim"]))
+    if found_memorised := (evidence["findings"] or {}).get("memorised"):
+        blocks += [_finished(found_memorised), Paragraph(msg("memorised.note"), "note")]
     blocks += robustness_blocks(evidence)
     blocks = [Paragraph(msg("outputs.intro")), *blocks] if blocks else [absent("findings", evidence)]
     return Section("outputs", blocks, ["findings.json", "completions/"])
@@ -222,6 +224,23 @@ def _verbatim(suite: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
     caption = msg("table.verbatim", tokens=next(iter(found.values()))["run_tokens"])
     source = ("findings.json", f"suites/{suite}/verbatim")
     return Table(caption, columns, rows, frozenset({1, 2, 5, 6}), source)
+
+
+def _finished(found: Mapping[str, Any]) -> Table:
+    """Return how many answers of training and held-out rows the models finish exactly."""
+    rows = [
+        [
+            code(arm),
+            *(
+                rate_text(*part["finished"]) if (part := by[name]) else None
+                for name in ("trained", "held_out")
+            ),
+        ]
+        for arm, by in found["arms"].items()
+    ]
+    columns = [msg(f"column.{n}") for n in ("arm", "finished_trained", "finished_held_out")]
+    caption = msg("table.memorised", tokens=found["given_tokens"])
+    return Table(caption, columns, rows, frozenset({1, 2}), ("findings.json", "memorised"))
 
 
 def _likeness(suite: str, similarity: Mapping[str, Mapping[str, Any]]) -> Table:

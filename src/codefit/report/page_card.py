@@ -102,7 +102,7 @@ def _licences(card: Card) -> list[Any]:
 
 def _columns(card: Card) -> list[tuple[Any, Mapping[str, Any]]]:
     sources = [(code(name), group["read"]) for name, group in card["sources"].items()]
-    suites = [(code(name), facts) for name, facts in card["suites"].items()]
+    suites = [(msg("tasks_of", suite=code(name)), facts) for name, facts in card["suites"].items()]
     return [*sources, (msg("mixture"), card["mixture"]["kept"]), *suites]
 
 

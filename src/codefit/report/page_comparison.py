@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from codefit.report.blocks import Bullets, Chart, Fold, Heading, Paragraph, Section, Table
-from codefit.report.lookup import Evidence, opponents
+from codefit.report.lookup import Evidence, main_comparisons, opponents
 from codefit.report.messages import Message, code, msg, term, words
 from codefit.report.page_data import absent
+from codefit.report.verdict import not_alike
 
 _KINDS = ("base", "instruct")
 
@@ -21,6 +22,7 @@ def comparison_section(evidence: Evidence) -> Section:
         blocks: list[Any] = [Paragraph(msg(known))] if evidence["scores"] else []
         return Section("comparison", [*blocks, absent("reference_scores", evidence)])
     blocks = [Paragraph(msg("comparison.intro"))]
+    blocks += [Paragraph(m, "warn") for m in not_alike(main_comparisons(evidence))]
     for number, entry in enumerate(found):
         blocks += _flavour(entry, number)
     return Section("comparison", blocks, ["findings.json", "scores.json"])

@@ -19,8 +19,9 @@ _FUNNEL = ("data/funnel.json", "steps")
 def data_section(evidence: Evidence) -> Section:
     """The funnel with reasons, sampled rows, planted faults, leaks."""
     data = evidence["data"]
+    splits = [table for suite, found in suites(evidence).items() for table in _splits(suite, found)]
     if data is None:
-        return Section("data", [absent("funnel", evidence)])
+        return Section("data", [absent("funnel", evidence), *splits], ["findings.json"] if splits else [])
     blocks: list[Any] = []
     if data["planted"]:
         blocks += _planted(data["planted"])
@@ -33,7 +34,7 @@ def data_section(evidence: Evidence) -> Section:
     blocks += card_blocks(data["card"])
     blocks += _samples(data)
     blocks += _leaks(data["leaks"], evidence)
-    blocks += [table for suite, found in suites(evidence).items() for table in _splits(suite, found)]
+    blocks += splits
     return Section("data", blocks, ["data/funnel.json", "data/card.json", "data/card.md", "data/hits.jsonl"])
 
 

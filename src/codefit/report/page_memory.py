@@ -103,7 +103,7 @@ def _measured(evidence: Evidence) -> list[Any]:
 
 def _settings(plan: Mapping[str, Any]) -> list[Any]:
     settings = plan.get("settings") or {}
-    rows = [[code(name), code(_flat(value))] for name, value in settings.items()]
+    rows = [[code(name), "—" if value is None else code(_flat(value))] for name, value in settings.items()]
     columns = [msg("column.setting"), msg("column.value")]
     return [Table(msg("table.settings"), columns, rows, source=(_FILE, "settings"))] if rows else []
 

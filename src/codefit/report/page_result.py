@@ -7,7 +7,7 @@ from typing import Any
 
 from codefit.report import arms
 from codefit.report.blocks import Bullets, Chart, Fold, Heading, Paragraph, Section, Table
-from codefit.report.limits import limits
+from codefit.report.limits import limits, unstated
 from codefit.report.lookup import Evidence, main_comparisons, other_comparisons
 from codefit.report.messages import code, msg, term, words
 from codefit.report.numbers import interval_text, mib, p_text, percent, signed
@@ -24,6 +24,7 @@ def verdict_section(evidence: Evidence) -> Section:
     main = main_comparisons(evidence)
     blocks: list[Any] = [Paragraph(m, "lead") for m in found["sentences"]]
     blocks += [Paragraph(_stamp(c), "warn") for c in main if c.get("stamp")]
+    blocks += [Paragraph(m, "warn") for m in unstated(evidence)]
     blocks.append(Paragraph(msg("verdict.rule"), "note"))
     if main:
         blocks.append(comparison_table(msg("table.main"), main, evidence))
@@ -53,7 +54,7 @@ def _gate(gate: Mapping[str, Any] | None) -> list[Any]:
         return []
     held = [
         msg(
-            f"gate.{s['role']}",
+            "gate.not_alike" if s.get("stamp") else f"gate.{s['role']}",
             suite=code(s["suite"]),
             bound=signed(s["lower_bound"]),
             needed=signed(s["must_be"]),
@@ -118,7 +119,7 @@ def comparison_table(caption: Any, comparisons: Sequence[Mapping[str, Any]], evi
                 p,
                 f"{c.get('fixed')} / {c.get('broken')}",
                 None if detectable is None else f"{detectable:.1f}",
-                term("reading", c["reading"]),
+                term("reading", "not_alike" if c.get("stamp") else c["reading"]),
             ]
         )
     columns = [msg(f"column.{n}") for n in _COMPARISON_COLUMNS]
@@ -225,7 +226,9 @@ def _arm_columns(evidence: Evidence, keys: Sequence[str]) -> list[Any]:
 def _arm_row(arm: Mapping[str, Any], evidence: Evidence, keys: Sequence[str]) -> list[Any]:
     training, formatted = arm["training"] or {}, arm["rows"] or {}
     rival = not formatted and any(m["arm"] == arm["arm"] for m in evidence["models"])
-    if (arm["arm"] == evidence["main"][0] or rival) and not training:
+    of_recipe = evidence["run"]["name"] is not None  # the start of a bare comparison may be tuned itself
+    start = of_recipe and arm["arm"] == evidence["main"][0]
+    if (start or rival) and not training:
         trained: list[Any] = [msg("untouched")] + ["—"] * 3
     else:
         trained = [

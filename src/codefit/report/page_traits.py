@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from codefit.report.lookup import Evidence, main_traits, traits
 from codefit.report.messages import Message, code, msg, term
 from codefit.report.page_data import absent
 
+_COUNTED = re.compile(r"([0-9,]+) of ([0-9,]+) tasks: (.+)")
 READINGS = ("worse", "better", "changed", "not_shown")
 
 
@@ -53,10 +55,19 @@ def _tools(entry: Mapping[str, Any]) -> list[Any]:
 
 
 def _gap(gap: Mapping[str, Any]) -> Message:
-    why = {"group": term("trait_group", gap["group"]), "why": term("trait_gap", gap["why"])}
-    if gap["command"] == "none":
+    why = {"group": term("trait_group", gap["group"]), "why": _why(gap["why"])}
+    if not gap["command"]:
         return msg("traits.gap_open", **why)
     return msg("traits.gap", **why, command=code(gap["command"]))
+
+
+def _why(text: str) -> Any:
+    """Return why a trait was not measured; a count of tasks in front of the reason is kept apart from it."""
+    counted = _COUNTED.fullmatch(text)
+    if counted is None:
+        return term("trait_gap", text)
+    some, of, why = counted.groups()
+    return msg("traits.gap_some", some=some, of=of, why=term("trait_gap", why))
 
 
 def _table(entry: Mapping[str, Any], number: int) -> Table:

@@ -5,50 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from codefit.core.errors import InputError
 from codefit.core.files import read_json, read_jsonl
+from codefit.report import shapes
 
 Record = dict[str, Any]
 _LINKED = (
     *("*.json", "*.jsonl", "*.yaml", "data/*.*", "train/*.json*", "arms/*/train/*.json*"),
     *("tasks/*.jsonl", "completions/*.jsonl", "verdicts/*.jsonl"),
 )
-Interval = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
-
-
-class _Score(BaseModel):
-    suite: str
-    arm: str
-    value: FiniteFloat | None = None
-    ci95: Interval | None = None
-
-
-class _Comparison(BaseModel):
-    suite: str
-    before_arm: str
-    after_arm: str
-    before: FiniteFloat | _Score | None = None
-    after: FiniteFloat | _Score | None = None
-    points: FiniteFloat | None = None
-    relative_percent: FiniteFloat | None = None
-    ci95: Interval | None = None
-    p_value: FiniteFloat | None = None
-    fixed: int | None = None
-    broken: int | None = None
-    minimum_detectable_points: FiniteFloat | None = None
-
-
-class _Scores(BaseModel):
-    """What the report takes for granted in scores.json; more may stand there."""
-
-    model_config = ConfigDict(strict=True)
-    scores: list[_Score] = []
-    comparisons: list[_Comparison] = []
 
 
 @dataclass(frozen=True)
@@ -83,18 +53,18 @@ def read(run: Path) -> RunFiles:
     folders = _training_folders(run)
     return RunFiles(
         recipe=_yaml(run / "recipe.resolved.yaml"),
-        manifest=_object(run / "manifest.json"),
-        funnel=_object(run / "data" / "funnel.json"),
+        manifest=_checked(run / "manifest.json", shapes.Manifest, "run it again"),
+        funnel=_checked(run / "data" / "funnel.json", shapes.Funnel, "curate again"),
         card=_card(run / "data" / "card.json"),
-        planted=_object(run / "data" / "planted.json"),
+        planted=_checked(run / "data" / "planted.json", shapes.Planted, "curate again"),
         hits=_lines(run / "data" / "hits.jsonl"),
         format=_format(run),
-        plan=_object(run / "plan.json"),
-        training={a: s for a, f in folders.items() if (s := _object(f / "summary.json")) is not None},
+        plan=_checked(run / "plan.json", shapes.Plan, "plan again"),
+        training={a: s for a, f in folders.items() if (s := _summary(f)) is not None},
         curves={a: log for a, f in folders.items() if (log := _lines(f / "log.jsonl")) is not None},
         choices={a: c for a, f in folders.items() if (c := _object(f / "choice.json")) is not None},
-        scores=_scores(run / "scores.json"),
-        findings=_object(run / "findings.json"),
+        scores=_checked(run / "scores.json", shapes.Scores, "score it again"),
+        findings=_checked(run / "findings.json", shapes.Findings, f"codefit analyse {run}"),
         models=_object(run / "models.json"),
         folders={a: f.relative_to(run).as_posix() for a, f in folders.items()},
         present=_present(run),
@@ -110,7 +80,7 @@ def _present(run: Path) -> tuple[str, ...]:
 
 def _format(run: Path) -> Record | None:
     """Return format.json with the arms whose rows were sampled after it."""
-    found = _object(run / "format.json")
+    found = _checked(run / "format.json", shapes.Format, "run it again")
     if found is None:
         return None
     sampled = {p.parent.parent.name: _object(p) for p in sorted(run.glob("arms/*/sampled/format.json"))}
@@ -120,7 +90,13 @@ def _format(run: Path) -> Record | None:
 def _card(path: Path) -> Record | None:
     """Return the data card; None where the rows were too many for more than counts."""
     found = _object(path)
-    return None if found is None or found.get("counts_only") else found
+    if found is None or found.get("counts_only"):
+        return None
+    return _shaped(found, path, shapes.Card, "curate again")
+
+
+def _summary(folder: Path) -> Record | None:
+    return _checked(folder / "summary.json", shapes.Summary, "train again")
 
 
 def _training_folders(run: Path) -> dict[str, Path]:
@@ -140,16 +116,20 @@ def _object(path: Path) -> Record | None:
     return value
 
 
-def _scores(path: Path) -> Record | None:
+def _checked(path: Path, shape: type[BaseModel], todo: str) -> Record | None:
+    """Return an object of this shape, None without a file; raises `InputError` for another shape."""
     value = _object(path)
-    if value is not None:
-        try:
-            _Scores.model_validate(value)
-        except ValidationError as e:
-            fault = e.errors()[0]
-            place = ".".join(str(part) for part in fault["loc"])
-            message = fault["msg"].lower().split(" or instance")[0]
-            raise InputError(f"{place}: {message}", where=str(path), todo="score it again") from e
+    return None if value is None else _shaped(value, path, shape, todo)
+
+
+def _shaped(value: Record, path: Path, shape: type[BaseModel], todo: str) -> Record:
+    try:
+        shape.model_validate(value)
+    except ValidationError as e:
+        fault = e.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].lower().split(" or instance")[0]
+        raise InputError(f"{place}: {message}", where=str(path), todo=todo) from e
     return value
 
 
@@ -160,7 +140,7 @@ def _yaml(path: Path) -> Record | None:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         raise InputError(f"not YAML: {e}", where=str(path)) from e
-    return value if isinstance(value, dict) else None
+    return _shaped(value, path, shapes.Recipe, "run it again") if isinstance(value, dict) else None
 
 
 def _lines(path: Path) -> list[Record] | None:

@@ -78,6 +78,12 @@ def line_arguments(comparison: Record) -> dict[str, Any]:
     }
 
 
+def not_alike(comparisons: Sequence[Record]) -> list[Message]:
+    """Return the warning that figures of sides that were not measured alike carry wherever they stand."""
+    names = [code(c.get("suite")) for c in comparisons if c.get("stamp")]
+    return [msg("not_alike", suites=names)] if names else []
+
+
 def p_value(comparison: Record, usual: str | None = None) -> Any:
     """Return the p value with the name of its test, unless that is the `usual` one."""
     text, test = p_text(comparison.get("p_value")), comparison.get("test")

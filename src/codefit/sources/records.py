@@ -11,7 +11,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from codefit.core.errors import InputError
-from codefit.core.files import BadLine, open_bytes, parse_json, read_jsonl
+from codefit.core.files import DAMAGED, BadLine, open_bytes, parse_json, read_jsonl
 
 Record = tuple[str, dict[str, Any]]
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".arrow")
@@ -48,7 +48,7 @@ def _reader(path: Path) -> Callable[[Path, BadLine | None], Iterator[Record]]:
     with open_bytes(path) as f:
         try:
             head = f.read(64).lstrip()
-        except (OSError, EOFError) as e:
+        except DAMAGED as e:
             raise InputError(f"damaged: {e}", where=str(path)) from e
     if head.startswith(b"PAR1") or path.suffix.lower() == ".parquet":
         return _parquet
@@ -66,7 +66,7 @@ def _json_list(path: Path, on_bad: BadLine | None) -> Iterator[Record]:
     try:
         with open_bytes(path) as f:
             values = parse_json(f.read().decode("utf-8-sig"))
-    except (OSError, EOFError, ValueError, RecursionError) as e:
+    except (*DAMAGED, ValueError, RecursionError) as e:
         raise InputError(f"not a readable JSON list: {e}", where=str(path)) from e
     for number, value in enumerate(values, start=1):
         where = f"{path}:item {number}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codefit.core.errors import InputError, did_you_mean
-from codefit.core.files import digest, open_bytes
+from codefit.core.files import DAMAGED, digest, open_bytes
 from codefit.core.types import Task, Tests
 from codefit.suites import bigcodebench
 from codefit.suites.base import Suite, SuiteInfo, TaskSuite, harness
@@ -238,8 +238,11 @@ def _md5(path: Path) -> str:
     """Return MD5 of the unpacked file: the identity evalplus writes into its results."""
     h = hashlib.md5(usedforsecurity=False)
     with open_bytes(path) as f:
-        for block in _blocks(f):
-            h.update(block)
+        try:
+            for block in _blocks(f):
+                h.update(block)
+        except DAMAGED as e:
+            raise InputError(f"damaged: {e}", where=str(path)) from e
     return h.hexdigest()
 
 
