@@ -328,14 +328,16 @@ def test_names_in_a_recipe_are_checked_without_the_data(cli: Cli, tmp_path: Path
     (tmp_path / "r.yaml").write_text(
         "name: r\nmodel: {name: micro}\nsources:\n  - {kind: taco, path: t.parquet}\n  - {kind: code_alpacca}\n"
         "evaluate:\n  - {name: mbbp}\n  - {name: humaneval, data: h.jsonl}\n"
+        "curate: {decontaminate: {against: [humaneval, mbpp]}}\n"
     )
     wanted = ["r.yaml:5: sources.1: unknown kind of source 'code_alpacca'; did you mean 'code_alpaca'?",
-              "r.yaml:7: evaluate.0: unknown suite 'mbbp'; did you mean 'mbpp'?"]  # fmt: skip
+              "r.yaml:7: evaluate.0: unknown suite 'mbbp'; did you mean 'mbpp'?",
+              "r.yaml:9: curate.decontaminate.against: the tasks of suite 'mbpp' are read nowhere"]  # fmt: skip
     for args in (["recipe", "check", "r.yaml"], ["run", "r.yaml", "--dry-run"]):
         result = cli(*args)
         lines = result.stderr.splitlines()
         assert result.returncode == 2
-        assert len(lines) == 2
+        assert len(lines) == 3
         assert all(w in line for w, line in zip(wanted, lines, strict=True)), result.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,8 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from codefit.cli.main import main
-from codefit.core.errors import InputError
+from codefit.core.errors import InputError, MissingPrerequisite
+from codefit.core.progress import silent
 from codefit.core.recipe import load_recipe
+from codefit.micro import model_path
+from codefit.pipeline.context import Context
+from codefit.pipeline.rivals import require_rivals
 from tests.generate.endpoint import Asked, completion, endpoint
 from tests.generate.test_server import STAND_IN, gguf
 from tests.suites.test_flavours import mbpp_file
@@ -101,3 +106,31 @@ def test_a_rival_that_cannot_be_is_refused_in_one_line_without_its_key(tmp_path:
     assert load_recipe(path, same).identity() == load_recipe(path).identity()
     for other in ("rivals.0.endpoint.model=b", "rivals.1.context=99", "evaluate.0.flavour=plain"):
         assert load_recipe(path, (other,)).identity() != load_recipe(path).identity()
+
+
+def test_a_rival_that_could_not_answer_ends_a_run_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mbpp_file(tmp_path / "mbpp.jsonl")
+    gguf(tmp_path / "tiny.gguf")
+    (tmp_path / "broken.gguf").write_text("no model")
+    shutil.copytree(model_path(), tmp_path / "silent")
+    (tmp_path / "silent" / "chat_template.jinja").unlink()
+    path = write(tmp_path, "http://127.0.0.1:1")
+    monkeypatch.setenv("CODEFIT_LLAMA_SERVER", "no-such-server")
+    for rival, kind, message in (
+        ("{name: a, engine: llama.cpp, gguf: tiny.gguf}", MissingPrerequisite, "no-such-server: llama.cpp's"),
+        ("{name: a, engine: llama.cpp, gguf: broken.gguf}", InputError, "not a usable GGUF file"),
+        ("{name: a, model: {name: SILENT}}".replace("SILENT", str(tmp_path / "silent")), InputError,
+         "no chat template"),
+    ):  # fmt: skip
+        recipe = load_recipe(path, (f"rivals=[{rival}]",))
+        with pytest.raises(kind, match=message):
+            require_rivals(Context(recipe, tmp_path, tmp_path / "cache", silent, frozenset()))
+    monkeypatch.setenv("CODEFIT_CACHE", str(tmp_path / "cache"))
+    key = ("--set", "rivals.0.endpoint.api_key_env=NO_SUCH_KEY", "--set", "rivals.1.name=b")
+    result = CliRunner().invoke(main, ["run", str(path), "--out", str(tmp_path / "run"), *key])
+    assert isinstance(result.exception, MissingPrerequisite)
+    assert "NO_SUCH_KEY holds no key" in str(result.exception)
+    assert (tmp_path / "run" / "format.json").exists()
+    assert not (tmp_path / "run" / "train").exists()

@@ -309,3 +309,14 @@ def test_what_answers_took_is_counted_over_every_run(tmp_path: Path) -> None:
     assert (took["tokens_per_s"], took["seconds_per_task"], took["peak_mb"]) == (1.5, 2.0, None)
     assert sum(e["seconds"] for _, e in read_jsonl(ledger)) == 8.0
     assert "2 tokens/s, 4 s left" in [e.message for e in said]
+
+
+def test_answers_without_text_are_said_to_be_so(tmp_path: Path) -> None:
+    class Mute(Counting):
+        def complete(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
+            yield [Answer(i, "" if i else "text", 0, None, None, "stop") for i in range(len(requests))]
+
+    said = list[Event]()
+    requests = [Request(f"t{i}", (i,)) for i in range(3)]
+    complete(requests, lambda: Mute(9), tmp_path / "c", setting="s", stage="g", listen=said.append)
+    assert said[-1] == Event("g", "2 of 3 answers have no text", finished=True)

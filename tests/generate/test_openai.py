@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codefit.core.engines import EndpointSettings
-from codefit.core.errors import InputError, MissingPrerequisite
+from codefit.core.errors import CodefitError, InputError, MissingPrerequisite
 from codefit.generate.openai import OpenAIEngine, endpoint_of
 from codefit.generate.openai_reply import Unusable, read_completion
 from codefit.generate.patience import asked_wait_s
@@ -62,7 +62,7 @@ def echo(asked: Asked) -> bytes:
 
 def failing(script: Script, folder: Path, n: int = 1, **options: Any) -> str:
     """Return the one line that a faulty endpoint ends with."""
-    with endpoint(script) as e, pytest.raises(InputError) as caught:
+    with endpoint(script) as e, pytest.raises(CodefitError) as caught:
         answers(engine(e.url, folder, **options).complete(requests(n)))
     line = caught.value.line()
     assert "\n" not in line
@@ -216,10 +216,11 @@ def test_nobody_there_is_told_in_one_line(tmp_path: Path) -> None:
         s.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{s.getsockname()[1]}/v1"
     with pytest.raises(
-        InputError, match=r"connection refused: nothing listens there .tried 2 times.; check the base"
+        MissingPrerequisite,
+        match=r"connection refused: nothing listens there .tried 2 times.; check the base",
     ):
         answers(engine(url, tmp_path).complete(requests(3)))
-    with pytest.raises(InputError, match=r"no host of the name 'no-such-host.invalid'"):
+    with pytest.raises(MissingPrerequisite, match=r"no host of the name 'no-such-host.invalid'"):
         answers(engine("http://no-such-host.invalid/v1", tmp_path).complete(requests(1)))
     with endpoint(echo) as e, pytest.raises(InputError, match=r"no TLS there .*; is it http://\?"):
         answers(engine(e.url.replace("http://", "https://"), tmp_path).complete(requests(1)))

@@ -18,6 +18,7 @@ from codefit.micro.raw_taco import taco_rows
 from tests.hub_server import Repo
 
 MODEL = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+LARGER = "Qwen/Qwen2.5-Coder-7B-Instruct"
 TACO_COLUMNS = (
     *(
         "question",
@@ -256,6 +257,7 @@ def whole_hub() -> dict[str, Repo]:
     """Return every repository that the bundled recipes ask."""
     return {
         f"models/{MODEL}": model_repo(),
+        f"models/{LARGER}": model_repo(),
         "datasets/sahil2801/CodeAlpaca-20k": alpaca_repo(),
         "datasets/BAAI/TACO": taco_repo(),
         "datasets/google-research-datasets/mbpp": mbpp_repo(),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import accumulate
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch.profiler import ProfilerActivity, profile
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from codefit.cli.plan import plan
 from codefit.core.units import MIB
 from codefit.generate.engine import TransformersEngine, footprint_of
 from codefit.generate.types import Decoding, Request
@@ -83,3 +86,17 @@ def test_what_is_held_stays_below_the_plan_and_near_it(decoding: Decoding) -> No
     expected = plan.peak - plan.components["weights"]
     assert answered == 40
     assert 0.75 * expected < held <= expected
+
+
+def test_the_plan_says_what_the_hours_of_sampling_ask_for_and_the_recipe_fills_the_card() -> None:
+    runner = CliRunner()
+    found = json.loads(runner.invoke(plan, ["qwen2.5-coder-1.5b-8gb", "--json"]).stdout)
+    sampling = found["sampling"]
+    assert (sampling["answers"], sampling["max_new_tokens"], sampling["hours"]) == (48_000, 512, 6.0)
+    assert sampling["tokens_per_s"] == round(48_000 * 512 / (6 * 3600))
+    assert sampling["fits"]
+    one_more = (1024 + 512) * 28 * 1024 / MIB
+    assert 7000 - 2 * one_more < sampling["peak_mb"] <= 7000  # nothing but the memory bounds it
+    shown = runner.invoke(plan, ["qwen2.5-coder-1.5b-8gb"]).stdout
+    assert "48,000 answers of up to 512 tokens in at most 6 h: all of them from 1,138 tokens/s on" in shown
+    assert "sampling" not in json.loads(runner.invoke(plan, ["micro-demo", "--json"]).stdout)

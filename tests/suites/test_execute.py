@@ -180,6 +180,7 @@ def test_all_tests_goes_on_behind_failures(tmp_path: Path, sandbox: Sandbox) -> 
 def test_only_some_tasks_can_be_judged(tmp_path: Path, sandbox: Sandbox) -> None:
     suite, path = a_suite(tmp_path), samples(tmp_path, RIGHT, RIGHT, RIGHT)
     found = execute(suite, path, tmp_path / "out", sandbox, pass_figures, only=["Mbpp/1001"])
+    assert f"only 1 of {len(suite.tasks)} tasks, those that were named" in found.scores[0]["details"]["notes"]
     assert [v["task_id"] for v in lines(found)] == ["Mbpp/1001"]
     with pytest.raises(InputError, match="Mbpp/77"):
         execute(suite, path, tmp_path / "o2", sandbox, pass_figures, only=["Mbpp/77"])

@@ -22,6 +22,7 @@ def recipe_faults(recipe: Recipe, path: Path) -> list[InputError]:
     faults += [(("sources", i), spec_fault(source)) for i, source in enumerate(recipe.sources)]
     faults += [(("evaluate", i), _suite_fault(s.name)) for i, s in enumerate(recipe.evaluate)]
     faults += [(at, _suite_fault(d.suite)) for at, d in _developments(recipe)]
+    faults += [(("curate", "decontaminate", "against"), fault) for fault in _unread(recipe)]
     found: list[InputError] = []
     for at, fault in faults:
         if fault:
@@ -29,6 +30,16 @@ def recipe_faults(recipe: Recipe, path: Path) -> list[InputError]:
             place = f"{path}:{line}" if line else str(path)
             found.append(InputError(f"{'.'.join(map(str, at))}: {fault[0]}", where=place, todo=fault[1]))
     return found
+
+
+def _unread(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Yield suites that rows must be separate from and that the recipe reads nowhere."""
+    from codefit.suites.load import SUPPORTED
+
+    read = {s.name for s in recipe.evaluate} | {d.suite for _, d in _developments(recipe)}
+    for name in recipe.curate.decontaminate.against:
+        if name in SUPPORTED and name not in read and "decontaminate" in recipe.curate.steps:
+            yield f"the tasks of suite '{name}' are read nowhere", "add it to evaluate, or remove it here"
 
 
 def _developments(recipe: Recipe) -> Iterator[tuple[Location, DevelopSettings]]:

@@ -92,6 +92,8 @@ def plan(recipe: str | None, as_json: bool, verify: bool, tokens: int | None, **
     found = plan_first(read_shape(config), _wishes(base, options), budget, options["tflops"])
     result = found.to_json(tokens)
     result["generation"] = _answering(base, found, read_shape(config), budget).to_json()
+    if base and any(arm.samples for arm in base.arms):
+        result["sampling"] = _sampling(base, found, read_shape(config), budget)
     if verify:
         result["traced"] = _traced(found, config)
     if as_json:
@@ -142,12 +144,33 @@ def _wish(base: Recipe | None, t: TrainSettings, batch_size: int, options: dict[
 
 def _answering(base: Recipe | None, found: Plan, shape: Shape, budget: int) -> GenerationPlan:
     """Return how the tuned model answers prompts as long as the rows, on the adapters where it has them."""
-    s, g = found.chosen.setting, base.generate if base else GenerateSettings()
+    g = base.generate if base else GenerateSettings()
+    return _decoding(found, shape, budget, g.max_new_tokens, greedy=g.temperature == 0, most=g.batch_size)
+
+
+def _decoding(
+    found: Plan, shape: Shape, budget: int, new_tokens: int, *, greedy: bool, most: int | None
+) -> GenerationPlan:
+    s = found.chosen.setting
     model = footprint(shape, "nf4" if s.method == "qlora" else "plain", 2, s.rank if s.adapters else 0)
     return plan_generation(
-        model, tokens=s.max_length + g.max_new_tokens, budget=budget, device=s.device,
-        greedy=g.temperature == 0, most=g.batch_size,
-    )  # fmt: skip
+        model, tokens=s.max_length + new_tokens, budget=budget, device=s.device, greedy=greedy, most=most
+    )
+
+
+def _sampling(base: Recipe, found: Plan, shape: Shape, budget: int) -> dict[str, Any]:
+    """Return how rejection sampling fits memory and its budget of hours.
+
+    `answers` is None where `sample.prompts` leaves their number to the rows; `tokens_per_s` is what the hours ask for,
+    were every answer as long as it may be. No speed is predicted: the run measures it on the first answers.
+    """
+    s, g = base.sample, base.generate
+    longest = s.max_new_tokens or g.max_new_tokens
+    plan = _decoding(found, shape, budget, longest, greedy=False, most=g.batch_size)
+    answers = s.prompts and s.prompts * s.samples
+    speed = round(answers * longest / (s.hours * 3600)) if answers and s.hours else None
+    more = {"answers": answers, "max_new_tokens": longest, "hours": s.hours, "tokens_per_s": speed}
+    return {**plan.to_json(), **more}
 
 
 def _traced(found: Plan, config: Path) -> dict[str, Any]:
@@ -199,6 +222,20 @@ def _seen(p: dict[str, Any]) -> str:
     return "predicted, not yet seen on a GPU"
 
 
+def _at_once(g: dict[str, Any]) -> str:
+    parts = ", ".join(f"{name} {size:,.0f}" for name, size in g["components_mb"].items())
+    first = f"{g['sequences']} sequences of up to {g['columns']:,} tokens at once"
+    return f"{first}, {g['peak_mb']:,.0f} MiB at the peak ({parts})"
+
+
+def _budget_of(s: dict[str, Any]) -> str:
+    answers = f"{s['answers']:,} answers" if s["answers"] else "answers to all rows"
+    if not s["hours"]:
+        return f"{answers} of up to {s['max_new_tokens']:,} tokens, no limit of hours"
+    text = f"{answers} of up to {s['max_new_tokens']:,} tokens in at most {s['hours']:g} h"
+    return f"{text}: all of them from {s['tokens_per_s']:,} tokens/s on" if s["tokens_per_s"] else text
+
+
 def _print(p: dict[str, Any]) -> None:
     console = show.console()
     console.print(f"Memory at the peak ({p['phase']}), MiB; {_seen(p)}", soft_wrap=True)
@@ -222,12 +259,9 @@ def _print(p: dict[str, Any]) -> None:
     if p["tokens_per_s"]:
         hours = f", {p['hours']} hours" if p["hours"] else ""
         console.print(f"about {p['tokens_per_s']:,} tokens/s at an assumed 45 % MFU{hours}", soft_wrap=True)
-    g = p["generation"]
-    parts = ", ".join(f"{name} {size:,.0f}" for name, size in g["components_mb"].items())
-    console.print(
-        f"Answering, predicted and not seen on a GPU: {g['sequences']} sequences of up to {g['columns']:,} tokens at "
-        f"once, {g['peak_mb']:,.0f} MiB at the peak ({parts})", soft_wrap=True,
-    )  # fmt: skip
+    console.print(f"Answering, predicted: {_at_once(p['generation'])}", soft_wrap=True)
+    if s := p.get("sampling"):
+        console.print(f"Sampling, predicted: {_at_once(s)}; {_budget_of(s)}", soft_wrap=True)
     console.print("Not chosen:")
     others = Table()
     for column in ("micro-batch", "optimizer", "recompute", "on the host", "peak MiB", "why"):

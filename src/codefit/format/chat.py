@@ -50,9 +50,10 @@ class ChatFormat:
     """
 
     def __init__(self, tokenizer: Any, *, system: str | None, fence: bool) -> None:
+        self._where = str(getattr(tokenizer, "name_or_path", "tokenizer"))
         if not getattr(tokenizer, "chat_template", None):
-            where = str(getattr(tokenizer, "name_or_path", "tokenizer"))
-            raise InputError("the tokenizer has no chat template", where=where, todo="use an instruct model")
+            todo = "use an instruct model"
+            raise InputError("the tokenizer has no chat template", where=self._where, todo=todo)
         self._tokenizer = tokenizer
         self._system = system
         self._fence = fence
@@ -65,6 +66,9 @@ class ChatFormat:
         text = self._render(
             [{"role": "user", "content": "x"}, {"role": "assistant", "content": marker}], False
         )
+        if marker not in text:
+            todo = "use an instruct model"
+            raise InputError("the chat template leaves out the answer", where=self._where, todo=todo)
         tail = self._encode(text[text.rindex(marker) + len(marker) :])
         specials = set(self._tokenizer.all_special_ids)
         for token in tail:
@@ -92,9 +96,16 @@ class ChatFormat:
 
     def _render(self, turns: list[dict[str, str]], generate: bool) -> str:
         messages = [{"role": "system", "content": self._system}] if self._system is not None else []
-        text = self._tokenizer.apply_chat_template(
-            messages + turns, tokenize=False, add_generation_prompt=generate
-        )
+        try:
+            text = self._tokenizer.apply_chat_template(
+                messages + turns, tokenize=False, add_generation_prompt=generate
+            )
+        except Exception as e:  # whatever a template of someone else's raises
+            reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
+            todo = "repair chat_template.jinja" if self._system is None else "leave the system prompt out"
+            raise InputError(
+                f"the chat template cannot be used: {reason[:200]}", where=self._where, todo=todo
+            ) from e
         return str(text)
 
     def _encode(self, text: str) -> list[int]:

@@ -51,6 +51,8 @@ def complete(
                     found[entry["key"]] = entry
                 done += len(answers)
                 listen(Event(stage, pace.words(), done, len(requests), "answers"))
+    if empty := sum(not found[k]["text"].strip() for k in keys):
+        listen(Event(stage, f"{empty} of {len(keys)} answers have no text", finished=True))
     return [
         Completion(
             r.task_id, r.sample, e["text"], e["tokens"], e["mean_logprob"], e["finish_reason"],

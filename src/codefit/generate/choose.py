@@ -49,4 +49,5 @@ def inverse_cdf(logits_CV: Tensor, top_p: float, u_C: Tensor) -> Tensor:
     sums_CV = probs_CV.cumsum(-1)
     total_C1 = sums_CV[:, -1:]
     below_C1 = torch.nextafter(total_C1, torch.zeros_like(total_C1))
-    return torch.searchsorted(sums_CV, torch.minimum(u_C[:, None] * total_C1, below_C1), right=True)[:, 0]
+    at_C = torch.searchsorted(sums_CV, torch.minimum(u_C[:, None] * total_C1, below_C1), right=True)[:, 0]
+    return at_C.clamp(max=logits_CV.shape[1] - 1)  # behind the last one where logits are not numbers

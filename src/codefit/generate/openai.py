@@ -96,7 +96,7 @@ class OpenAIEngine:
         """Yield known answers first, then each new one as it comes.
 
         Where a request fails for good, those under way are waited for and yielded before the error is
-        raised. Raises `InputError`.
+        raised. Raises `InputError`, and `MissingPrerequisite` where the endpoint is not there or stays in trouble.
         """
         keys = [self._key(r) for r in requests]
         known = [found for i, key in enumerate(keys) if (found := self._store.get(key, i)) is not None]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from codefit.core.engines import EndpointSettings
-from codefit.core.errors import CodefitError, InputError, did_you_mean
+from codefit.core.errors import CodefitError, InputError, MissingPrerequisite, did_you_mean
 from codefit.generate import http
 from codefit.generate.openai_reply import Said, Unusable, error_code, read_completion, read_models, told
 from codefit.generate.patience import LONGEST_WAIT_S, Patience, asked_wait_s
@@ -44,7 +44,8 @@ class Client:
     def completion(self, asked: dict[str, Any], task: str, sample: int) -> tuple[Said, float]:
         """Return the completion of one request for a task, and the seconds of the try that brought it.
 
-        Raises `InputError` where the endpoint does not answer it, and `Stopped` where the run ends.
+        Raises `InputError` where the endpoint does not answer it, `MissingPrerequisite` where it is not there or
+        stays in trouble, and `Stopped` where the run ends.
         """
         tries = 0
         while True:
@@ -52,6 +53,7 @@ class Client:
             self._patience.turn()
             refused = frozenset(self._refused)
             wait_s: float | None = None
+            kind: type[CodefitError] = MissingPrerequisite
             began = time.monotonic()
             try:
                 reply = self._send(asked, refused)
@@ -63,7 +65,7 @@ class Client:
                     continue
                 wait_s, reason = self._judge(reply, task), f"HTTP {reply.status}: {told(reply.body)}"
             except Unusable as e:
-                reason = str(e)
+                reason, kind = str(e), InputError  # it answers, but not like such an endpoint
             except http.Broken as e:
                 reason = str(e)
                 self._answered |= e.began
@@ -72,7 +74,7 @@ class Client:
                     raise self._error(str(e)) from e
                 reason = str(e)
             if tries >= self._most():
-                raise self._error(f"{reason} (tried {tries} times)", self._advice(reason))
+                raise self._error(f"{reason} (tried {tries} times)", self._advice(reason), kind)
             self._patience.again(f"{task} {sample}", tries, wait_s)
 
     @property
@@ -179,6 +181,8 @@ class Client:
             return "lower --concurrency or set --requests-per-minute; the same command goes on where it was"
         return "the same command goes on where it was"
 
-    def _error(self, what: str, todo: str | None = None) -> CodefitError:
+    def _error(
+        self, what: str, todo: str | None = None, kind: type[CodefitError] = InputError
+    ) -> CodefitError:
         text = what.replace(self._key, "[key]") if self._key else what
-        return InputError(text, where=self._shown, todo=todo)
+        return kind(text, where=self._shown, todo=todo)

@@ -14,8 +14,8 @@ from codefit.core.files import digest, file_digest
 from codefit.generate.gguf import format_in_name, read_gguf
 from codefit.generate.openai import Endpoint, OpenAIEngine, endpoint_of
 from codefit.generate.programs import SERVED, folder_format, llama_program, memory_share, vllm_program
-from codefit.generate.replay import Replay
-from codefit.generate.server import running
+from codefit.generate.replay import Replay, store_file
+from codefit.generate.server import Program, require_program, running
 from codefit.generate.types import Decoding
 
 CONTEXT = 4096  # tokens of prompt and answer together, where a server is started
@@ -67,9 +67,9 @@ def remote(
     `weights` states the weights' format where neither file nor name tells. Raises `InputError` for a model
     that cannot be used, and when asked what `OpenAIEngine` raises.
     """
-    identity, told = _endpoint_told(what) if isinstance(what, EndpointSettings) else _server_told(what)
+    identity, told = _told(what)
     told["weights"] = weights or told["weights"]
-    store = Replay(replay, identity, f"{told['engine']}-{told['model']}")
+    store = Replay(replay, identity, _shown(told))
     api = what.api if isinstance(what, EndpointSettings) else "chat"
     with ExitStack() as closing:
         closing.callback(store.close)
@@ -83,6 +83,29 @@ def remote(
             identity, api, connect, decoding, store, stops=stops, replay_only=replay_only, notice=notice
         )
         yield Remote(digest(identity, decoding.key(), repr(tuple(stops))), told, engine)
+
+
+def require_remote(what: EndpointSettings | ServerSettings, replay: Path, environ: Mapping[str, str]) -> None:
+    """Raise now what `remote` would raise later for a key or a program that is not there, or a file that is no model.
+
+    Where the replay store holds answers of it, key and program are not asked for: they may be all.
+    """
+    identity, told = _told(what)
+    kept = store_file(replay, identity, _shown(told))
+    if kept.exists() and kept.stat().st_size:
+        return
+    if isinstance(what, EndpointSettings):
+        endpoint_of(what, environ)
+    else:
+        require_program(_program(what, environ), environ)
+
+
+def _told(what: EndpointSettings | ServerSettings) -> tuple[str, dict[str, Any]]:
+    return _endpoint_told(what) if isinstance(what, EndpointSettings) else _server_told(what)
+
+
+def _shown(told: dict[str, Any]) -> str:
+    return f"{told['engine']}-{told['model']}"
 
 
 def _endpoint_told(what: EndpointSettings) -> tuple[str, dict[str, Any]]:
@@ -105,19 +128,22 @@ def _server_told(what: ServerSettings) -> tuple[str, dict[str, Any]]:
     return f"{what.engine} {' '.join(parts)} {what.context}", told
 
 
-@contextmanager
-def _server(what: ServerSettings, environ: Mapping[str, str]) -> Iterator[Endpoint]:
+def _program(what: ServerSettings, environ: Mapping[str, str]) -> Program:
     n = what.patience.concurrency
-    if what.engine == "vllm":
-        share = memory_share(what.memory, environ) if what.memory else None
-        program = vllm_program(
-            what.model, what.adapter, context=what.context, concurrency=n, share=share, stated=what.command,
-            environ=environ,
-        )  # fmt: skip
-    else:
-        program = llama_program(
+    if what.engine == "llama.cpp":
+        return llama_program(
             what.model, context=what.context, concurrency=n, stated=what.command, environ=environ
         )
+    share = memory_share(what.memory, environ) if what.memory else None
+    return vllm_program(
+        what.model, what.adapter, context=what.context, concurrency=n, share=share, stated=what.command,
+        environ=environ,
+    )  # fmt: skip
+
+
+@contextmanager
+def _server(what: ServerSettings, environ: Mapping[str, str]) -> Iterator[Endpoint]:
+    program = _program(what, environ)
     with running(program, what.log, environ) as server:
         settings = EndpointSettings(base_url=server.url, model=SERVED, **what.patience.model_dump())
         shown = f"{program.title} (it prints to {what.log})"

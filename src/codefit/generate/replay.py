@@ -20,6 +20,12 @@ from codefit.generate.types import Answer
 _FIELDS = ("text", "tokens", "mean_logprob", "min_logprob", "finish_reason")
 
 
+def store_file(folder: Path, identity: str, shown: str) -> Path:
+    """Return where the answers of what `identity` names are kept; `shown` is for people."""
+    name = "".join(c if c.isalnum() or c in "-._" else "-" for c in shown)[:60]
+    return folder / f"{name}-{digest(identity)}.jsonl"
+
+
 class Replay:
     """The answers of one endpoint and model. `identity` names what answers, such as address and model."""
 
@@ -27,8 +33,7 @@ class Replay:
         import fcntl  # not on Windows, where this module has to load
 
         self._fcntl = fcntl
-        name = "".join(c if c.isalnum() or c in "-._" else "-" for c in shown)[:60]
-        self.path = folder / f"{name}-{digest(identity)}.jsonl"
+        self.path = store_file(folder, identity, shown)
         self._thread = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codefit.core.errors import InputError
 from codefit.core.seeds import rng
 from codefit.generate.choose import choose
 from codefit.generate.slots import SlotCache
@@ -132,7 +134,11 @@ class Decoder:
         ).logits  # fmt: skip
         uniforms = [] if self._decoding.greedy else [r.uniform() for r in self.rows]
         tokens_B, logprobs_B = choose(logits_B1V[:, -1], self._decoding, uniforms)
-        for row, token, logprob in zip(self.rows, tokens_B.tolist(), logprobs_B.tolist(), strict=True):
+        logprobs = logprobs_B.tolist()
+        if not all(map(math.isfinite, logprobs)):
+            todo = "check the weights, or answer in a wider type than float16"
+            raise InputError("its next token has no probability (not a number)", where="model", todo=todo)
+        for row, token, logprob in zip(self.rows, tokens_B.tolist(), logprobs, strict=True):
             row.ids.append(token)
             row.logprobs.append(logprob)
 

@@ -66,6 +66,14 @@ class Running:
     memory: ServerMemory
 
 
+def require_program(program: Program, environ: Mapping[str, str]) -> None:
+    """Raise `MissingPrerequisite` for a server that is not installed."""
+    if shutil.which(program.command[0], path=environ.get("PATH")) is None:
+        raise MissingPrerequisite(
+            f"{program.title} is not installed", where=program.command[0], todo=program.install
+        )
+
+
 @contextmanager
 def running(program: Program, log: Path, environ: Mapping[str, str]) -> Iterator[Running]:
     """Start a server on a free port of the loopback and yield it; it ends with the block.
@@ -73,10 +81,7 @@ def running(program: Program, log: Path, environ: Mapping[str, str]) -> Iterator
     What it prints goes to `log`. It also ends where this process dies, by whatever signal (see `keeper`).
     Raises `MissingPrerequisite` where it is not installed or does not start.
     """
-    if shutil.which(program.command[0], path=environ.get("PATH")) is None:
-        raise MissingPrerequisite(
-            f"{program.title} is not installed", where=program.command[0], todo=program.install
-        )
+    require_program(program, environ)
     key = secrets.token_urlsafe(24)
     process, url = _started(program, log, environ, key)
     try:

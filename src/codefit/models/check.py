@@ -50,6 +50,19 @@ def check_weights(folder: Path) -> None:
         raise InputError("no weights (model.safetensors) there", where=str(folder), todo=_AGAIN)
 
 
+def check_ends(folder: Path) -> None:
+    """Raise `InputError` for a generation config that is there and cannot be read: it says where answers end."""
+    path = folder / "generation_config.json"
+    if not path.exists():
+        return
+    found = read_json(path)
+    ends = found.get("eos_token_id") if isinstance(found, dict) else found
+    several = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if not isinstance(found, dict) or not all(type(end) is int for end in several):
+        todo = "copy it again from the model's repository, or remove it"
+        raise InputError("no token ids as eos_token_id", where=str(path), todo=todo)
+
+
 def _check_shards(folder: Path, index: Any) -> None:
     weights = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weights, dict) or not weights:

@@ -9,7 +9,7 @@ from codefit.core.errors import InputError
 from codefit.core.progress import Listener, silent
 from codefit.hub import Hub, Snapshot, fetch, is_hub_name, look, split_name
 from codefit.hub.repo import stale_event
-from codefit.models.check import INDEX, check_weights
+from codefit.models.check import INDEX, check_ends, check_weights
 
 CONFIG = "config.json"
 ADAPTER = "adapter_config.json"
@@ -53,6 +53,7 @@ def fetch_model(name: str, revision: str | None = None, listen: Listener = silen
     folder = fetch(Hub.from_environment(), snapshot, _wanted(snapshot), listen)
     if (folder / CONFIG).exists():
         check_weights(folder)
+        check_ends(folder)
     return folder
 
 

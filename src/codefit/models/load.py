@@ -13,7 +13,7 @@ from typing import Any
 from codefit.core.errors import CodefitError, InputError, MissingPrerequisite
 from codefit.core.files import open_bytes
 from codefit.core.generation import Weights
-from codefit.models.check import check_vocabulary, settle_pad
+from codefit.models.check import check_vocabulary, read_header, settle_pad
 
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _PAD = "<|endoftext|>"
@@ -63,8 +63,9 @@ def _one_line(what: str, path: Path) -> Iterator[None]:
     except CodefitError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as e:
-        lines = str(e).strip().splitlines()
-        reason = lines[0] if lines else type(e).__name__
+        lines = [line.strip() for line in str(e).strip().splitlines()]
+        # torch names what it found on the line behind a headline
+        reason = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(e).__name__
         raise InputError(f"cannot load the {what}: {reason[:200]}", where=str(path)) from e
 
 
@@ -127,6 +128,7 @@ def load_model(
     Every matrix but embedding and head can be quantised as it is read. `nf4`: 4-bit NormalFloat with
     double quantisation (Dettmers et al. 2023, arXiv 2305.14314), computed with in `dtype`. `int8`:
     LLM.int8 (Dettmers et al. 2022, arXiv 2208.07339), 8 bits with outliers apart.
+    Raises `InputError` where a weight of model or adapter is missing or of another shape than the config says.
     """
     quiet_libraries()
     if weights != "plain":
@@ -137,20 +139,59 @@ def load_model(
     kind = getattr(torch, dtype)
     options = {} if weights == "plain" else _quantised(weights, kind, device)
     with _one_line("model", path):
-        model = AutoModelForCausalLM.from_pretrained(
-            str(path), dtype=kind, attn_implementation="sdpa", **options
-        )
+        model, told = AutoModelForCausalLM.from_pretrained(
+            str(path), dtype=kind, attn_implementation="sdpa", output_loading_info=True,
+            ignore_mismatched_sizes=True, **options,
+        )  # fmt: skip
+    _refuse_invented(told, path)
     if weights == "nf4":
         for module in model.modules():
             if hasattr(module, "support_avx512bf16_for_cpu"):
                 # It would multiply in bfloat16, repack weights that others hold, and fail at odd widths.
                 module.support_avx512bf16_for_cpu = False
     if adapter is not None:
-        from peft import PeftModel
-
-        with _one_line("adapter", adapter):
-            model = PeftModel.from_pretrained(model, str(adapter))
+        model = _with_adapter(model, adapter)
     return model.to(device) if weights == "plain" else model
+
+
+def _refuse_invented(told: dict[str, Any], path: Path) -> None:
+    """Raise `InputError` for weights that transformers would make up: those missing, or of another shape."""
+    todo = "copy or download the folder again"
+    for name, held, wanted in sorted(told["mismatched_keys"]):
+        what = f"'{name}' has shape {_shape(held)}, config.json says {_shape(wanted)}"
+        raise InputError(what, where=str(path), todo=todo)
+    if missing := sorted(told["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        what = f"its weights lack '{missing[0]}'{more}, which config.json asks for"
+        raise InputError(what, where=str(path), todo=todo)
+
+
+def _shape(of: Any) -> str:
+    return " x ".join(map(str, of))
+
+
+def _with_adapter(model: Any, adapter: Path) -> Any:
+    """Return the model with a LoRA adapter on it; raises `InputError` for one that is not whole or not the model's.
+
+    PEFT itself only warns of tensors that are missing, and leaves those layers untuned.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+
+    file = adapter / "adapter_model.safetensors"
+    if not file.exists():
+        todo = "name the folder that holds it; pickle files are not read"
+        raise InputError("no adapter_model.safetensors there", where=str(adapter), todo=todo)
+    held = set(read_header(file))
+    with _one_line("adapter", adapter), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = PeftModel.from_pretrained(model, str(adapter))
+    wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    strange = {name for name in held - wanted if ".lora_" in name}
+    for names, what in ((wanted - held, "lacks"), (strange, "holds, for layers that the model has not,")):
+        if names:
+            todo = "name the model that it was tuned on, or copy the adapter again"
+            raise InputError(f"the adapter {what} '{min(names)}'", where=str(adapter), todo=todo)
+    return model
 
 
 def _quantised(weights: Weights, dtype: Any, device: str) -> dict[str, Any]:
@@ -173,7 +214,13 @@ def load_encoder(path: Path, *, device: str) -> Any:
     from transformers import AutoModel
 
     with _one_line("encoder", path):
-        return AutoModel.from_pretrained(str(path), dtype=torch.float32).to(device)
+        model, told = AutoModel.from_pretrained(
+            str(path), dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    # Sentence encoders are often saved without the pooler, which hidden states do not need.
+    told["missing_keys"] = {name for name in told["missing_keys"] if not name.startswith("pooler.")}
+    _refuse_invented(told, path)
+    return model.to(device)
 
 
 def resolve_device(device: str) -> str:

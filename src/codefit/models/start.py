@@ -9,7 +9,7 @@ from codefit.core.files import atomic_folder, read_json
 from codefit.core.origins import ModelSettings
 from codefit.core.paths import expanded
 from codefit.core.progress import Listener, silent
-from codefit.models.check import check_weights
+from codefit.models.check import check_ends, check_weights
 from codefit.models.hub import fetch_config, fetch_model, look_at_model, names_hub_model
 from codefit.models.load import load_tokenizer, require_torch
 
@@ -88,6 +88,7 @@ def _model_folder(name: str) -> Path:
             todo="name a folder with config.json, a model of the hub as owner/name, or 'micro'",
         )
     check_weights(path)
+    check_ends(path)
     return path
 
 

@@ -36,14 +36,17 @@ def find_model(name: str, listen: Listener = silent) -> Model:
     path = fetch_model(name, None, listen) if names_hub_model(name) else expanded(Path(name), "--model")
     if not (path / "adapter_config.json").exists():
         return Model(start_model(ModelSettings(name=str(path)), path, 0), None)
-    base = read_json(path / "adapter_config.json").get("base_model_name_or_path")
-    if base and names_hub_model(base):
+    config = read_json(path / "adapter_config.json")
+    base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(base, str) or not base:
+        raise InputError("names no base model", where=str(path / "adapter_config.json"))
+    if names_hub_model(base):
         return Model(fetch_model(base, None, listen), path)
-    if not base or not (Path(base) / "config.json").exists():
+    if not (Path(base) / "config.json").exists():
         raise InputError(
             f"its base model is not at '{base}'", where=name, todo="merge it: codefit export merge"
         )
-    return Model(Path(base), path)
+    return Model(start_model(ModelSettings(name=str(Path(base).absolute())), path, 0), path)
 
 
 @dataclass(frozen=True, slots=True)

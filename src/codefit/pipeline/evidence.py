@@ -57,17 +57,19 @@ def score_stage(context: Context) -> None:
     others = [name for name in arm_names(context)[1:] if name != main]
     pairs = [(START, main), *((START, o) for o in others), *((o, main) for o in others)]
     scores: list[dict[str, Any]] = []
+    suites: list[str] = []
     sides: dict[str, list[Side]] = {arm: [] for arm in arm_names(context)}
     for _, suite in context.suites:
         for arm in sides:
             folder = context.out / "arms" / arm / suite.info.name
             stand_in = context.recipe.stand_in
             scores += [{"arm": arm, **s, "stand_in": stand_in} for s in read_json(folder / "scores.json")]
+            suites += [suite.info.name] * (len(scores) - len(suites))
             sides[arm] += read_sides(folder).values()
     families = [_family(context, (b, a), sides[b], sides[a]) for b, a in pairs]
     # suite by suite, and of each suite every pair
     comparisons = [c for of_suite in zip(*families, strict=True) for c in of_suite]
-    write_json(context.out / "models.json", {"models": _models(context, scores)})
+    write_json(context.out / "models.json", {"models": _models(context, suites, scores)})
     found = {"scores": scores, "comparisons": comparisons, "seeds": _seeds(context, sides)}
     write_json(context.out / "scores.json", {**found, "gate": gate(families[0])})
 
@@ -109,16 +111,17 @@ def _first(side: Side) -> dict[str, bool]:
     return {task: passed[0] for task, passed in side.passed.items()}
 
 
-def _models(context: Context, scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a line per model and suite: its pass@1, the format of its weights, memory and speed."""
+def _models(context: Context, suites: list[str], scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a line per model and suite: its pass@1, the format of its weights, memory and speed.
+
+    `suites` names, for every score, the suite whose answers it counts. Base tests that come with a plus suite get
+    a line where the base suite is not asked by itself.
+    """
     lines = []
-    for score in scores:
-        if score["metric"] != "pass@1":
+    for suite, score in zip(suites, scores, strict=True):
+        if score["metric"] != "pass@1" or (score["suite"] != suite and score["suite"] in suites):
             continue
-        place = next(
-            s.info.name for _, s in context.suites if score["suite"] in (s.info.name, s.info.base_name)
-        )
-        took = read_json(context.out / "arms" / score["arm"] / place / SPENT)
+        took = read_json(context.out / "arms" / score["arm"] / suite / SPENT)
         figures = {k: score[k] for k in ("arm", "suite", "value", "passed", "n", "ci95", "limit")}
         lines.append({**figures, **{k: v for k, v in took.items() if k != "model"}})
     return lines

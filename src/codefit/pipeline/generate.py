@@ -17,7 +17,7 @@ from codefit.pipeline.context import SPENT, START, Context, suite_settings
 from codefit.pipeline.local import Asking, LocalModel, ask
 from codefit.pipeline.model import is_adapter, trained_weights
 from codefit.pipeline.remote import Question, RemoteModel, ask_remote
-from codefit.pipeline.rivals import local_rival, rival_of, rival_settings
+from codefit.pipeline.rivals import local_rival, require_rivals, rival_of, rival_settings
 
 if TYPE_CHECKING:
     from codefit.generate.types import Decoding, Request
@@ -44,6 +44,7 @@ def plan_stage(context: Context) -> None:
     """
     from codefit.plan.generation import plan_generation, refuse_generation
 
+    require_rivals(context)
     g, budget = context.recipe.generate, parse_bytes(context.recipe.memory)
     tokens = max(len(r.ids) for index in range(len(context.suites)) for r in _requests(context, index))
     tokens += g.max_new_tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from codefit.pipeline.local import Asking, LocalModel
 from codefit.pipeline.remote import RemoteModel
 
 if TYPE_CHECKING:
+    from codefit.format.chat import ChatFormat
     from codefit.generate.remote import ServerSettings
 
 
@@ -52,12 +54,31 @@ def rival_of(
     if model is None:
         what = rival.endpoint or _server(context, rival)
         return RemoteModel(what, context.cache / "replay", rival.stated_weights)
+    chat, tokenizer = _template(context, model)
+    return model, replace(asking, chat=chat, tokenizer=tokenizer)
+
+
+def require_rivals(context: Context) -> None:
+    """Raise now, not after hours of training, what a rival lacks to answer: template, library, program or key."""
+    from codefit.generate.remote import require_remote
+    from codefit.models.load import require_bitsandbytes
+
+    for rival in context.recipe.rivals:
+        if model := local_rival(context, rival):
+            _template(context, model)
+            if model.weights != "plain":
+                require_bitsandbytes()
+        else:
+            require_remote(rival.endpoint or _server(context, rival), context.cache / "replay", os.environ)
+
+
+def _template(context: Context, model: LocalModel) -> tuple[ChatFormat, Any]:
+    """Return a rival's own chat template in the recipe's format, and its tokenizer."""
     from codefit.format.chat import ChatFormat
     from codefit.models.load import load_tokenizer
 
     tokenizer, f = load_tokenizer(model.path), context.recipe.format
-    chat = ChatFormat(tokenizer, system=f.system, fence=f.fence)
-    return model, replace(asking, chat=chat, tokenizer=tokenizer)
+    return ChatFormat(tokenizer, system=f.system, fence=f.fence), tokenizer
 
 
 def _server(context: Context, rival: RivalSettings) -> ServerSettings:

@@ -208,6 +208,8 @@ def _write(
     flakes = sum(f.flaky for j in judged for f in (j.base, j.plus) if f is not None)
     outcomes = dict(sorted(Counter(j.outcome.value for j in judged).items()))
     notes = _notes(suite, samples, missing, failed, flakes)
+    if len(tasks) < len(suite.tasks):
+        notes.append(f"only {len(tasks)} of {len(suite.tasks)} tasks, those that were named")
     if judge.slowdown > 1:
         notes.append(
             f"time limits were stretched by {judge.slowdown:.2f} for programs that were run again alone"
