@@ -8,6 +8,8 @@ for each: the loop's variables become parameters. Nothing is run here.
 from __future__ import annotations
 
 import ast
+import builtins
+import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,10 +17,14 @@ from codefit.curate.code import parse
 from codefit.curate.imports import with_imports
 
 NAME = "lifted_program"
+LITERAL = "lifted_literal"
 _MAX_PARAMETERS = 4
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _KEPT_OUTSIDE = (ast.Import, ast.ImportFrom, ast.ClassDef, *_FUNCTION)
 _READERS = frozenset({"input", "raw_input", "readline", "cfx_input"})
+_ADDERS = frozenset({"append", "add", "extend", "insert", "update"})
+_STARTS = (0, 1, "", None, [], {}, (), 0.0, set())
+_BUILTINS = frozenset({*dir(builtins), "__name__"})
 _MAKERS = frozenset({"list", "tuple", "set", "iter", "sorted"})
 
 
@@ -39,10 +45,14 @@ def lifted(source: str) -> tuple[Lifted, ...]:
     if tree is None:
         return ()
     outside, body = _opened(tree)
+    body = _speaking(body)
     if any(map(reads_input, body)) or not _speaks(body):
         return ()
     found = []
-    for name, (names, rest) in ((NAME, _parameters(body)), (f"{NAME}_of_one", _looped(body))):
+    named = _parameters(body)
+    if not named[0]:
+        named = _with_parameters(outside, body)
+    for name, (names, rest) in ((NAME, named), (f"{NAME}_of_one", _looped(body))):
         fits = rest and 1 <= len(names) <= _MAX_PARAMETERS
         text = _function(outside, name, names, rest) if fits else None
         if text is not None:
@@ -108,6 +118,62 @@ def _parameters(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
     return names, [n for n in body if n not in chosen]
 
 
+def _speaking(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return statements that say nothing with the value of the last one returned."""
+    last = body[-1] if body and not _speaks(body) else None
+    if isinstance(last, ast.Expr):
+        return [*body[:-1], ast.Return(last.value)]
+    if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name) and not _is_literal(last.value):
+        return [*body, ast.Return(ast.Name(last.targets[0].id, ast.Load()))]
+    if isinstance(last, ast.For) and (name := _collector(last)):
+        return [*body, ast.Return(ast.Name(name, ast.Load()))]
+    return body
+
+
+def _collector(loop: ast.For) -> str | None:
+    """Return the name that a loop adds to in its last statement that changes something."""
+    found = None
+    for n in ast.walk(loop):
+        if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name):
+            found = n.target.id
+        call = n.value if isinstance(n, ast.Expr) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            if call.func.attr in _ADDERS and isinstance(call.func.value, ast.Name):
+                found = call.func.value.id
+    return found
+
+
+def _with_parameters(outside: list[ast.stmt], body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
+    """Return (names that nothing sets, the statements), else the largest literal in them as the one parameter."""
+    nodes = [n for statement in (*outside, *body) for n in ast.walk(statement)]
+    if not any(isinstance(n, ast.Call | ast.comprehension) for statement in body for n in ast.walk(statement)):
+        return [], []  # words that happen to be a program
+    names = [n for n in nodes if isinstance(n, ast.Name)]
+    known = {n.id for n in names if not isinstance(n.ctx, ast.Load)} | _BUILTINS
+    known |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    known |= {n.name for n in nodes if isinstance(n, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
+    known |= {(n.asname or n.name).partition(".")[0] for n in nodes if isinstance(n, ast.alias)}
+    used = [n.id for statement in body for n in ast.walk(statement) if isinstance(n, ast.Name)]
+    free = [name for name in dict.fromkeys(used) if name not in known]
+    return (free, body) if free else _with_literal(body)
+
+
+def _with_literal(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
+    literals = [n for statement in body for n in ast.walk(statement) if _is_samples(n)]
+    if not literals:
+        return [], []
+    chosen = ast.dump(max(literals, key=lambda n: len(ast.dump(n))))
+
+    class Replaced(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> ast.AST:
+            same = isinstance(node, ast.expr) and ast.dump(node) == chosen
+            return ast.Name(LITERAL, ast.Load()) if same else self.generic_visit(node)
+
+    # The tree is shared by all who parse this source: a copy is changed.
+    copied = copy.deepcopy(body)
+    return [LITERAL], [Replaced().visit(n) for n in copied]
+
+
 def _looped(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
     """Return (variables of the first loop over literal samples, the statements with that loop over one sample)."""
     samples = {
@@ -119,7 +185,7 @@ def _looped(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
         if not isinstance(node, ast.For):
             continue
         source = node.iter.id if isinstance(node.iter, ast.Name) else None
-        if not (source in samples or _is_samples(node.iter)):
+        if not (source in samples or _is_samples(node.iter)) or not _speaks(node.body):
             continue
         names = _names(node.target)
         set_by = samples.get(source or "")
@@ -140,7 +206,7 @@ def _loads(names: list[str]) -> list[ast.expr]:
     return [ast.Name(name, ast.Load()) for name in names]
 
 
-def _is_samples(node: ast.expr) -> bool:
+def _is_samples(node: ast.AST) -> bool:
     """Return True for a literal collection of values."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _MAKERS:
         return len(node.args) == 1 and _is_samples(node.args[0])
@@ -161,11 +227,15 @@ def reads_input(node: ast.AST) -> bool:
 
 def _is_input(node: ast.expr) -> bool:
     """Return True for a constant that is more than the start of a counter or a collection."""
+    return _is_literal(node) and not isinstance(value := ast.literal_eval(node), bool) and value not in _STARTS
+
+
+def _is_literal(node: ast.expr) -> bool:
     try:
-        value = ast.literal_eval(node)
+        ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return False
-    return not isinstance(value, bool) and value not in (0, 1, "", None, [], {}, (), 0.0)
+    return True
 
 
 def _speaks(body: list[ast.stmt]) -> bool:
