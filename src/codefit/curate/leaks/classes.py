@@ -139,9 +139,9 @@ def _fed(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) -> It
 def _gives(method: ast.FunctionDef) -> bool:
     """Return True if a method returns, yields or prints something that is not the object itself."""
     for n in ast.walk(method):
-        if isinstance(n, ast.Return) and n.value is not None:
-            if not (isinstance(n.value, ast.Name) and n.value.id == "self"):
-                return True
+        value = n.value if isinstance(n, ast.Return) else None
+        if value is not None and not (isinstance(value, ast.Name) and value.id == "self"):
+            return True
         if isinstance(n, ast.Yield) or (isinstance(n, ast.Name) and n.id == "print"):
             return True
     return False
@@ -153,8 +153,6 @@ def _reached(method: ast.FunctionDef, methods: dict[str, ast.FunctionDef]) -> in
     known: set[str] = set()
     while waiting:
         known |= set(waiting)
-        used = [
-            n.attr for name in waiting for n in ast.walk(methods[name]) if isinstance(n, ast.Attribute)
-        ]
+        used = [n.attr for name in waiting for n in ast.walk(methods[name]) if isinstance(n, ast.Attribute)]
         waiting = sorted({name for name in used if name in methods} - known)
     return sum(1 for name in known for _ in ast.walk(methods[name]))

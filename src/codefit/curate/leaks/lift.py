@@ -23,7 +23,7 @@ _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _KEPT_OUTSIDE = (ast.Import, ast.ImportFrom, ast.ClassDef, *_FUNCTION)
 _READERS = frozenset({"input", "raw_input", "readline", "cfx_input"})
 _ADDERS = frozenset({"append", "add", "extend", "insert", "update"})
-_STARTS = (0, 1, "", None, [], {}, (), 0.0, set())
+_STARTS: tuple[object, ...] = (0, 1, "", None, [], {}, (), 0.0, set())
 _BUILTINS = frozenset({*dir(builtins), "__name__"})
 _MAKERS = frozenset({"list", "tuple", "set", "iter", "sorted"})
 
@@ -136,17 +136,23 @@ def _collector(loop: ast.For) -> str | None:
     for n in ast.walk(loop):
         if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name):
             found = n.target.id
-        call = n.value if isinstance(n, ast.Expr) else None
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-            if call.func.attr in _ADDERS and isinstance(call.func.value, ast.Name):
-                found = call.func.value.id
+        elif isinstance(n, ast.Expr) and isinstance(n.value, ast.Call):
+            adder = n.value.func
+            if (
+                isinstance(adder, ast.Attribute)
+                and adder.attr in _ADDERS
+                and isinstance(adder.value, ast.Name)
+            ):
+                found = adder.value.id
     return found
 
 
 def _with_parameters(outside: list[ast.stmt], body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
     """Return (names that nothing sets, the statements), else the largest literal in them as the one parameter."""
     nodes = [n for statement in (*outside, *body) for n in ast.walk(statement)]
-    if not any(isinstance(n, ast.Call | ast.comprehension) for statement in body for n in ast.walk(statement)):
+    if not any(
+        isinstance(n, ast.Call | ast.comprehension) for statement in body for n in ast.walk(statement)
+    ):
         return [], []  # words that happen to be a program
     names = [n for n in nodes if isinstance(n, ast.Name)]
     known = {n.id for n in names if not isinstance(n.ctx, ast.Load)} | _BUILTINS
@@ -171,7 +177,8 @@ def _with_literal(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
 
     # The tree is shared by all who parse this source: a copy is changed.
     copied = copy.deepcopy(body)
-    return [LITERAL], [Replaced().visit(n) for n in copied]
+    replaced = Replaced()
+    return [LITERAL], [replaced.visit(n) for n in copied]
 
 
 def _looped(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
@@ -227,7 +234,9 @@ def reads_input(node: ast.AST) -> bool:
 
 def _is_input(node: ast.expr) -> bool:
     """Return True for a constant that is more than the start of a counter or a collection."""
-    return _is_literal(node) and not isinstance(value := ast.literal_eval(node), bool) and value not in _STARTS
+    return (
+        _is_literal(node) and not isinstance(value := ast.literal_eval(node), bool) and value not in _STARTS
+    )
 
 
 def _is_literal(node: ast.expr) -> bool:

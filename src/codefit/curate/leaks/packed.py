@@ -53,7 +53,9 @@ def _lambda(name: str, call: str, node: ast.Lambda) -> Packed:
 def _function(node: ast.FunctionDef) -> Iterator[Packed]:
     """Yield a function with keywords as places, and with fields in the place of a parameter that has them."""
     plain = [*node.args.posonlyargs, *node.args.args]
-    needed = [a for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if default is None]
+    needed = [
+        a for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if default is None
+    ]
     if node.args.vararg or len(plain) + len(needed) == 0:
         return
     fields = {a.arg: _fields(a.arg, node) for a in [*plain, *needed]}
