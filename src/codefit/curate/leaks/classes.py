@@ -41,15 +41,14 @@ class _Signature:
 
 
 def class_ways(tree: ast.Module) -> list[Way]:
-    """Return the ways to use each class of a program, the largest of each; `Solution().f` is not among them."""
+    """Return the ways to use each class of a program, the largest of each last."""
     classes = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
     found: list[Way] = []
     for node in classes.values():
         methods = _methods(node, classes)
         made = _made(node, methods)
         ways = [] if made is None else [*_called(node.name, methods, made), *_fed(node.name, methods, made)]
-        ways.sort(key=lambda way: -way.nodes)
-        found += ways[:_PER_CLASS]
+        found += sorted(ways, key=lambda way: way.nodes)[-_PER_CLASS:]
     return found
 
 

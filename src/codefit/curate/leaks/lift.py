@@ -2,7 +2,9 @@
 
 A script that sets its inputs (`a = [3, 1, 2]`) and prints is the answer to the same task as a function of
 those inputs: the statements that set them become parameters. So is a script that goes over a few samples and prints
-for each: the loop's variables become parameters. Nothing is run here.
+for each: the loop's variables become parameters. A script that sets nothing gets the
+names that it does not set, or its largest literal, as parameters; one that prints nothing gives its last value.
+Nothing is run here.
 """
 
 from __future__ import annotations
@@ -176,9 +178,9 @@ def _with_literal(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
             return ast.Name(LITERAL, ast.Load()) if same else self.generic_visit(node)
 
     # The tree is shared by all who parse this source: a copy is changed.
-    copied = copy.deepcopy(body)
-    replaced = Replaced()
-    return [LITERAL], [replaced.visit(n) for n in copied]
+    changed = ast.Module(copy.deepcopy(body), [])
+    Replaced().visit(changed)  # in place
+    return [LITERAL], changed.body
 
 
 def _looped(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
