@@ -35,8 +35,9 @@ def {entry}(*arguments):
             _value = list(_i.islice(_value, 10_000))
     if hasattr(_value, "_fields") and isinstance(_value, tuple):
         return tuple(_value)
-    if hasattr(_value, "__dict__") and not callable(_value) and vars(_value):
-        return dict(vars(_value))
+    _plain = isinstance(_value, (str, list, tuple, dict, set, frozenset, int, float, type(None)))
+    if not _plain and not callable(_value) and getattr(_value, "__dict__", None):
+        return dict(_value.__dict__)
     if _value is not None:
         return _value
     if _printed.getvalue():

@@ -139,29 +139,24 @@ def _collector(loop: ast.For) -> str | None:
         if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name):
             found = n.target.id
         elif isinstance(n, ast.Expr) and isinstance(n.value, ast.Call):
-            adder = n.value.func
-            if (
-                isinstance(adder, ast.Attribute)
-                and adder.attr in _ADDERS
-                and isinstance(adder.value, ast.Name)
-            ):
-                found = adder.value.id
+            match n.value.func:
+                case ast.Attribute(value=ast.Name(id=name), attr=adds) if adds in _ADDERS:
+                    found = name
     return found
 
 
 def _with_parameters(outside: list[ast.stmt], body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
     """Return (names that nothing sets, the statements), else the largest literal in them as the one parameter."""
-    nodes = [n for statement in (*outside, *body) for n in ast.walk(statement)]
-    if not any(
-        isinstance(n, ast.Call | ast.comprehension) for statement in body for n in ast.walk(statement)
-    ):
+    own = [n for statement in body for n in ast.walk(statement)]
+    if not any(isinstance(n, ast.Call | ast.comprehension) for n in own):
         return [], []  # words that happen to be a program
+    nodes = [*own, *(n for statement in outside for n in ast.walk(statement))]
     names = [n for n in nodes if isinstance(n, ast.Name)]
     known = {n.id for n in names if not isinstance(n.ctx, ast.Load)} | _BUILTINS
     known |= {n.arg for n in nodes if isinstance(n, ast.arg)}
     known |= {n.name for n in nodes if isinstance(n, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
     known |= {(n.asname or n.name).partition(".")[0] for n in nodes if isinstance(n, ast.alias)}
-    used = [n.id for statement in body for n in ast.walk(statement) if isinstance(n, ast.Name)]
+    used = [n.id for n in own if isinstance(n, ast.Name)]
     free = [name for name in dict.fromkeys(used) if name not in known]
     return (free, body) if free else _with_literal(body)
 
