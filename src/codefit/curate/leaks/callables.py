@@ -67,7 +67,8 @@ class Callee:
 
     `nodes` is the size of its syntax tree, `name` what the row calls it (None for a program made a function).
     `plain` is the source without the wrapper, under the row's own name. `reads`: its one argument is the text
-    on standard input. `fed`: a class is given the arguments by one method, and asked by another.
+    on standard input. `guessed`: nothing in the program says that this is what it takes and gives
+    (`Lifted.guessed`, `Way.fed`).
     """
 
     name: str | None
@@ -78,7 +79,7 @@ class Callee:
     nodes: int
     shape: str
     reads: bool = False
-    fed: bool = False
+    guessed: bool = False
 
     @property
     def source(self) -> str:
@@ -131,14 +132,23 @@ def _programs(source: str, alone: bool) -> list[Callee]:
 def _of_script(way: Lifted) -> Callee:
     tree = parse(way.source)
     nodes = sum(1 for _ in ast.walk(tree)) if tree else way.nodes
-    return Callee(None, way.name, way.source, way.width, way.width, nodes, shape(tree) if tree else "")
+    return Callee(
+        None,
+        way.name,
+        way.source,
+        way.width,
+        way.width,
+        nodes,
+        shape(tree) if tree else "",
+        guessed=way.guessed,
+    )
 
 
 def _of_classes(tree: ast.Module) -> list[Callee]:
     """Return the ways to use a program's classes, but the methods of `Solution` that are functions already."""
     known = {f"Solution().{f.name}" for f in functions(ast.unparse(tree)) if f.in_solution}
     return [
-        Callee(way.name, way.call, "", way.least, way.most, way.nodes, shape(way.tree), fed=way.fed)
+        Callee(way.name, way.call, "", way.least, way.most, way.nodes, shape(way.tree), guessed=way.fed)
         for way in class_ways(tree)
         if way.call not in known
     ]

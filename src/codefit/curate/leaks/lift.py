@@ -32,12 +32,16 @@ _MAKERS = frozenset({"list", "tuple", "set", "iter", "sorted"})
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """A source with the function `name` of `width` parameters; `nodes` is the size of its statements' syntax."""
+    """A source with the function `name` of `width` parameters; `nodes` is the size of its statements' syntax.
+
+    `guessed`: no statement sets the parameters; they are names without a value, or a literal.
+    """
 
     source: str
     name: str
     width: int
     nodes: int
+    guessed: bool = False
 
 
 @lru_cache(maxsize=16_384)
@@ -52,13 +56,15 @@ def lifted(source: str) -> tuple[Lifted, ...]:
         return ()
     found = []
     named = _parameters(body)
-    if not named[0]:
+    guessed = not named[0]
+    if guessed:
         named = _with_parameters(outside, body)
     for name, (names, rest) in ((NAME, named), (f"{NAME}_of_one", _looped(body))):
         fits = rest and 1 <= len(names) <= _MAX_PARAMETERS
         text = _function(outside, name, names, rest) if fits else None
         if text is not None:
-            found.append(Lifted(text, name, len(names), sum(1 for n in rest for _ in ast.walk(n))))
+            size = sum(1 for n in rest for _ in ast.walk(n))
+            found.append(Lifted(text, name, len(names), size, guessed and name == NAME))
     return tuple(found)
 
 
