@@ -47,9 +47,8 @@ def doubt(
         return _another_form(match, alike, own, tested=tested)
     if match.others >= settings.generic_tasks or match.trivial:
         return _generic(match, near, settings)
-    if match.callable.guessed and near < (
-        _near_support(settings) if match.share >= SAME else settings.support
-    ):
+    least = _near_support(settings) if match.share >= SAME else settings.support
+    if match.callable.guessed and near < least:
         return "by accident, perhaps: what the program takes and gives is guessed"
     tiny = match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2)
     if near >= (_TRIVIAL_SUPPORT if tiny else settings.support):
