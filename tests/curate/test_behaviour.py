@@ -30,6 +30,40 @@ FORMS = {
     ),
     "prints": ("def show(xs):\n    print('The largest is:', max(xs))", "as is"),
     "method": ("class Finder:\n    def run(self, xs):\n        return max(xs)", "as is"),
+    "constructor": (
+        "class Finder:\n    def __init__(self, xs, name='x'):\n        self.xs = xs\n\n"
+        "    def largest(self):\n        return max(self.xs)",
+        "as is",
+    ),
+    "property": (
+        "from dataclasses import dataclass\n\n@dataclass\nclass Finder:\n    xs: list\n\n"
+        "    @property\n    def largest(self):\n        return max(self.xs)",
+        "as is",
+    ),
+    "called object": ("class Finder:\n    def __call__(self, xs):\n        return max(xs)", "as is"),
+    "static method": (
+        "class Finder:\n    @staticmethod\n    def of(xs):\n        return max(xs)",
+        "as is",
+    ),
+    "inherited": (
+        "class Base:\n    def __init__(self, xs):\n        self.xs = xs\n\n"
+        "class Finder(Base):\n    def largest(self):\n        return max(self.xs)",
+        "as is",
+    ),
+    "fed": (
+        "class Finder:\n    def __init__(self):\n        self.xs = []\n\n    def add(self, x):\n"
+        "        self.xs.append(x)\n\n    def result(self):\n        return max(self.xs)",
+        "as is",
+    ),
+    "lambda": ("top = lambda xs: max(xs)", "as is"),
+    "bare lambda": ("lambda xs: max(xs)", "as is"),
+    "keyword": ("def top(*, xs, quiet=True):\n    return max(xs)", "as is"),
+    "record": ("def top(record):\n    return max(record['xs'])", "as is"),
+    "attribute": ("def top(box):\n    return max(box.xs)", "as is"),
+    "spread": ("def top(*xs):\n    return max(xs)", "as arguments"),
+    "no print": ("xs = [3, 9, 2]\nordered = sorted(xs)\nlargest = ordered[-1]", "as is"),
+    "literal in place": ("print(max([3, 9, 2]))", "as is"),
+    "free name": ("max(x for x in xs)", "as is"),
     "script": ("xs = [3, 9, 2]\nprint(max(xs))", "as is"),
     "loop": ("samples = [[3, 9, 2], [4]]\nfor xs in samples:\n    print(xs, '->', max(xs))", "as is"),
     "main": (
@@ -83,6 +117,8 @@ def test_each_form_of_a_program_can_be_asked(form: str, sandbox: Sandbox) -> Non
         "count = 0\nprint(count)",
         "x = 5\nx = 6\nprint(x)",
         "a = 5",
+        "yes",
+        "best = None\nfor x in [3, 9]:\n    best = x",
     ],
 )
 def test_programs_whose_inputs_are_not_plain_are_left_alone(source: str) -> None:
@@ -115,6 +151,14 @@ def test_programs_whose_inputs_are_not_plain_are_left_alone(source: str) -> None
         ("a b", "a  b", (1,), Agreement.OTHER),
         ("abc", "ABC", (1,), Agreement.OTHER),
         ("", "x", (1,), Agreement.OTHER),
+        (["s", "r"], "s,r", (["as", "br"],), Agreement.LOOSE),
+        (["s", "r"], "s r", ("s r",), Agreement.OTHER),
+        ({"a": 1, "b": 2}, [("b", 2), ("a", 1)], (1,), Agreement.LOOSE),
+        ({"a": 1}, [("a", 2)], (1,), Agreement.OTHER),
+        (20, (PRINTED, "A 4x3 grid has 20 squares"), (4, 3), Agreement.LOOSE),
+        (20, (PRINTED, "20 of 21 squares"), (4, 3), Agreement.OTHER),
+        (True, (PRINTED, "They share an element"), ([1], [1]), Agreement.LOOSE),
+        (False, (PRINTED, "They share an element"), ([1], [1]), Agreement.OTHER),
     ],
 )
 def test_answers_are_compared_loosely_and_said_to_be(

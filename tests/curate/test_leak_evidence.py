@@ -64,6 +64,9 @@ def test_one_input_says_nothing_of_the_form() -> None:
         (True, 1, Form.NUMBER),
         (True, 2, Form.NONE),
         (3, [3, 1], Form.NONE),
+        ([1, 2, 3], ([1, 2, 3], 6), Form.FIRST),
+        (True, {"ok": True, "why": "all"}, Form.FIRST),
+        (True, (1, 0), Form.NONE),
     ],
 )
 def test_an_answer_says_in_which_forms_it_is_the_expected_one(expected: Any, got: Any, wanted: Form) -> None:

@@ -146,6 +146,26 @@ def test_execution_of_all_pairs_needs_no_similar_words(sandbox: Sandbox) -> None
     assert [r.id for r in found.kept] == ["s"]
 
 
+def test_a_fed_class_needs_similar_words_and_one_with_a_constructor_none(sandbox: Sandbox) -> None:
+    fed = (
+        "class Beads:\n    def __init__(self):\n        self.runs = [0]\n        self.last = None\n\n"
+        "    def add(self, bead):\n        self.runs.append(self.runs[-1] + 1 if bead == self.last else 1)\n"
+        "        self.last = bead\n\n    def result(self):\n        return max(self.runs)"
+    )
+    made = (
+        "class Beads:\n    def __init__(self, beads):\n        self.beads = beads\n\n    def run(self):\n"
+        "        runs = [0]\n        for i, bead in enumerate(self.beads):\n"
+        "            same = i > 0 and bead == self.beads[i - 1]\n"
+        "            runs.append(runs[-1] + 1 if same else 1)\n        return max(runs)"
+    )
+    words = "Find the longest run of equal neighbours in a list that is given one by one"
+    rows = [row("far", "Homework seven", fed), row("near", words, fed), row("made", "Homework nine", made)]
+    found = _run(rows, sandbox, execution_match="all")
+    assert [r.id for r in found.kept] == ["far"]
+    (hit,) = [h for h in found.hits if h.row_id == "far"]
+    assert (hit.task_id, hit.action) == ("1", "listed")
+
+
 def test_generic_primitive_needs_similar_words(sandbox: Sandbox) -> None:
     code = "def tidy(values):\n    result = list(values)\n    result.sort()\n    return [item for item in result]"
     far, near = row("far", "Homework seven", code), row("near", "Sort this list of numbers", code)

@@ -38,9 +38,10 @@ def shapes(seen: Sequence[Arguments], least: int, most: int | None) -> list[str]
         found += [f"{_order((1, 0))}{_LENGTH}"] if width == 2 else []
     if takes(1) and width >= 2 and len({type(v) for a in seen for v in a}) == 1 and is_scalar(seen[0][0]):
         found.append(AS_LIST)
-    if width == 1 and isinstance(seen[0][0], list | tuple) and len({len(a[0]) for a in seen}) == 1:
-        size = len(seen[0][0])
-        if size >= 2 and takes(size):
+    lengths = length_arguments(seen)
+    if (width == 1 or lengths == {1: 0}) and all(isinstance(a[0], list | tuple) for a in seen):
+        sizes = {len(a[0]) for a in seen}
+        if max(sizes) >= 2 and all(map(takes, sizes)):
             found.append(AS_ARGUMENTS)
     return found + _last_resorts(seen) if takes(1) else found
 
@@ -114,7 +115,7 @@ def restored(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Arg
         same = isinstance(arguments[0], list | tuple) and len(arguments[0]) == len(seen[0])
         return tuple(arguments[0]) if same else None
     if shape == AS_ARGUMENTS:
-        return (list(arguments),)
+        return (list(arguments), len(arguments))[: len(seen[0])]
     if not shape.startswith(_ORDER):
         return arguments
     places = [int(i) for i in shape.split()[1:]]

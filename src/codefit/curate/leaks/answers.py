@@ -8,6 +8,7 @@ prints, returns a set for a list, or says "Yes" for True.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from enum import IntEnum
 from typing import Any
 
@@ -22,6 +23,8 @@ _NEGATIVE = re.compile(
 )
 _POSITIVE = re.compile(r"\b(yes|true|valid|balanced|found|is|are|contains|equal|matched?)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\s,:;=\[\](){}'\"]+")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+_SENTENCE_WORDS = 3
 _LOOSE = 1e-3
 _NOTHING = ("", "[]", "()", "{}", "set()", "''", '""')
 _SAID_CHARS = 200
@@ -41,6 +44,8 @@ def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
     """Compare what a wrapped program gave for `arguments` with the expected value."""
     if isinstance(got, tuple | list) and len(got) == 2 and got[0] in (PRINTED, CHANGED):
         return _unreturned(expected, got[0], got[1], arguments)
+    if isinstance(got, str) and isinstance(expected, list | tuple) and len(expected) > 1:
+        return Agreement.LOOSE if _joined(expected, got, arguments) else Agreement.OTHER
     if json_equal(expected, got):
         if isinstance(expected, bool) and not isinstance(got, bool):
             return Agreement.OTHER  # a count may be taken for a yes or no, see `forms`
@@ -65,6 +70,12 @@ def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]
     return Agreement.LOOSE if changed else Agreement.OTHER
 
 
+def _joined(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
+    """Return True if a text is the expected items one after another, and not what was given."""
+    said = _words(text)
+    return said == _flat(expected) and "".join(said) != "".join(_flat(arguments))
+
+
 def _empty(value: Any) -> bool:
     return isinstance(value, str | list | tuple | dict | set | frozenset) and not value
 
@@ -83,9 +94,20 @@ def _loose(expected: Any, got: Any) -> bool:
         got, set | frozenset | list | tuple
     ):
         return _sequences(list(expected), list(got), {type(expected), type(got)})
+    if isinstance(expected, dict) != isinstance(got, dict):
+        return _as_pairs(expected, got)
     if isinstance(expected, list | tuple) and len(expected) == 1:
         return json_equal(expected[0], got)
     return isinstance(got, list | tuple) and len(got) == 1 and json_equal(expected, got[0])
+
+
+def _as_pairs(expected: Any, got: Any) -> bool:
+    """Return True if one value is a mapping and the other the list of its pairs, in any order."""
+    mapping, pairs = (expected, got) if isinstance(expected, dict) else (got, expected)
+    plain = isinstance(pairs, list | tuple | set) and len(pairs) == len(mapping) > 0
+    if not plain or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        return False
+    return sorted(dumped(list(pair)) for pair in pairs) == sorted(dumped(list(p)) for p in mapping.items())
 
 
 def _sequences(expected: list[Any], got: list[Any], types: set[type]) -> bool:
@@ -127,8 +149,10 @@ def _words(text: str) -> list[str]:
 
 def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
     """Return True if a printed text ends with the expected value, after words of explanation or the arguments."""
-    if polarity(expected) is not None and not isinstance(expected, str):
-        return polarity(text.strip()) == polarity(expected)
+    if isinstance(expected, bool):
+        return _said(text.strip()) is expected
+    if is_number(expected) and _only_number(expected, text, arguments):
+        return True
     wanted, said, given = _flat(expected), _words(text), _flat(arguments)
     if not wanted or len(said) < len(wanted):
         return False
@@ -143,6 +167,20 @@ def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
     return not any(any(c.isdigit() for c in word) for word in before) and all(
         w == a or _near(w, a) for w, a in zip(wanted, answer, strict=True)
     )
+
+
+def _said(text: str) -> bool | None:
+    """Return the yes or no of a printed text: a sentence that denies nothing says yes."""
+    found = polarity(text)
+    sentence = found is None and len(_words(text)) >= _SENTENCE_WORDS and not _NUMBER.search(text)
+    return True if sentence and len(text) <= _SAID_CHARS else found
+
+
+def _only_number(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
+    """Return True if the expected number is the only one in a text apart from those given."""
+    said, given = Counter(_NUMBER.findall(text)), Counter(_NUMBER.findall(" ".join(_flat(arguments))))
+    left = list((said - given).elements())
+    return len(left) == 1 and (left[0] == _text(expected) or _near(_text(expected), left[0]))
 
 
 def _flat(value: Any) -> list[str]:

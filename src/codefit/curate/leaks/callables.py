@@ -13,11 +13,14 @@ from functools import lru_cache
 from codefit.curate.code import functions, parse, shape
 from codefit.curate.imports import definitions, with_imports
 from codefit.curate.leaks.answers import CHANGED, PRINTED
+from codefit.curate.leaks.classes import class_ways
 from codefit.curate.leaks.foreign import with_runtime
 from codefit.curate.leaks.lift import Lifted, lifted, reads_input
+from codefit.curate.leaks.packed import FIELDS, packed
 
 ENTRY = "codefit_answer"
 _PER_ROW = 4
+_OTHERS_PER_ROW = 6
 _COMMON_NUMBERS = frozenset({0, 1, 2, 10, 100})
 _LEAST_SCRIPT_NODES = 30
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -30,6 +33,11 @@ def {entry}(*arguments):
         _value = ({call})(*arguments)
         if hasattr(_value, "__next__"):
             _value = list(_i.islice(_value, 10_000))
+    if hasattr(_value, "_fields") and isinstance(_value, tuple):
+        return tuple(_value)
+    _plain = isinstance(_value, (str, list, tuple, dict, set, frozenset, int, float, type(None)))
+    if not _plain and not callable(_value) and getattr(_value, "__dict__", None):
+        return dict(_value.__dict__)
     if _value is not None:
         return _value
     if _printed.getvalue():
@@ -59,7 +67,8 @@ class Callee:
 
     `nodes` is the size of its syntax tree, `name` what the row calls it (None for a program made a function).
     `plain` is the source without the wrapper, under the row's own name. `reads`: its one argument is the text
-    on standard input.
+    on standard input. `guessed`: nothing in the program says that this is what it takes and gives
+    (`Lifted.guessed`, `Way.fed`).
     """
 
     name: str | None
@@ -70,6 +79,7 @@ class Callee:
     nodes: int
     shape: str
     reads: bool = False
+    guessed: bool = False
 
     @property
     def source(self) -> str:
@@ -80,7 +90,7 @@ class Callee:
 
 @lru_cache(maxsize=16_384)
 def callables(source: str) -> tuple[Callee, ...]:
-    """Return the last four functions of an answer, methods of classes that need no arguments, or the program."""
+    """Return the last functions, methods, lambdas and functions of packed arguments of an answer, and the program."""
     found = [
         Callee(
             f.name, f"Solution().{f.name}" if f.in_solution else f.name, "", f.least, f.most, f.nodes, f.shape
@@ -88,10 +98,13 @@ def callables(source: str) -> tuple[Callee, ...]:
         for f in functions(source)
         if not f.name.startswith("__")
     ]
-    found = [f for f in found if f.most is None or f.most > 0] + _methods(source)
+    found = [f for f in found if f.most is None or f.most > 0][-_PER_ROW:]
+    tree = parse(source)
+    if tree is not None:
+        found += _of_classes(tree)[-_OTHERS_PER_ROW:] + _packed(tree)[-_OTHERS_PER_ROW:]
     if found:
         plain = definitions(source)
-        found = [replace(f, plain=plain) for f in found[-_PER_ROW:]]
+        found = [replace(f, plain=plain + f.plain) for f in found]
     return tuple(found + _programs(source, alone=not found))
 
 
@@ -119,30 +132,33 @@ def _programs(source: str, alone: bool) -> list[Callee]:
 def _of_script(way: Lifted) -> Callee:
     tree = parse(way.source)
     nodes = sum(1 for _ in ast.walk(tree)) if tree else way.nodes
-    return Callee(None, way.name, way.source, way.width, way.width, nodes, shape(tree) if tree else "")
+    return Callee(
+        None,
+        way.name,
+        way.source,
+        way.width,
+        way.width,
+        nodes,
+        shape(tree) if tree else "",
+        guessed=way.guessed,
+    )
 
 
-def _methods(source: str) -> list[Callee]:
-    tree = parse(source)
+def _of_classes(tree: ast.Module) -> list[Callee]:
+    """Return the ways to use a program's classes, but the methods of `Solution` that are functions already."""
+    known = {f"Solution().{f.name}" for f in functions(ast.unparse(tree)) if f.in_solution}
+    return [
+        Callee(way.name, way.call, "", way.least, way.most, way.nodes, shape(way.tree), guessed=way.fed)
+        for way in class_ways(tree)
+        if way.call not in known
+    ]
+
+
+def _packed(tree: ast.Module) -> list[Callee]:
+    """Return lambdas, and functions with their packed arguments unpacked."""
     found = []
-    for node in tree.body if tree else ():
-        if not isinstance(node, ast.ClassDef) or node.name == "Solution" or not _makes_itself(node):
-            continue
-        for method in node.body:
-            if (
-                isinstance(method, _FUNCTION)
-                and not method.name.startswith("_")
-                and not method.decorator_list
-            ):
-                count = len(method.args.args) - 1
-                least = max(0, count - len(method.args.defaults))
-                if count > 0:
-                    size = sum(1 for _ in ast.walk(method))
-                    call = f"{node.name}().{method.name}"
-                    found.append(Callee(method.name, call, "", least, count, size, shape(method)))
+    for one in packed(tree):
+        nodes = sum(1 for _ in ast.walk(one.tree))
+        extra = FIELDS if "codefit_fields" in one.call else ""
+        found.append(Callee(one.name, one.call, extra, one.least, one.most, nodes, shape(one.tree)))
     return found
-
-
-def _makes_itself(node: ast.ClassDef) -> bool:
-    made = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-    return all(len(n.args.args) - len(n.args.defaults) <= 1 for n in made)

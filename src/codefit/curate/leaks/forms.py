@@ -51,23 +51,33 @@ FORMS = tuple(form for form in Form if form)
 def forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
     """Return all forms in which an answer is the expected value."""
     kind, value = _parted(got)
+    beside = Form.NONE if kind else _beside(expected, value)
     if isinstance(expected, bool):
+        if beside:
+            return beside
         if isinstance(value, int) and not isinstance(value, bool):
             return Form.NUMBER if value == expected else Form.NONE
         said = polarity(value)
         return Form.NOT if said is not None and said is not expected else Form.NONE
     if isinstance(expected, list | tuple):
-        return _swapped(expected, got, arguments)
-    found = Form.NONE
-    parts: Any = list(value.values()) if isinstance(value, dict) else value
-    few = isinstance(value, tuple | dict) and 2 <= len(parts) <= _MOST_PARTS
-    if few and json_equal(expected, parts[0]):
-        found |= Form.FIRST
-    if few and json_equal(expected, parts[-1]):
-        found |= Form.LAST
+        return beside | _swapped(expected, got, arguments)
+    found = beside
     if isinstance(expected, int):
         found |= _of_number(expected, kind, value)
     return found
+
+
+def _beside(expected: Any, value: Any) -> Form:
+    """Return in which of a few values the expected one is."""
+    parts: Any = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(value, tuple | dict) or not 2 <= len(parts) <= _MOST_PARTS:
+        return Form.NONE
+    found = Form.FIRST if _equal(expected, parts[0]) else Form.NONE
+    return found | (Form.LAST if _equal(expected, parts[-1]) else Form.NONE)
+
+
+def _equal(expected: Any, part: Any) -> bool:
+    return json_equal(expected, part) and isinstance(expected, bool) == isinstance(part, bool)
 
 
 def _parted(got: Any) -> tuple[str, Any]:

@@ -2,12 +2,16 @@
 
 A script that sets its inputs (`a = [3, 1, 2]`) and prints is the answer to the same task as a function of
 those inputs: the statements that set them become parameters. So is a script that goes over a few samples and prints
-for each: the loop's variables become parameters. Nothing is run here.
+for each: the loop's variables become parameters. A script that sets nothing gets the
+names that it does not set, or its largest literal, as parameters; one that prints nothing gives its last value.
+Nothing is run here.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
+import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,21 +19,29 @@ from codefit.curate.code import parse
 from codefit.curate.imports import with_imports
 
 NAME = "lifted_program"
+LITERAL = "lifted_literal"
 _MAX_PARAMETERS = 4
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _KEPT_OUTSIDE = (ast.Import, ast.ImportFrom, ast.ClassDef, *_FUNCTION)
 _READERS = frozenset({"input", "raw_input", "readline", "cfx_input"})
+_ADDERS = frozenset({"append", "add", "extend", "insert", "update"})
+_STARTS: tuple[object, ...] = (0, 1, "", None, [], {}, (), 0.0, set())
+_BUILTINS = frozenset({*dir(builtins), "__name__"})
 _MAKERS = frozenset({"list", "tuple", "set", "iter", "sorted"})
 
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """A source with the function `name` of `width` parameters; `nodes` is the size of its statements' syntax."""
+    """A source with the function `name` of `width` parameters; `nodes` is the size of its statements' syntax.
+
+    `guessed`: no statement sets the parameters; they are names without a value, or a literal.
+    """
 
     source: str
     name: str
     width: int
     nodes: int
+    guessed: bool = False
 
 
 @lru_cache(maxsize=16_384)
@@ -39,14 +51,20 @@ def lifted(source: str) -> tuple[Lifted, ...]:
     if tree is None:
         return ()
     outside, body = _opened(tree)
+    body = _speaking(body)
     if any(map(reads_input, body)) or not _speaks(body):
         return ()
     found = []
-    for name, (names, rest) in ((NAME, _parameters(body)), (f"{NAME}_of_one", _looped(body))):
+    named = _parameters(body)
+    guessed = not named[0]
+    if guessed:
+        named = _with_parameters(outside, body)
+    for name, (names, rest) in ((NAME, named), (f"{NAME}_of_one", _looped(body))):
         fits = rest and 1 <= len(names) <= _MAX_PARAMETERS
         text = _function(outside, name, names, rest) if fits else None
         if text is not None:
-            found.append(Lifted(text, name, len(names), sum(1 for n in rest for _ in ast.walk(n))))
+            size = sum(1 for n in rest for _ in ast.walk(n))
+            found.append(Lifted(text, name, len(names), size, guessed and name == NAME))
     return tuple(found)
 
 
@@ -108,6 +126,64 @@ def _parameters(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
     return names, [n for n in body if n not in chosen]
 
 
+def _speaking(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return statements that say nothing with the value of the last one returned."""
+    last = body[-1] if body and not _speaks(body) else None
+    if isinstance(last, ast.Expr):
+        return [*body[:-1], ast.Return(last.value)]
+    if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name) and not _is_literal(last.value):
+        return [*body, ast.Return(ast.Name(last.targets[0].id, ast.Load()))]
+    if isinstance(last, ast.For) and (name := _collector(last)):
+        return [*body, ast.Return(ast.Name(name, ast.Load()))]
+    return body
+
+
+def _collector(loop: ast.For) -> str | None:
+    """Return the name that a loop adds to in its last statement that changes something."""
+    found = None
+    for n in ast.walk(loop):
+        if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name):
+            found = n.target.id
+        elif isinstance(n, ast.Expr) and isinstance(n.value, ast.Call):
+            match n.value.func:
+                case ast.Attribute(value=ast.Name(id=name), attr=adds) if adds in _ADDERS:
+                    found = name
+    return found
+
+
+def _with_parameters(outside: list[ast.stmt], body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
+    """Return (names that nothing sets, the statements), else the largest literal in them as the one parameter."""
+    own = [n for statement in body for n in ast.walk(statement)]
+    if not any(isinstance(n, ast.Call | ast.comprehension) for n in own):
+        return [], []  # words that happen to be a program
+    nodes = [*own, *(n for statement in outside for n in ast.walk(statement))]
+    names = [n for n in nodes if isinstance(n, ast.Name)]
+    known = {n.id for n in names if not isinstance(n.ctx, ast.Load)} | _BUILTINS
+    known |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    known |= {n.name for n in nodes if isinstance(n, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
+    known |= {(n.asname or n.name).partition(".")[0] for n in nodes if isinstance(n, ast.alias)}
+    used = [n.id for n in own if isinstance(n, ast.Name)]
+    free = [name for name in dict.fromkeys(used) if name not in known]
+    return (free, body) if free else _with_literal(body)
+
+
+def _with_literal(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
+    literals = [n for statement in body for n in ast.walk(statement) if _is_samples(n)]
+    if not literals:
+        return [], []
+    chosen = ast.dump(max(literals, key=lambda n: len(ast.dump(n))))
+
+    class Replaced(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> ast.AST:
+            same = isinstance(node, ast.expr) and ast.dump(node) == chosen
+            return ast.Name(LITERAL, ast.Load()) if same else self.generic_visit(node)
+
+    # The tree is shared by all who parse this source: a copy is changed.
+    changed = ast.Module(copy.deepcopy(body), [])
+    Replaced().visit(changed)  # in place
+    return [LITERAL], changed.body
+
+
 def _looped(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
     """Return (variables of the first loop over literal samples, the statements with that loop over one sample)."""
     samples = {
@@ -119,7 +195,7 @@ def _looped(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
         if not isinstance(node, ast.For):
             continue
         source = node.iter.id if isinstance(node.iter, ast.Name) else None
-        if not (source in samples or _is_samples(node.iter)):
+        if not (source in samples or _is_samples(node.iter)) or not _speaks(node.body):
             continue
         names = _names(node.target)
         set_by = samples.get(source or "")
@@ -140,7 +216,7 @@ def _loads(names: list[str]) -> list[ast.expr]:
     return [ast.Name(name, ast.Load()) for name in names]
 
 
-def _is_samples(node: ast.expr) -> bool:
+def _is_samples(node: ast.AST) -> bool:
     """Return True for a literal collection of values."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _MAKERS:
         return len(node.args) == 1 and _is_samples(node.args[0])
@@ -161,11 +237,17 @@ def reads_input(node: ast.AST) -> bool:
 
 def _is_input(node: ast.expr) -> bool:
     """Return True for a constant that is more than the start of a counter or a collection."""
+    return (
+        _is_literal(node) and not isinstance(value := ast.literal_eval(node), bool) and value not in _STARTS
+    )
+
+
+def _is_literal(node: ast.expr) -> bool:
     try:
-        value = ast.literal_eval(node)
+        ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return False
-    return not isinstance(value, bool) and value not in (0, 1, "", None, [], {}, (), 0.0)
+    return True
 
 
 def _speaks(body: list[ast.stmt]) -> bool:

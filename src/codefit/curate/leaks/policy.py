@@ -14,7 +14,7 @@ _SUPPORTED_SHARE = 0.4
 _LEAST_VARIED = 8
 _LEAST_FORMED, _LEAST_RARE, _MANY_SAME = 12, 4, 0.9
 _EITHER_SHARE = 0.7
-_SAME_WORK = (Form.ABOVE, Form.BELOW)
+_SAME_WORK, _MORE_BESIDE = (Form.ABOVE, Form.BELOW), (Form.FIRST, Form.LAST)
 _FEW_VALUES = 6
 _FEW_VALUES_SHARE, _SMALL_SHARE, _LEAST_SHARE = 0.92, 0.97, 0.5
 _SMALL_NODES, _CHANGED_NODES = 20, 45
@@ -42,9 +42,14 @@ def doubt(
     on many values.
     """
     if match.form and match.form is not Form.SWAPPED:
-        return _another_form(match, near >= settings.support and not opposite, tested=tested)
+        alike = near >= settings.support and not opposite
+        own = match.form in _SAME_WORK or (match.form in _MORE_BESIDE and near >= _near_support(settings))
+        return _another_form(match, alike, own, tested=tested)
     if match.others >= settings.generic_tasks or match.trivial:
         return _generic(match, near, settings)
+    least = _near_support(settings) if match.share >= SAME else settings.support
+    if match.callable.guessed and near < least:
+        return "by accident, perhaps: what the program takes and gives is guessed"
     tiny = match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2)
     if near >= (_TRIVIAL_SUPPORT if tiny else settings.support):
         return None if match.share >= _SUPPORTED_SHARE or _same_form(match) else _differs(match)
@@ -79,14 +84,16 @@ def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str 
     return "generic primitive: the task mostly gives back what it gets"
 
 
-def _another_form(match: Match, alike: bool, *, tested: bool) -> str | None:
+def _another_form(match: Match, alike: bool, own: bool, *, tested: bool) -> str | None:
     """Judge a program that gives the values in another form: alike in words, or long and like the reference.
+
+    `own` forms show the whole work: one off throughout, or the value among others where words are somewhat alike.
 
     Tests of its own say that a row asks for its own form, which is another task.
     """
     counts = match.form is Form.NUMBER  # 0 and 1 are counts too, as long as they are small
     same = match.share >= SAME or (_same_form(match) and not counts)
-    own = match.form in _SAME_WORK and match.callable.nodes >= _CHANGED_NODES
+    own = own and match.callable.nodes >= _CHANGED_NODES
     own = own and match.distinct >= _FEW_VALUES and not match.trivial
     alike = alike and match.callable.nodes > _SMALL_NODES
     return (
