@@ -223,8 +223,11 @@ def test_sigkill_anywhere_and_again_gives_the_same_report(small: Path, tmp_path:
             child.communicate()
             killed += 1
             continue
-        assert child.returncode == 0
         break
+    else:  # a busy machine: once more, as long as it takes
+        child = demo(out, own_cache, *SMALL)
+        child.communicate()
+    assert child.returncode == 0
     assert killed >= 3
     assert pages(out) == pages(small)
     assert not [p for p in out.rglob("*.part") if p.stat().st_size < 0]

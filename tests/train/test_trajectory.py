@@ -257,7 +257,7 @@ def test_too_little_device_memory_is_one_line_and_keeps_the_checkpoints(
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. ...")
             return super().step(step, rate)
 
-    def full(trainee: Any, settings: Any, examples: Any, pad_id: int, seed: int) -> Full:
+    def full(trainee: Any, settings: Any, examples: Any, pad_id: int, *rest: int) -> Full:
         return Full(trainee, settings, examples, pad_id)
 
     monkeypatch.setattr(loop, "make_steps", full)

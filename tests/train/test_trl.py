@@ -303,7 +303,7 @@ def test_an_error_comes_through_as_it_was(error: Any, capsys: pytest.CaptureFixt
         ({"engine": "trl", "shard": True}, "shard with one process"),
         ({"engine": "trl", "shard": True, "processes": 2, "device": "cpu"}, "shard on a CPU"),
         ({"engine": "trl", "processes": 8, "batch_size": 4}, "batch_size 4 for 8 processes"),
-        ({"engine": "trl", "offload": True, "recompute": 3}, "offload or host_embedding; recompute 3"),
+        ({"engine": "trl", "offload": True, "recompute": 3}, "host_embedding or cuda_graphs; recompute 3"),
     ],
 )
 def test_what_an_engine_cannot_do_is_refused_with_the_reason(

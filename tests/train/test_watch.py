@@ -249,8 +249,8 @@ def _restore(monkeypatch: pytest.MonkeyPatch) -> None:
 _CHANGED: dict[str, Any] = {
     "method": "lora", "learning_rate": 1e-3, "epochs": 2.0, "batch_size": 2, "micro_batch": 2, "warmup": 0.2,
     "weight_decay": 0.1, "max_grad_norm": 0.5, "optimizer": "adamw8", "lora_rank": 8, "lora_alpha": 8,
-    "rslora": True, "recompute": True, "offload": True, "host_embedding": True, "engine": "trl", "processes": 2,
-    "shard": True, "dtype": "bfloat16", "device": "cpu", "threads": 2,
+    "rslora": True, "recompute": True, "offload": True, "host_embedding": True, "cuda_graphs": True, "engine": "trl",
+    "processes": 2, "shard": True, "dtype": "bfloat16", "device": "cpu", "threads": 2,
     "seed": 3, "validation_rows": 6, "validate_every": 5, "early_stop": 2, "develop": DEVELOP,
     "choose": ChooseSettings(scales=(0.5,)), "report_to": ("tensorboard",), "save_every": 7,
 }  # fmt: skip
