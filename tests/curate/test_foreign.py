@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import math
+import time
 from typing import Any
 
 import pytest
@@ -176,3 +177,32 @@ def test_parts_of_texts_swap_their_ends(text: str, a: int, b: int) -> None:
     assert cfx_call(text, "substring", a, b) == cfx_call(text, "substring", b, a)
     assert cfx_call(text, "slice", a) == text[a:]
     assert cfx_call(cfx_call(text, "split", ""), "join", "") == text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "int " + " " * 15_000 + "f", "public static " + "int , " * 3_000, "```" * 6_000 + "function f(x){}",
+        "\n" * 19_000 + "const x = (", "function f(x){return " + "(" * 5_000 + "x}", "const f = x => " + "[" * 15_000,
+        "function f(){return " + "9" * 10_000 + "}", "const f=x=>`" + "${`" * 4_000, "const f=" + "a=>" * 5_000 + "1",
+        "function f(){ /* " + "x" * 15_000, "int " + " " * 5_000_000 + "f", "function f(x){return \x00 \ud800}",
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_text_made_to_take_forever_or_to_break_a_parser_is_left_alone_at_once(answer: str) -> None:
+    began = time.process_time()
+    assert translated(answer) is None
+    assert time.process_time() - began < 5  # seconds that only a square of the length would take
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 140), st.sampled_from("(){}[];,.+-*/=<>!?:'\"`$\\ 01ax\n")), max_size=8)
+)
+def test_broken_javascript_is_python_or_nothing(edits: list[tuple[int, str]]) -> None:
+    text = list("function f(a,b){let s=0;for(let i=0;i<a.length;i++){if(a[i]%2===0){s+=a[i]*b}else{s-=1}}"
+                "return s.toString().split('').map(x=>parseInt(x))}")  # fmt: skip
+    for at, letter in edits:
+        text[at % len(text)] = letter
+    found = translated("".join(text))
+    if found is not None:
+        ast.parse(found)

@@ -15,13 +15,17 @@ from codefit.curate.leaks.foreign.names import PREFIX
 from codefit.curate.leaks.foreign.statements import JavaStatements, Statements
 from codefit.curate.leaks.foreign.tokens import Unsupported, tokens
 
-_FENCE = re.compile(r"```([\w+#]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+# Repetitions are bounded: rows may be of any text and of megabytes, and a search must not take its square.
+_LONGEST = 20_000  # characters of an answer that is looked at
+_FENCE = re.compile(r"```([\w+#]{0,20})[^\n`]{0,80}\n(.*?)(?:```|\Z)", re.DOTALL)
 _JAVA = re.compile(
-    r"\b(?:public|private|static|int|long|double|float|boolean|bool|void|char|String)\b[\w<>\[\], ]*\s+\w+\s*\("
+    r"\b(?:public|private|static|int|long|double|float|boolean|bool|void|char|String)\b"
+    r"[\w<>\[\], ]{0,60}\s{1,20}\w{1,60}\s{0,20}\("
 )
 _JAVASCRIPT = re.compile(r"\bfunction\b|=>|\b(?:const|let|var)\s|console\.log")
 _OTHER = re.compile(
-    r"<\?php|<html|</\w+>|^\s*(?:#include|def |SELECT )|\$\w+\s*=|document\.|require\(", re.MULTILINE
+    r"<\?php|<html|</\w{1,20}>|^[ \t]{0,40}(?:#include|def |SELECT )|\$\w{1,40}\s{0,20}=|document\.|require\(",
+    re.MULTILINE,
 )
 _FILES = ("runtime", "runtime_js", "runtime_java")
 
@@ -32,6 +36,8 @@ def translated(answer: str) -> str | None:
 
     The text calls helpers, which `with_runtime` puts before it.
     """
+    if len(answer) > _LONGEST:
+        return None
     fences = _FENCE.findall(answer)
     code = max((body for _, body in fences), key=len) if fences else answer
     if _OTHER.search(code):
@@ -42,7 +48,7 @@ def translated(answer: str) -> str | None:
     try:
         reader = (JavaStatements if java else Statements)(tokens(code))
         return Emitter(java=java).program(reader.program())
-    except (Unsupported, RecursionError):
+    except (Unsupported, RecursionError, ValueError):  # a number of too many digits is the last
         return None
 
 
