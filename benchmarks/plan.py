@@ -155,7 +155,7 @@ def _model(setting: Setting) -> tuple[Any, Any, TrainSettings]:
 
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
-            model = load_model(Path(folder), dtype="float32", device="cpu", nf4=True)
+            model = load_model(Path(folder), dtype="float32", device="cpu", weights="nf4")
         for p in model.parameters():  # on a CPU they are views of the whole file's buffer
             if p.dtype == torch.float32:
                 p.data = p.data.clone()
