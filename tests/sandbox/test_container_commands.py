@@ -249,7 +249,7 @@ def test_a_folder_in_which_something_is_mounted_stays(tmp_path: Path) -> None:
     folder = tmp_path / "codefit-sandbox-ef"
     (folder / "root" / "usr").mkdir(parents=True)
     mounts = tmp_path / "mountinfo"
-    mounts.write_text(f"1 2 0:3 /usr {folder}/root/usr ro - ext4 none rw\n")
+    mounts.write_text(f"1 2 0:3 /usr {folder / 'root' / 'usr'} ro - ext4 none rw\n")
     supervise.remove_folder(str(folder), str(mounts))
     assert (folder / "root" / "usr").is_dir()
     mounts.write_text("1 2 0:3 / / rw - ext4 /dev/disk rw\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -134,10 +135,22 @@ def _relations(width: int) -> Iterator[Callable[[Sequence[Any]], bool]]:
     for i in range(width):
         for j in range(width):
             if i < j:
-                yield lambda a, i=i, j=j: _length(a[i]) == _length(a[j]) != -1  # type: ignore[misc]
+                yield partial(_as_long, i, j)
             if i != j:
-                yield lambda a, i=i, j=j: _not_above(a[i], a[j])  # type: ignore[misc]
-                yield lambda a, i=i, j=j: _not_above(a[i], _length(a[j]))  # type: ignore[misc]
+                yield partial(_at_most, i, j)
+                yield partial(_at_most_as_long, i, j)
+
+
+def _as_long(i: int, j: int, a: Sequence[Any]) -> bool:
+    return _length(a[i]) == _length(a[j]) != -1
+
+
+def _at_most(i: int, j: int, a: Sequence[Any]) -> bool:
+    return _not_above(a[i], a[j])
+
+
+def _at_most_as_long(i: int, j: int, a: Sequence[Any]) -> bool:
+    return _not_above(a[i], _length(a[j]))
 
 
 def _ordered(values: Sequence[Any], before: Callable[[Any, Any], bool]) -> bool:

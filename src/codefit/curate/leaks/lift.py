@@ -104,8 +104,9 @@ def _takes_arguments(node: ast.FunctionDef) -> bool:
 def _lone_call(node: ast.stmt) -> str | None:
     """Return the name of a function that a statement calls without arguments and does nothing else."""
     call = node.value if isinstance(node, ast.Expr) else None
-    plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
-    return call.func.id if plain and not call.args and not call.keywords else None  # type: ignore[union-attr]
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        return None
+    return None if call.args or call.keywords else call.func.id
 
 
 def _parameters(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:

@@ -13,7 +13,7 @@ from importlib import resources
 from codefit.curate.leaks.foreign.emit import Emitter
 from codefit.curate.leaks.foreign.names import PREFIX
 from codefit.curate.leaks.foreign.statements import JavaStatements, Statements
-from codefit.curate.leaks.foreign.tokens import Unsupported, tokens
+from codefit.curate.leaks.foreign.tokens import tokens
 
 # Repetitions are bounded: rows may be of any text and of megabytes, and a search must not take its square.
 _LONGEST = 20_000  # characters of an answer that is looked at
@@ -48,7 +48,7 @@ def translated(answer: str) -> str | None:
     try:
         reader = (JavaStatements if java else Statements)(tokens(code))
         return Emitter(java=java).program(reader.program())
-    except (Unsupported, RecursionError, ValueError):  # a number of too many digits is the last
+    except (ValueError, RecursionError):  # not understood, or a number of too many digits
         return None
 
 

@@ -43,7 +43,8 @@ class Statements(Expressions):
             known = getattr(self, f"_{self.now.text}", None)
             if self.now.text in _STATEMENTS and known:
                 self.take()
-                return known()  # type: ignore[no-any-return]
+                found: Node = known()
+                return found
             declared = self.declaration()
             if declared:
                 return declared

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from codefit.curate.leaks.foreign.names import python_name, targets
 from codefit.curate.leaks.foreign.tokens import Unsupported
 from codefit.curate.leaks.foreign.tree import Node
@@ -37,7 +39,7 @@ _WHOLE = frozenset({"int", "long", "short", "byte", "Integer", "Long"})
 _SAYS = frozenset({"println", "print", "log", "info", "WriteLine", "Write"})
 
 
-class Values:
+class Values(ABC):
     """Writes expressions; functions among them are written as definitions before the statement."""
 
     def __init__(self, *, java: bool) -> None:
@@ -57,9 +59,9 @@ class Values:
         self._count += 1
         return f"cfx_t{self._count}"
 
+    @abstractmethod
     def define(self, node: Node, name: str) -> None:
         """Write a function."""
-        raise NotImplementedError
 
     def value(self, node: Node) -> str:
         """Return an expression as Python text."""
