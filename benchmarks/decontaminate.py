@@ -3,13 +3,14 @@
 Usage: python benchmarks/decontaminate.py --data FOLDER --work EMPTY_FOLDER [--audit | --only-blind]
 
 The pairs: `decontamination/planted.jsonl` (rows written for this purpose, without sight of the detector; sets
-a and b served to set its figures, set c was written afterwards), `decontamination/blind.jsonl` (set d, written
-for this purpose without sight of the detector, its description or the other sets but two lines of one; every
-leak's program, behind a small adapter, passed its task's tests in the sandbox, and no look-alike's did) and
+a, b and e served to set its figures, set c was written afterwards), `decontamination/blind.jsonl` (sets d and f,
+written for this purpose without sight of the detector, its description or the other sets; every leak's program,
+behind a small adapter, passed its task's tests in the sandbox, and no look-alike's did) and
 `decontamination/real.jsonl` (Code Alpaca rows by id, read and labelled by hand; doubtful ones left out). All rows
-go through `codefit decontaminate` in one file; a pair counts as found if a hit on that task is `removed`.
-`--audit` also separates the whole of Code Alpaca, `--only-blind` measures set d alone and leaves the other
-figures as they are. Writes results/decontaminate.json (set d once more under `blind`) and prints a table.
+go through `codefit decontaminate` in one file; a pair counts as found if a hit on that task is `removed`, and
+under `rows` if a hit on any task is: a look-alike of one task may be dropped for another.
+`--audit` also separates the whole of Code Alpaca, `--only-blind` measures the blind sets alone and leaves the other
+figures as they are. Writes results/decontaminate.json (the blind sets once more under `blind`) and prints a table.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ SETS = {
     "b": "written for this, second set",
     "c": "written for this, third set",
     "d": "written for this, fourth set, blind",
+    "e": "written for this, fifth set",
+    "f": "written for this, sixth set, blind",
 }
+BLIND = ("d", "f")
 Pair = dict[str, Any]
 Found = Callable[[Pair], bool]
 
@@ -128,8 +132,14 @@ def judged(
     kinds, sets = ({name: [p for p in pairs if p[key] == name] for name in sorted({p[key] for p in pairs})}
                    for key in ("kind", "set"))  # fmt: skip
     python = [p for p in pairs if p["kind"] not in OTHER_LANGUAGES]
+    gone = {row for row, _ in by_task}
     return {
         "all": rates(pairs, lambda p: bool(methods(p))),
+        "rows": {
+            name: rates(group, lambda p: p["row_id"] in gone)
+            for name, group in {**sets, "written": [p for p in pairs if p["set"] in SETS]}.items()
+            if name != "real"
+        },
         "without_planted_java_and_javascript": rates(python, lambda p: bool(methods(p))),
         "sets": {name: rates(group, lambda p: bool(methods(p))) for name, group in sets.items()},
         "kinds": {name: rates(group, lambda p: bool(methods(p))) for name, group in kinds.items()},
@@ -171,7 +181,7 @@ def measured_pairs(data: Path, work: Path, only_blind: bool) -> dict[str, Any]:
     ))  # fmt: skip
     _, wall_s, cpu_s = separated(file, data, work / name)
     hits = lines(work / name / "hits.jsonl")
-    blind = judged([p for p in pairs if p["set"] == "d"], rows, hits, data)
+    blind = judged([p for p in pairs if p["set"] in BLIND], rows, hits, data)
     if only_blind:
         return {"blind": blind | {"wall_s": wall_s, "cpu_s": cpu_s, "machine": machine()}}
     whole = judged(pairs, rows, hits, data) | {"wall_s": wall_s, "cpu_s": cpu_s}
@@ -180,9 +190,9 @@ def measured_pairs(data: Path, work: Path, only_blind: bool) -> dict[str, Any]:
 
 def show(figures: dict[str, Any]) -> None:
     """Print the table of some pairs."""
-    for part in ("sets", "kinds", "methods_alone", "filters"):
+    for part in ("sets", "rows", "kinds", "methods_alone", "filters"):
         for name, r in figures[part].items():
-            label = SETS.get(name, name) if part == "sets" else name
+            label = SETS.get(name, name) if part in ("sets", "rows") else name
             shown = (f"{r['found']}/{r['leaks']}", f"{r['false']}/{r['others']}", r["recall"], r["precision"])
             print(f"| {part} | {label} | " + " | ".join(map(str, shown)) + " |")
     print(figures["all"], figures["without_planted_java_and_javascript"])

@@ -18,7 +18,7 @@ from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.leaks.layout import text_shapes
 from codefit.curate.leaks.lift import lifted
 from codefit.curate.leaks.probe import Probe, Prober, Question
-from codefit.curate.leaks.signals import program_of
+from codefit.curate.leaks.program import program_of
 from codefit.curate.leaks.vary import length_arguments, variations
 from codefit.sandbox import Sandbox
 

@@ -50,7 +50,10 @@ METHODS = (
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One row against one task by one method; `action` is `removed` or `listed`."""
+    """One row against one task by one method; `action` is `removed` or `listed`.
+
+    `detail` says for executions what ran, how it was called, and on how much it agrees with the reference.
+    """
 
     row_id: str
     suite: str
@@ -59,6 +62,7 @@ class Hit:
     score: float
     action: str
     reason: str = ""
+    detail: str = ""
 
     def record(self) -> dict[str, Any]:
         """Return the hit as a line of `hits.jsonl`."""
@@ -70,6 +74,7 @@ class Hit:
             "score": self.score,
             "action": self.action,
             "reason": self.reason,
+            **({"detail": self.detail} if self.detail else {}),
         }
 
 
@@ -249,7 +254,7 @@ class _Decider:
     def hits(self, evidence: Evidence) -> list[Hit]:
         """Return the hits of one row, in order of task and method."""
         row_id = evidence.row.id
-        found: defaultdict[int, dict[str, tuple[float, str, str]]] = defaultdict(dict)
+        found: defaultdict[int, dict[str, tuple[float, str, *tuple[str, ...]]]] = defaultdict(dict)
         for i, methods in evidence.found.items():
             for method, score in methods.items():
                 found[i][method] = (score, *self._worded(evidence, i, method))
@@ -267,7 +272,12 @@ class _Decider:
                 opposite=opposed(evidence.request, self.index.targets[i].request),
             )
             action = "listed" if why else "removed"
-            found[i]["execution"] = (round(match.share, 3), action, why or "")
+            found[i]["execution"] = (
+                round(match.share, 3),
+                action,
+                why or "",
+                f"{match.detail}; requests alike {evidence.near(i):.2f}",
+            )
         for i in self.passed.get(row_id, ()):
             found[i]["execution"] = (1.0, "removed", "")
         for i in self._suspected(evidence, found):

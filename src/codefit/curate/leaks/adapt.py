@@ -12,6 +12,7 @@ from typing import Any
 
 from codefit.curate.leaks.layout import TEXTS, is_scalar, written
 from codefit.curate.leaks.vary import Arguments, length_arguments
+from codefit.curate.leaks.wide import PREFIX, widened
 
 AS_IS = "as is"
 LENGTH_FIRST = "length first"
@@ -82,6 +83,8 @@ def adapted(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Argu
     if shape in TEXTS:
         text = written(arguments, shape, tuple(length_arguments(seen)))
         return None if text is None else (text,)
+    if shape.startswith(PREFIX):
+        return widened(arguments, shape, seen)
     if shape == LENGTH_FIRST:
         return (_length(arguments), *arguments)
     if shape.endswith(_LENGTH):
@@ -105,7 +108,7 @@ _PACKED: dict[str, Callable[[Arguments], Arguments]] = {
 
 def restored(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Arguments | None:
     """Return the task's arguments of which the given ones are the shape: the way back of `adapted`, or None."""
-    if shape in TEXTS or shape in LAST_RESORTS or not arguments:
+    if shape in TEXTS or shape in LAST_RESORTS or shape.startswith(PREFIX) or not arguments:
         return None
     if shape == LENGTH_FIRST:
         return arguments[1:]

@@ -22,8 +22,10 @@ _NEGATIVE = re.compile(
     r"\b(no|not|false|invalid|unbalanced|cannot|never|n't|isn't|doesn't|none)\b", re.IGNORECASE
 )
 _POSITIVE = re.compile(r"\b(yes|true|valid|balanced|found|is|are|contains|equal|matched?)\b", re.IGNORECASE)
+_ABSENT = re.compile(r"\b(no|not|none|nothing|null|cannot|empty|invalid)\b|n't\b|^-1$", re.IGNORECASE)
 _WORD = re.compile(r"[^\s,:;=\[\](){}'\"]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+_DIGIT = re.compile(r"\d")
 _SENTENCE_WORDS = 3
 _LOOSE = 1e-3
 _NOTHING = ("", "[]", "()", "{}", "set()", "''", '""')
@@ -52,17 +54,40 @@ def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
         return (
             Agreement.LOOSE if isinstance(got, bool) and not isinstance(expected, bool) else Agreement.EXACT
         )
-    return Agreement.LOOSE if _loose(expected, got) else Agreement.OTHER
+    same = (absent(expected) and absent(got, arguments)) or _loose(expected, got)
+    return Agreement.LOOSE if same else Agreement.OTHER
+
+
+def absent(value: Any, arguments: tuple[Any, ...] = ()) -> bool:
+    """Return True for a value that says that there is none: None, -1, nothing, "not found".
+
+    Such words may repeat numbers of the arguments only.
+    """
+    if value is None or (type(value) is int and value == -1):
+        return True
+    if isinstance(value, str):
+        text = value.strip(" \t\n\0")
+        if text in _NOTHING:
+            return True
+        said = len(text) <= _SAID_CHARS and bool(_ABSENT.search(text))
+        return said and not set(_NUMBER.findall(text)) - set(_NUMBER.findall(" ".join(_flat(arguments))))
+    if isinstance(value, list | tuple) and value:
+        return all(item is None for item in value)
+    return isinstance(value, list | tuple | dict | set | frozenset) and not value
 
 
 def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> Agreement:
     if _empty(expected) and (kind == CHANGED or str(value).strip() in _NOTHING):
         return Agreement.LOOSE
+    if kind == PRINTED and absent(expected) and absent(value, arguments):
+        return Agreement.LOOSE
     if kind == PRINTED:
         said = isinstance(value, str) and _printed(expected, value, arguments)
         return Agreement.LOOSE if said else Agreement.OTHER
     if json_equal(list(arguments), list(value)):
-        return Agreement.EXACT if expected is None else Agreement.OTHER
+        if expected is None:
+            return Agreement.EXACT
+        return Agreement.LOOSE if absent(expected) else Agreement.OTHER
     changed = expected is not None and any(
         json_equal(expected, after) and not json_equal(before, after)
         for before, after in zip(arguments, value, strict=False)
@@ -73,7 +98,7 @@ def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]
 def _joined(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
     """Return True if a text is the expected items one after another, and not what was given."""
     said = _words(text)
-    return said == _flat(expected) and "".join(said) != "".join(_flat(arguments))
+    return bool(said) and said == _flat(expected) and "".join(said) != "".join(_flat(arguments))
 
 
 def _empty(value: Any) -> bool:
@@ -81,7 +106,7 @@ def _empty(value: Any) -> bool:
 
 
 def _loose(expected: Any, got: Any) -> bool:
-    wanted, given = polarity(expected), polarity(got)
+    wanted, given = _label(expected), polarity(got)
     if wanted is not None and given is not None:
         return wanted == given
     if isinstance(expected, str) != isinstance(got, str):
@@ -98,16 +123,19 @@ def _loose(expected: Any, got: Any) -> bool:
         return _as_pairs(expected, got)
     if isinstance(expected, list | tuple) and len(expected) == 1:
         return json_equal(expected[0], got)
+    if isinstance(got, dict):
+        got = list(got.values())
     return isinstance(got, list | tuple) and len(got) == 1 and json_equal(expected, got[0])
 
 
 def _as_pairs(expected: Any, got: Any) -> bool:
-    """Return True if one value is a mapping and the other the list of its pairs, in any order."""
+    """Return True if one value is a mapping and the other the list of its pairs, in order where a list is expected."""
     mapping, pairs = (expected, got) if isinstance(expected, dict) else (got, expected)
-    plain = isinstance(pairs, list | tuple | set) and len(pairs) == len(mapping) > 0
+    plain = isinstance(pairs, list | tuple) and len(pairs) == len(mapping) > 0
     if not plain or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         return False
-    return sorted(dumped(list(pair)) for pair in pairs) == sorted(dumped(list(p)) for p in mapping.items())
+    found, wanted = ([dumped(list(pair)) for pair in some] for some in (pairs, mapping.items()))
+    return sorted(found) == sorted(wanted) if isinstance(expected, dict) else found == wanted
 
 
 def _sequences(expected: list[Any], got: list[Any], types: set[type]) -> bool:
@@ -128,6 +156,14 @@ def polarity(value: Any) -> bool | None:
         if _POSITIVE.search(value):
             return True
     return None
+
+
+def _label(value: Any) -> bool | None:
+    """Return the yes or no of an expected value, which is a text only where it is a short label."""
+    long = isinstance(value, str) and (
+        len(value.split()) > _SENTENCE_WORDS + 1 or _DIGIT.search(value) is not None
+    )
+    return None if long else polarity(value)
 
 
 def dumped(value: Any) -> str:

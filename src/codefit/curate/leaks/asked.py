@@ -12,6 +12,7 @@ from codefit.curate.leaks.behaviour import Behaviour
 from codefit.curate.leaks.callables import Callee
 from codefit.curate.leaks.layout import text_shapes
 from codefit.curate.leaks.probe import Question
+from codefit.curate.leaks.wide import wide_shapes
 
 _SMALL = 20
 _MOST_PARTS = 6
@@ -42,6 +43,7 @@ class Asked:
         self._all: dict[tuple[int, str], Round] = {}
         self._kinds: dict[tuple[int, str | None], str] = {}
         self._ways: dict[tuple[int, bool, int, int | None], Sequence[str]] = {}
+        self._wide: dict[tuple[int, int, int | None], Sequence[str]] = {}
 
     def ways(self, target: int, one: Callee) -> Sequence[str]:
         """Return the shapes in which a callable can be given a task's arguments."""
@@ -50,6 +52,16 @@ class Asked:
             seen = self._behaviours[target].seen
             self._ways[place] = text_shapes(seen) if one.reads else shapes(seen, one.least, one.most)
         return self._ways[place]
+
+    def wide_ways(self, target: int, one: Callee) -> Sequence[str]:
+        """Return the shapes of other kinds of arguments, which are worth it on likely tasks only."""
+        place = (target, one.least, one.most)
+        if one.reads:
+            return ()
+        if place not in self._wide:
+            behaviour = self._behaviours[target]
+            self._wide[place] = wide_shapes(behaviour.seen, behaviour.named, one.least, one.most)
+        return self._wide[place]
 
     def telling(self, target: int, shape: str) -> Question | None:
         """Return the call of a task that tells most; None where its arguments cannot be given so."""

@@ -18,6 +18,7 @@ from codefit.curate.leaks import form
 from codefit.curate.leaks.answers import dumped
 from codefit.curate.leaks.index import Target, TaskIndex
 from codefit.curate.leaks.vary import Arguments, variations
+from codefit.curate.leaks.wide import constants
 from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Opaque, Program, Run, Sandbox
 from codefit.suites.compare import json_equal
@@ -36,13 +37,14 @@ class Behaviour:
 
     `base` are those of its tests, `varied` others that the reference gave plain values for, `formed` more of these,
     with arguments of the form of the tests' own. `complete` says that the base calls are the whole of the tests,
-    so that a function with all their values passes.
+    so that a function with all their values passes. `named` are the numbers that the task or its reference names.
     """
 
     base: tuple[Call, ...] = ()
     varied: tuple[Call, ...] = ()
     formed: tuple[Call, ...] = ()
     complete: bool = False
+    named: tuple[float, ...] = ()
 
     @cached_property
     def trivial(self) -> bool:
@@ -161,7 +163,8 @@ def _behaviour(target: Target, asked: _Asked, values: list[Call | None]) -> Beha
     formed = tuple(call for call in values[end:] if call is not None)
     tests = target.task.tests
     whole = tests.kind == "calls" or len(stated) >= len(tests.asserts) > 0
-    return Behaviour(found, varied, formed, whole and len(found) == len(base))
+    named = tuple(constants(target.reference, target.task.prompt))
+    return Behaviour(found, varied, formed, whole and len(found) == len(base), named)
 
 
 def _values(

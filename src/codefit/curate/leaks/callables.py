@@ -16,10 +16,11 @@ from codefit.curate.leaks.answers import CHANGED, PRINTED
 from codefit.curate.leaks.classes import class_ways
 from codefit.curate.leaks.foreign import with_runtime
 from codefit.curate.leaks.lift import Lifted, lifted, reads_input
+from codefit.curate.leaks.made import OBJECTS, made
 from codefit.curate.leaks.packed import FIELDS, packed
 
 ENTRY = "codefit_answer"
-_PER_ROW = 4
+_PER_ROW = 5
 _OTHERS_PER_ROW = 6
 _COMMON_NUMBERS = frozenset({0, 1, 2, 10, 100})
 _LEAST_SCRIPT_NODES = 30
@@ -31,13 +32,20 @@ def {entry}(*arguments):
     _printed = _io.StringIO()
     with _c.redirect_stdout(_printed):
         _value = ({call})(*arguments)
+        if hasattr(_value, "cr_await"):
+            import asyncio as _a
+            _value = _a.run(_value)
         if hasattr(_value, "__next__"):
             _value = list(_i.islice(_value, 10_000))
     if hasattr(_value, "_fields") and isinstance(_value, tuple):
         return tuple(_value)
+    for _kind in (str, list, dict, set, int, float):
+        if isinstance(_value, _kind) and type(_value) not in (_kind, bool):
+            _value = _kind(_value)
     _plain = isinstance(_value, (str, list, tuple, dict, set, frozenset, int, float, type(None)))
     if not _plain and not callable(_value) and getattr(_value, "__dict__", None):
-        return dict(_value.__dict__)
+        _state = dict(_value.__dict__)
+        return next(iter(_state.values())) if len(_state) == 1 else _state
     if _value is not None:
         return _value
     if _printed.getvalue():
@@ -157,8 +165,12 @@ def _of_classes(tree: ast.Module) -> list[Callee]:
 def _packed(tree: ast.Module) -> list[Callee]:
     """Return lambdas, and functions with their packed arguments unpacked."""
     found = []
-    for one in packed(tree):
+    for one in [*packed(tree), *made(tree)]:
         nodes = sum(1 for _ in ast.walk(one.tree))
-        extra = FIELDS if "codefit_fields" in one.call else ""
-        found.append(Callee(one.name, one.call, extra, one.least, one.most, nodes, shape(one.tree)))
+        extra = FIELDS if "codefit_fields" in one.call else OBJECTS if "codefit_made" in one.call else ""
+        found.append(
+            Callee(
+                one.name, one.call, extra, one.least, one.most, nodes, shape(one.tree), guessed=one.guessed
+            )
+        )
     return found

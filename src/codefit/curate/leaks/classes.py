@@ -11,8 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
-_PER_CLASS = 4
+_PER_CLASS = 6
+_MOST_MADE = 2
 _FIELDS = ("dataclass", "NamedTuple")
+_BUILT_IN = frozenset(
+    {"str", "list", "tuple", "dict", "set", "frozenset", "int", "float", "UserList", "UserString"}
+)
 _PROPERTIES = ("property", "cached_property")
 
 
@@ -66,6 +70,8 @@ def _made(node: ast.ClassDef, methods: dict[str, ast.FunctionDef]) -> _Signature
     if "__init__" in methods:
         return _takes(methods["__init__"], 1)
     marks = [ast.unparse(n) for n in (*node.decorator_list, *node.bases)]
+    if _BUILT_IN.intersection(mark.partition("[")[0] for mark in marks):
+        return _Signature(1, 1)
     if not any(mark in text for mark in _FIELDS for text in marks):
         return _Signature(0, 0)
     fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
@@ -102,12 +108,15 @@ def _called(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) ->
             call = f"(lambda *a: {name}(*a[:{first}]){target}{suffix})" if first else f"{name}(){target}"
             if first + takes.most:
                 yield Way(method.name, call, first + takes.least, first + takes.most, nodes, method)
+            if takes.most and made.most and not marks:
+                state = f"(lambda *a: [(o := {name}(*a[:{first}])), o{target or ''}(*a[{first}:]), o][-1])"
+                yield Way(method.name, state, first + takes.least, first + takes.most, nodes, method, True)
 
 
 def _splits(made: _Signature, takes: _Signature) -> list[int]:
     """Return how many arguments the constructor may be given; optional ones where the method takes none."""
     if takes.most:
-        return [made.least]
+        return sorted({made.least, made.most}) if made.most <= _MOST_MADE else [made.least]
     return [made.least or made.most] if made.most else []
 
 

@@ -17,17 +17,20 @@ from pathlib import Path
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.curate.calls import Call, contradict, stated_calls, telling
-from codefit.curate.leaks.adapt import AS_IS, LAST_RESORTS, restored, shapes
+from codefit.curate.leaks.adapt import AS_IS, LAST_RESORTS, is_order, restored, shapes
 from codefit.curate.leaks.answers import Agreement
 from codefit.curate.leaks.asked import Asked
 from codefit.curate.leaks.behaviour import behaviours
 from codefit.curate.leaks.callables import ENTRY, Callee, callables
 from codefit.curate.leaks.foreign import with_runtime
+from codefit.curate.leaks.forms import Form
 from codefit.curate.leaks.index import TaskIndex
-from codefit.curate.leaks.match import Match, agreed, matched
+from codefit.curate.leaks.likely import Likely
+from codefit.curate.leaks.match import Match, agreed, matched, nearly_agreed
 from codefit.curate.leaks.probe import Answer, Probe, Prober, Question
 from codefit.curate.leaks.rivals import Rivals
 from codefit.curate.leaks.signals import Evidence
+from codefit.curate.leaks.weight import CLOSE, worth_asking
 from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import Trial, Verdicts, run_trials
 from codefit.curate.step import Progress
@@ -37,6 +40,8 @@ _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _CHUNK_ROWS = 256
 _PER_KIND = 5
 _OWN_CALLS = 6
+_FORMS = [worth_asking(place) for place in range(CLOSE + 1)]
+_LIKELY, _MOST_LIKELY, _NEARLY = 100, 20, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,18 @@ class _Fit:
     callable: Callee
     target: int
     shape: str
+    likely: int
+    alike: bool
+
+    @property
+    def wanted(self) -> Form:
+        """Return the forms of answers that may show something."""
+        return _FORMS[0 if self.alike else min(self.likely, CLOSE)]
+
+    @property
+    def nearly(self) -> bool:
+        """Return True where words speak for the task so much that one of its tests may fail."""
+        return self.likely < _NEARLY and (self.shape == AS_IS or is_order(self.shape))
 
     @property
     def place(self) -> tuple[int, str, int]:
@@ -70,6 +87,7 @@ class ExecutionMatch:
         self._behaviours = behaviours(index, sandbox, cache)
         self._asked = Asked(self._behaviours)
         self._leaders = self._twins()
+        self._likely = Likely(index.targets)
         self._verdicts = Verdicts(cache / "matches.jsonl" if cache else None)
         self._prober = Prober(sandbox, cache / "probes.jsonl" if cache else None)
         self._rivals = Rivals(index, self._behaviours, self._asked, self._prober)
@@ -126,9 +144,15 @@ class ExecutionMatch:
         )
         telling_calls = [[q for q in (self._asked.telling(f.target, f.shape),) if q] for f in fits]
         found = self._round(fits, telling_calls)
-        fits = [fit for fit, answers in zip(fits, found, strict=True) if agreed(answers) is not None]
+        fits = [
+            fit for fit, answers in zip(fits, found, strict=True) if fit.nearly or agreed(answers, fit.wanted)
+        ]
         own = self._round(fits, [self._asked.all(fit.target, fit.shape).base for fit in fits])
-        fits = [fit for fit, answers in zip(fits, own, strict=True) if agreed(answers) is not None]
+        fits = [
+            fit
+            for fit, answers in zip(fits, own, strict=True)
+            if agreed(answers, fit.wanted) or (fit.nearly and nearly_agreed(answers))
+        ]
         calls = [self._asked.all(fit.target, fit.shape).all for fit in fits]
         matches = [
             (fit, match)
@@ -171,12 +195,23 @@ class ExecutionMatch:
         found: list[_Fit] = []
         ones = callables(evidence.program)
         wanted = self._wanted(evidence) if ones else []
+        places = self._places(evidence) if wanted else {}
+        alike = {i for i in wanted if self._near(evidence, i) >= self._settings.support * 2 / 3}
         for one in ones:
             for target in wanted:
                 if contradict(evidence.calls, self._index.targets[target].calls):
                     continue
-                found += [_Fit(row, one, target, way) for way in self._asked.ways(target, one)]
+                ways = [*self._asked.ways(target, one)]
+                ways += self._asked.wide_ways(target, one) if places[target] < _LIKELY else ()
+                found += [_Fit(row, one, target, way, places[target], target in alike) for way in ways]
         return found
+
+    def _places(self, evidence: Evidence) -> dict[int, int]:
+        """Return the place of each task among all by all words of the row, from 0; those that share none are last."""
+        scores_T = self._likely.scores(evidence.row.instruction, evidence.row.response).tolist()
+        best = {i: max(scores_T[twin] for twin in twins) for i, twins in self._leaders.items()}
+        order = sorted(best, key=lambda i: (-best[i], i))
+        return {i: place if best[i] > 0 else len(order) for place, i in enumerate(order)}
 
     def _wanted(self, evidence: Evidence) -> list[int]:
         everything = self._settings.execution_match == "all"
@@ -193,7 +228,7 @@ class ExecutionMatch:
 
     def _turn(self, evidence: Evidence, fit: _Fit) -> tuple[int, bool, float]:
         """Sort key: likely tasks first, and large arguments last, since they may keep a right function busy."""
-        near = self._near(evidence, fit.target) >= self._settings.candidate
+        near = fit.likely < _MOST_LIKELY or self._near(evidence, fit.target) >= self._settings.candidate
         return fit.row, not near, self._asked.size(fit.target)
 
     def _near(self, evidence: Evidence, target: int) -> float:
@@ -243,7 +278,8 @@ class ExecutionMatch:
     def _match(self, fit: _Fit, answers: list[Answer]) -> Match | None:
         asked = self._asked.all(fit.target, fit.shape)
         trivial = self._behaviours[fit.target].trivial
-        return matched(fit.target, fit.callable, fit.shape, asked, answers, trivial=trivial)
+        found = matched(fit.target, fit.callable, fit.shape, asked, answers, trivial=trivial)
+        return replace(found, place=fit.likely) if found else None
 
     def _judged(
         self, chunk: Sequence[Evidence], matches: Sequence[tuple[_Fit, Match]]

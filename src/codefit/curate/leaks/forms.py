@@ -1,4 +1,4 @@
-"""Answers in another form than the task's: as a pair the other way round, with more beside it, counted from 1.
+"""Answers in another form than the task's: as a pair the other way round, in a sentence, with more beside it.
 
 A function that returns the index before the value, or the pairs that the task only counts, still shows how the
 task is done. Each call says in which forms its answer is the expected one; a form counts where all calls have it.
@@ -6,32 +6,57 @@ task is done. Each call says in which forms its answer is the expected one; a fo
 
 from __future__ import annotations
 
-from enum import IntFlag
+from enum import IntFlag, auto
 from typing import Any
 
-from codefit.curate.leaks.answers import CHANGED, PRINTED, Agreement, agreement, polarity
-from codefit.suites.compare import json_equal
+from codefit.core.files import digest
+from codefit.curate.leaks.answers import CHANGED, PRINTED, Agreement, absent, agreement, dumped, polarity
+from codefit.curate.leaks.places import FROM_END, FROM_START, in_order, places, same_number, says, words
+from codefit.suites.compare import close_numbers, is_number, json_equal
 
-_MOST_PARTS = 4
+_MOST_PARTS, _LEAST_LIST = 4, 2
+_LABEL_CHARS, _OPENING = 40, ("[", "(", "{")
+_ROUNDED_CHARS, _LARGE, _HUGE = 24, 10, 1e15
 
 
 class Form(IntFlag):
     """How an answer holds the expected value where it is not the value itself."""
 
     NONE = 0
-    SWAPPED = 1
-    FIRST = 2
-    LAST = 4
-    COUNT = 8
-    ABOVE = 16
-    BELOW = 32
-    NOT = 64
-    NUMBER = 128
+    SWAPPED = auto()
+    FIRST = auto()
+    LAST = auto()
+    COUNT = auto()
+    ABOVE = auto()
+    BELOW = auto()
+    NOT = auto()
+    NUMBER = auto()
+    FLAT = auto()
+    JOINED = auto()
+    ROUNDED = auto()
+    SCALED = auto()
+    TRUTHY = auto()
+    BASE = auto()
+    IN_ORDER = auto()
+    LAST_ITEM = auto()
+    LABEL = auto()
+    START_1 = auto()
+    START_2 = auto()
+    START_3 = auto()
+    START_4 = auto()
+    START_5 = auto()
+    START_6 = auto()
+    START_7 = auto()
+    START_8 = auto()
+    END_1 = auto()
+    END_2 = auto()
+    END_3 = auto()
+    END_4 = auto()
 
     @property
     def text(self) -> str:
         """Return the form in words."""
-        return _TEXTS[self]
+        return _TEXTS.get(self, "in a sentence or a table")
 
 
 _TEXTS = {
@@ -44,8 +69,30 @@ _TEXTS = {
     Form.BELOW: "one too small",
     Form.NOT: "negated",
     Form.NUMBER: "as a number",
+    Form.FLAT: "nested in another way",
+    Form.JOINED: "in pieces, or with other spaces and case",
+    Form.ROUNDED: "rounded",
+    Form.SCALED: "as a percentage",
+    Form.TRUTHY: "as something or nothing",
+    Form.BASE: "in another base",
+    Form.IN_ORDER: "with words between",
+    Form.LAST_ITEM: "last of a list",
+    Form.LABEL: "as two words of its own",
 }
 FORMS = tuple(form for form in Form if form)
+FROM_STARTS = FORMS[FORMS.index(Form.START_1) :][:FROM_START]
+FROM_ENDS = FORMS[FORMS.index(Form.END_1) :][:FROM_END]
+WRITTEN = frozenset((*FROM_STARTS, *FROM_ENDS))
+"""The value at one place of a longer text."""
+WHOLE = WRITTEN | {Form.FLAT, Form.JOINED, Form.ROUNDED, Form.SCALED, Form.BASE, Form.IN_ORDER}
+"""Forms that hold all of the value."""
+PARTS = Form(
+    sum({Form.COUNT, Form.TRUTHY, Form.FIRST, Form.LAST, Form.LABEL, Form.LAST_ITEM, Form.NUMBER, Form.NOT})
+)
+"""Forms that hold less than the value, or more: they show little by themselves."""
+LOOSE = PARTS | Form.JOINED | Form.SCALED
+"""Forms that may come about by accident."""
+_ANYWHERE = Form(sum(WHOLE | {Form.FIRST, Form.LAST, Form.COUNT, Form.LAST_ITEM}))
 
 
 def forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
@@ -53,18 +100,45 @@ def forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
     kind, value = _parted(got)
     beside = Form.NONE if kind else _beside(expected, value)
     if isinstance(expected, bool):
-        if beside:
-            return beside
-        if isinstance(value, int) and not isinstance(value, bool):
-            return Form.NUMBER if value == expected else Form.NONE
-        said = polarity(value)
-        return Form.NOT if said is not None and said is not expected else Form.NONE
-    if isinstance(expected, list | tuple):
-        return beside | _swapped(expected, got, arguments)
-    found = beside
-    if isinstance(expected, int):
+        return beside or _of_boolean(expected, kind, value, arguments)
+    unchanged = kind == CHANGED and json_equal(list(arguments), list(value))
+    if absent(expected) and (absent(value, arguments) or unchanged):
+        return _ANYWHERE
+    found = beside | _written(expected, kind, value, arguments)
+    if is_number(expected) and not isinstance(expected, complex):
         found |= _of_number(expected, kind, value)
-    return found
+    elif isinstance(expected, str):
+        found |= Form.JOINED if _pieces(expected, value, arguments) else Form.NONE
+    elif isinstance(expected, list | tuple | dict | set | frozenset):
+        found |= Form.FLAT if _nested_otherwise(expected, kind, value, arguments) else Form.NONE
+    found |= Form.LAST_ITEM if _ends_with(expected, value, arguments) else Form.NONE
+    return found | (_swapped(expected, got, arguments) if isinstance(expected, list | tuple) else Form.NONE)
+
+
+def _of_boolean(expected: bool, kind: str, value: Any, arguments: tuple[Any, ...]) -> Form:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Form.NUMBER if value == expected else Form.NONE
+    said = polarity(value)
+    found = Form.NOT if said is not None and said is not expected else Form.NONE
+    there = kind != CHANGED and not absent(value, arguments)
+    return found | (Form.TRUTHY if there is expected and not isinstance(value, bool) else Form.NONE)
+
+
+def _ends_with(expected: Any, value: Any, arguments: tuple[Any, ...]) -> bool:
+    """Return True if a list ends with a value, and is not what was given in another order, as a sorted list is."""
+    if not isinstance(value, list) or len(value) < _LEAST_LIST or not _equal(expected, value[-1]):
+        return False
+    items = sorted(map(dumped, value))
+    return not any(isinstance(a, list | tuple) and sorted(map(dumped, a)) == items for a in arguments)
+
+
+def label(expected: Any, got: Any) -> str:
+    """Return a mark of a short text that was given where yes or no is expected; empty for others."""
+    kind, value = _parted(got)
+    if not isinstance(expected, bool) or kind == CHANGED or isinstance(value, bool):
+        return ""
+    short = isinstance(value, str) and 0 < len(value.strip()) <= _LABEL_CHARS
+    return digest(value.strip())[:4] if short else ""
 
 
 def _beside(expected: Any, value: Any) -> Form:
@@ -87,6 +161,17 @@ def _parted(got: Any) -> tuple[str, Any]:
     return "", got
 
 
+def _written(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> Form:
+    """Return at which places of a text that was printed or returned the expected value stands."""
+    found = Form.NONE
+    if kind != CHANGED and isinstance(value, str) and says(value, arguments):
+        starts, ends = places(expected, value, arguments)
+        found |= Form.IN_ORDER if in_order(expected, value, arguments) else Form.NONE
+        for form in (*(FROM_STARTS[i] for i in starts), *(FROM_ENDS[i] for i in ends)):
+            found |= form
+    return found
+
+
 def _swapped(expected: list[Any] | tuple[Any, ...], got: Any, arguments: tuple[Any, ...]) -> Form:
     if len(expected) == 2:
         same = agreement(expected[::-1], got, arguments) >= Agreement.LOOSE
@@ -95,13 +180,47 @@ def _swapped(expected: list[Any] | tuple[Any, ...], got: Any, arguments: tuple[A
     return Form.SWAPPED if same else Form.NONE
 
 
-def _of_number(expected: int, kind: str, value: Any) -> Form:
+def _of_number(expected: int | float, kind: str, value: Any) -> Form:
     found = Form.NONE
-    if isinstance(value, int) and not isinstance(value, bool):
-        found |= Form.ABOVE if value == expected + 1 else Form.NONE
-        found |= Form.BELOW if value == expected - 1 else Form.NONE
-    count = _count(kind, value)
-    return found | (Form.COUNT if count == expected else Form.NONE)
+    if isinstance(expected, int):
+        if isinstance(value, int) and not isinstance(value, bool):
+            found |= Form.ABOVE if value == expected + 1 else Form.NONE
+            found |= Form.BELOW if value == expected - 1 else Form.NONE
+        found |= Form.COUNT if _count(kind, value) == expected else Form.NONE
+        found |= Form.BASE if isinstance(value, str) and _in_base(expected, value) else Form.NONE
+    if not _finite(expected):
+        return found
+    if _finite(value):
+        if isinstance(expected, float):
+            found |= Form.ROUNDED if _rounded(expected, value) else Form.NONE
+        scaled = any(close_numbers(expected * by, value, 1e-3, 1e-6) for by in (100, 0.01))
+        found |= Form.SCALED if scaled else Form.NONE
+    return found
+
+
+def _finite(value: Any) -> bool:
+    """Return True for a number that can be calculated with, whatever else it is compared with."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and -_HUGE < value < _HUGE
+
+
+def _rounded(expected: float, value: float) -> bool:
+    """Return True if a number is another one to one or two decimals, or a large one to whole numbers."""
+    if abs(expected) >= _LARGE and value == int(value):
+        return abs(value - expected) < 1
+    text = str(value)
+    return len(text) < _ROUNDED_CHARS and same_number(expected, text)
+
+
+def _in_base(expected: int, text: str) -> bool:
+    digits = text.strip().lower()
+    for base, prefix in ((2, "0b"), (16, "0x"), (8, "0o")):
+        try:
+            if 0 < len(digits) < _ROUNDED_CHARS * 3 and int(digits.removeprefix(prefix), base) == expected:
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def _count(kind: str, value: Any) -> int:
@@ -111,3 +230,41 @@ def _count(kind: str, value: Any) -> int:
     if kind == CHANGED:
         return 0  # nothing returned, nothing printed
     return len(value) if isinstance(value, list | tuple | set | frozenset | dict) else -1
+
+
+def _pieces(expected: str, value: Any, arguments: tuple[Any, ...]) -> bool:
+    """Return True if pieces make up a text, or it is the same up to spaces and case; not what was given."""
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return any(between.join(value) == expected for between in ("", " ", ", ", ",", "\n"))
+    plain = _letters(expected)
+    if expected[:1] in _OPENING and isinstance(value, str) and words(expected) == words(value):
+        return True
+    given = [_letters(a) for a in arguments if isinstance(a, str)]
+    return (
+        isinstance(value, str)
+        and bool(plain)
+        and plain == _letters(value)
+        and not any(plain in g for g in given)
+    )
+
+
+def _letters(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+def _nested_otherwise(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> bool:
+    """Return True if a collection has the words of another, in order or under keys, and is not what was given."""
+    if kind or not isinstance(value, list | tuple | dict | set | frozenset):
+        return False
+    wanted = _without_none(words(expected))
+    given = [words(a) for a in arguments]
+    if not wanted or wanted in given or wanted == [w for a in given for w in a]:
+        return False
+    if not isinstance(value, dict):
+        return wanted == _without_none(words(value))
+    readings = [words(value), words(list(value)), words(list(value.values()))]
+    return any(sorted(wanted) == sorted(_without_none(reading)) for reading in readings)
+
+
+def _without_none(said: list[str]) -> list[str]:
+    return [word for word in said if word != "none"]

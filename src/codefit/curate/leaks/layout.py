@@ -83,6 +83,13 @@ def _one_case(write: Layout) -> Layout:
     return one_case
 
 
+def _last_first(write: Layout) -> Layout:
+    def last_first(values: Sequence[Any]) -> str | None:
+        return write(list(reversed(values))) if len(values) > 1 else None
+
+    return last_first
+
+
 _LITERALS = "literals"
 TEXTS: dict[str, Layout] = {
     "lines": _lines,
@@ -98,6 +105,9 @@ TEXTS: dict[str, Layout] = {
     "commas": _commas,
     "comma line": _comma_line,
     _LITERALS: _literals,
+    "last first, lines": _last_first(_lines),
+    "last first, sized lines": _last_first(_sized_lines),
+    "last first, one line": _last_first(_one_line),
     "one case": _one_case(_sized_lines),
     "one case, sizes first": _one_case(_sizes_first),
     "one case, lines": _one_case(_lines),
@@ -105,7 +115,8 @@ TEXTS: dict[str, Layout] = {
 }
 """How arguments are written: each on a line, lists parted by spaces; lists behind a line with their length or
 their number of rows; all on one line; lengths and single values on the first line; single values before or behind
-the lists; each item on a line; parted by commas; as literals; and behind a line that says that there is one case."""
+the lists; each item on a line; parted by commas; as literals; the last argument first; and behind a line that says
+that there is one case."""
 
 
 def text_shapes(seen: Sequence[Arguments]) -> list[str]:

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from codefit.curate.code import parse
 from codefit.curate.imports import with_imports
+from codefit.curate.leaks.settings import choices, is_input, is_literal, set_values
 
 NAME = "lifted_program"
 LITERAL = "lifted_literal"
@@ -25,7 +26,6 @@ _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _KEPT_OUTSIDE = (ast.Import, ast.ImportFrom, ast.ClassDef, *_FUNCTION)
 _READERS = frozenset({"input", "raw_input", "readline", "cfx_input"})
 _ADDERS = frozenset({"append", "add", "extend", "insert", "update"})
-_STARTS: tuple[object, ...] = (0, 1, "", None, [], {}, (), 0.0, set())
 _BUILTINS = frozenset({*dir(builtins), "__name__"})
 _MAKERS = frozenset({"list", "tuple", "set", "iter", "sorted"})
 
@@ -55,11 +55,12 @@ def lifted(source: str) -> tuple[Lifted, ...]:
     if any(map(reads_input, body)) or not _speaks(body):
         return ()
     found = []
-    named = _parameters(body)
-    guessed = not named[0]
-    if guessed:
-        named = _with_parameters(outside, body)
-    for name, (names, rest) in ((NAME, named), (f"{NAME}_of_one", _looped(body))):
+    chosen = set_values(body)
+    guessed = not chosen
+    ways = [(NAME, *_with_parameters(outside, body))] if guessed else []
+    for n, (names, rest) in enumerate(choices(body, chosen)):
+        ways.append((f"{NAME}_{n}" if n else NAME, names, rest))
+    for name, names, rest in (*ways, (f"{NAME}_of_one", *_looped(body))):
         fits = rest and 1 <= len(names) <= _MAX_PARAMETERS
         text = _function(outside, name, names, rest) if fits else None
         if text is not None:
@@ -70,12 +71,19 @@ def lifted(source: str) -> tuple[Lifted, ...]:
 
 def _function(outside: list[ast.stmt], name: str, names: list[str], rest: list[ast.stmt]) -> str | None:
     arguments = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
-    function = ast.FunctionDef(name, arguments, [*rest, ast.Pass()], [])
+    # Functions that read what are parameters now must see them.
+    inside = [n for n in outside if isinstance(n, _FUNCTION) and _reads_any(n, names)]
+    outside = [n for n in outside if n not in inside]
+    function = ast.FunctionDef(name, arguments, [*inside, *rest, ast.Pass()], [])
     module = ast.Module([*outside, function], [])
     try:
         return ast.unparse(ast.fix_missing_locations(module))
     except (ValueError, RecursionError):
         return None
+
+
+def _reads_any(node: ast.AST, names: list[str]) -> bool:
+    return any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node))
 
 
 def _opened(tree: ast.Module) -> tuple[list[ast.stmt], list[ast.stmt]]:
@@ -109,30 +117,12 @@ def _lone_call(node: ast.stmt) -> str | None:
     return None if call.args or call.keywords else call.func.id
 
 
-def _parameters(body: list[ast.stmt]) -> tuple[list[str], list[ast.stmt]]:
-    """Return (names set to constants, the other statements)."""
-    chosen = [n for n in body if isinstance(n, ast.Assign) and _is_input(n.value)]
-    names: list[str] = []
-    for node in chosen:
-        assert isinstance(node, ast.Assign)
-        target = node.targets[0]
-        targets = target.elts if isinstance(target, ast.Tuple) else [target]
-        if len(node.targets) != 1 or not all(isinstance(t, ast.Name) for t in targets):
-            return [], []
-        if isinstance(target, ast.Tuple) and not isinstance(node.value, ast.Tuple):
-            return [], []
-        names += [t.id for t in targets if isinstance(t, ast.Name)]
-    if len(set(names)) < len(names):
-        return [], []
-    return names, [n for n in body if n not in chosen]
-
-
 def _speaking(body: list[ast.stmt]) -> list[ast.stmt]:
     """Return statements that say nothing with the value of the last one returned."""
     last = body[-1] if body and not _speaks(body) else None
     if isinstance(last, ast.Expr):
         return [*body[:-1], ast.Return(last.value)]
-    if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name) and not _is_literal(last.value):
+    if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name) and not is_literal(last.value):
         return [*body, ast.Return(ast.Name(last.targets[0].id, ast.Load()))]
     if isinstance(last, ast.For) and (name := _collector(last)):
         return [*body, ast.Return(ast.Name(name, ast.Load()))]
@@ -221,7 +211,7 @@ def _is_samples(node: ast.AST) -> bool:
     """Return True for a literal collection of values."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _MAKERS:
         return len(node.args) == 1 and _is_samples(node.args[0])
-    return isinstance(node, ast.List | ast.Tuple | ast.Set) and bool(node.elts) and _is_input(node)
+    return isinstance(node, ast.List | ast.Tuple | ast.Set) and bool(node.elts) and is_input(node)
 
 
 def reads_input(node: ast.AST) -> bool:
@@ -234,21 +224,6 @@ def reads_input(node: ast.AST) -> bool:
         if isinstance(n, ast.Attribute) and n.attr == "stdin":
             return True
     return False
-
-
-def _is_input(node: ast.expr) -> bool:
-    """Return True for a constant that is more than the start of a counter or a collection."""
-    return (
-        _is_literal(node) and not isinstance(value := ast.literal_eval(node), bool) and value not in _STARTS
-    )
-
-
-def _is_literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
 
 
 def _speaks(body: list[ast.stmt]) -> bool:

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import and_
 
-from codefit.curate.leaks.adapt import AS_IS, is_order
+from codefit.curate.leaks.adapt import AS_IS, LAST_RESORTS, is_order
 from codefit.curate.leaks.answers import Agreement, dumped
 from codefit.curate.leaks.asked import Round
 from codefit.curate.leaks.callables import Callee
 from codefit.curate.leaks.forms import FORMS, Form
+from codefit.curate.leaks.places import echo
 from codefit.curate.leaks.probe import Answer, Question
+from codefit.curate.leaks.wide import PREFIX
 
+_LEAST_TOLD, _LEAST_NEARLY = 0.5, 2
 SAME = 0.97
 """Share of other inputs from which two programs do the same: references err on odd ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A row's callable that gives the values of all of a task's own calls.
+    """A row's callable that gives the values of all of a task's own calls, or of all but `missed`.
 
     `passes`: as they are, so that it passes the task's tests under the task's name. Otherwise it needs another
     `shape` of the arguments, another `form` of the answer, or a loose comparison. `share` of the `varied` other
     inputs came out like the reference's: the smaller of the shares among those with the most frequent value and
     among the rest, since a function that always says no is right most of the time. `formed_share` is the same of
     the `formed` inputs of the form of the tests' own, of which `formed_rare` have a rarer value. `distinct` counts
-    the values that were expected, `others` the different tasks that ask for the same behaviour.
+    the values that were expected, `told` those of them that are no large part of what the program was given,
+    `others` the different tasks that ask for the same behaviour. `place` is that of the task among all by all
+    words of the row, from 0.
     """
 
     target: int
@@ -37,17 +44,39 @@ class Match:
     varied: int
     distinct: int
     trivial: bool
+    told: int = 0
     form: Form = Form.NONE
     formed: int = 0
     formed_share: float = 0.0
     formed_rare: int = 0
     others: int = 1
     agrees: bool | None = None
+    place: int = 0
+    missed: int = 0
 
     @property
     def natural(self) -> bool:
         """Return True if the program takes the task's arguments, in any order or writing, and gives its values."""
-        return not self.form and (self.callable.reads or self.shape == AS_IS or is_order(self.shape))
+        return (
+            not self.form
+            and not self.missed
+            and (self.callable.reads or self.shape == AS_IS or is_order(self.shape))
+        )
+
+    @property
+    def wide(self) -> bool:
+        """Return True if the arguments are of another kind than the task's own."""
+        return self.shape.startswith(PREFIX) or self.shape in LAST_RESORTS
+
+    @property
+    def detail(self) -> str:
+        """Return the match in words."""
+        name, nodes = self.callable.name or "the program", self.callable.nodes
+        return (
+            f"{name} ({nodes} nodes), arguments {self.shape}, values {self.form.text}; agrees on"
+            f" {self.share:.2f} of {self.varied} and {self.formed_share:.2f} of {self.formed} more inputs"
+            f" ({self.distinct} values); does what {self.others} tasks ask"
+        )
 
     @property
     def rank(self) -> tuple[bool, bool, float, int]:
@@ -60,11 +89,23 @@ def matched(
 ) -> Match | None:
     """Return the match of a callable that was asked all of a task's questions; None where it is none."""
     count, end = len(asked.base), len(asked.base) + len(asked.varied)
+    answers = labelled(asked.all, answers)
     base = answers[:count]
-    form = agreed(base)
-    if form is None:
+    shares = {
+        form: (balanced(asked.varied, answers[count:end], form), balanced(asked.formed, answers[end:], form))
+        for form in all_agreed(base)
+    }
+    missed = 0
+    if not shares and nearly_agreed(base):
+        shares = {
+            Form.NONE: (balanced(asked.varied, answers[count:end]), balanced(asked.formed, answers[end:]))
+        }
+        missed = sum(not a.agrees() for a in base)
+    if not shares:
         return None
-    exact = not form and all(a.way is Agreement.EXACT for a in base)
+    told = [q for q in asked.all if not echo(q.call[1], q.call[0])]
+    form = max(shares, key=lambda form: sum(shares[form])) if Form.NONE not in shares else Form.NONE
+    exact = not form and not missed and all(a.way is Agreement.EXACT for a in base)
     named = shape == AS_IS and one.name is not None
     formed = _values(asked.formed)
     return Match(
@@ -72,20 +113,54 @@ def matched(
         callable=one,
         shape=shape,
         passes=exact and named,
-        share=balanced(asked.varied, answers[count:end], form),
+        share=shares[form][0],
         varied=len(asked.varied),
         distinct=len(set(_values(asked.all))),
         trivial=trivial,
+        told=len(set(_values(told))) if len(told) >= _LEAST_TOLD * len(asked.all) else 0,
         form=form,
+        missed=missed,
         formed=len(formed),
-        formed_share=balanced(asked.formed, answers[end:], form),
+        formed_share=shares[form][1],
         formed_rare=len(formed) - max(Counter(formed).values(), default=0),
     )
 
 
-def agreed(answers: Sequence[Answer]) -> Form | None:
-    """Return the first form in which all answers are the expected values; None for none, and for no answers."""
-    return next((f for f in (Form.NONE, *FORMS) if answers and all(a.agrees(f) for a in answers)), None)
+def nearly_agreed(answers: Sequence[Answer]) -> bool:
+    """Return True if more than half of at least three answers are the expected values as they are."""
+    return len(answers) > _LEAST_NEARLY and 2 * sum(a.agrees() for a in answers) > len(answers)
+
+
+def all_agreed(answers: Sequence[Answer]) -> list[Form]:
+    """Return the forms in which all answers are the expected values; empty for none, and for no answers."""
+    return [f for f in (Form.NONE, *FORMS) if answers and all(a.agrees(f) for a in answers)]
+
+
+def labelled(asked: Sequence[Question], answers: Sequence[Answer]) -> list[Answer]:
+    """Return the answers, with the form of a label where the program has one word of its own for yes and one for no."""
+    said: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    for question, answer in zip(asked, answers, strict=True):
+        if answer.label:
+            said[bool(question.call[1])][answer.label] += 1
+    words = {value: counts.most_common(1)[0][0] for value, counts in said.items() if counts}
+    if len(set(words.values())) < len(said):
+        return list(answers)
+    return [
+        replace(a, forms=a.forms | Form.LABEL) if a.label and a.label == words[bool(q.call[1])] else a
+        for q, a in zip(asked, answers, strict=True)
+    ]
+
+
+def agreed(answers: Sequence[Answer], wanted: Form) -> bool:
+    """Return True if all answers may be the expected values, as they are or in one of the wanted forms."""
+    if not answers:
+        return False
+    common = reduce(and_, (a.forms for a in answers)) & wanted
+    return (
+        bool(common)
+        or all(a.agrees() for a in answers)
+        or (Form.LABEL in wanted and all(a.label for a in answers))
+    )
 
 
 def balanced(asked: Sequence[Question], answers: Sequence[Answer], form: Form = Form.NONE) -> float:

@@ -15,13 +15,17 @@ _MOST_FIELDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A function or lambda `name` as an expression that takes `least` to `most` positional arguments."""
+    """A function or lambda `name` as an expression that takes `least` to `most` positional arguments.
+
+    `guessed`: nothing says that this is what it is for.
+    """
 
     name: str
     call: str
     least: int
     most: int | None
     tree: ast.AST
+    guessed: bool = False
 
 
 def packed(tree: ast.Module) -> list[Packed]:

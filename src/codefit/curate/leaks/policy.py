@@ -7,18 +7,33 @@ from __future__ import annotations
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.curate.leaks.callables import telling_constants
-from codefit.curate.leaks.forms import Form
+from codefit.curate.leaks.forms import WHOLE, Form
 from codefit.curate.leaks.match import SAME, Match
+from codefit.curate.leaks.weight import (
+    CHANGED_NODES,
+    CLOSEST,
+    FEW_VALUES,
+    LEAST_TOLD,
+    MANY_INPUTS,
+    MANY_SAME,
+    MANY_TOLD,
+    OWN_NODES,
+    SMALL_NODES,
+    farthest,
+    least_near,
+    same_form,
+    shows_things,
+    sure,
+)
 
 _SUPPORTED_SHARE = 0.4
-_LEAST_VARIED = 8
-_LEAST_FORMED, _LEAST_RARE, _MANY_SAME = 12, 4, 0.9
+_LEAST_VARIED, _LEAST_FORMED = 8, 12
 _EITHER_SHARE = 0.7
 _SAME_WORK, _MORE_BESIDE = (Form.ABOVE, Form.BELOW), (Form.FIRST, Form.LAST)
-_FEW_VALUES = 6
+_THINGS = (Form.COUNT, Form.TRUTHY, Form.LABEL)
+_NEARLY_SHARE = 0.6
 _FEW_VALUES_SHARE, _SMALL_SHARE, _LEAST_SHARE = 0.92, 0.97, 0.5
-_SMALL_NODES, _CHANGED_NODES = 20, 45
-_EVERYWHERE = 8
+_EVERYWHERE, _LONG_NODES = 8, 100
 _TRIVIAL_SUPPORT, _GENERIC_SUPPORT, _EVERYWHERE_SUPPORT = 0.5, 0.43, 0.6
 
 
@@ -41,40 +56,79 @@ def doubt(
     turn. Where it cannot be asked, behaviour alone must agree nearly everywhere, on the task's own arguments and
     on many values.
     """
+    if (match.form or match.wide) and match.told < LEAST_TOLD:
+        return "by accident, perhaps: the values are what the program was given"
+    if near < least_near(match, settings.support) and match.place >= farthest(match):
+        return f"by accident, perhaps: {match.place} tasks are more like the row in words"
+    if match.missed:
+        return _nearly(match, opposite, tested=tested)
     if match.form and match.form is not Form.SWAPPED:
-        alike = near >= settings.support and not opposite
+        alike = near >= settings.support and not opposite and match.form is not Form.TRUTHY
         own = match.form in _SAME_WORK or (match.form in _MORE_BESIDE and near >= _near_support(settings))
-        return _another_form(match, alike, own, tested=tested)
+        return _another_form(match, alike, own, near >= settings.support, tested=tested)
     if match.others >= settings.generic_tasks or match.trivial:
         return _generic(match, near, settings)
+    return _plain(match, near, settings, tested=tested)
+
+
+def _plain(match: Match, near: float, settings: DecontaminateSettings, *, tested: bool) -> str | None:
+    """Judge a program that does what few tasks ask for and gives the values as they are."""
     least = _near_support(settings) if match.share >= SAME else settings.support
-    if match.callable.guessed and near < least:
+    if match.callable.guessed and near < least and not (sure(match) and match.told >= MANY_TOLD):
         return "by accident, perhaps: what the program takes and gives is guessed"
+    if match.wide and not sure(match):
+        return f"by accident, perhaps: with its arguments {match.shape}"
     tiny = match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2)
     if near >= (_TRIVIAL_SUPPORT if tiny else settings.support):
-        return None if match.share >= _SUPPORTED_SHARE or _same_form(match) else _differs(match)
+        return None if match.share >= _SUPPORTED_SHARE or same_form(match) else _differs(match)
     if match.varied < _LEAST_VARIED and (tiny or match.share < SAME):
         return "by accident, perhaps: the task's reference takes too few other inputs to tell"
     if near >= _near_support(settings) and match.share >= SAME and match.natural and match.distinct > 1:
         return None
-    if tested and match.agrees is False:
+    if tested and (why := _of_own_tests(match)):
+        return why
+    if tiny and not _alone(match):
+        return f"generic primitive: {match.callable.nodes} syntax nodes"
+    if not match.natural and match.callable.nodes < (SMALL_NODES if sure(match) else CHANGED_NODES):
+        return f"generic primitive: with its arguments {match.shape}"
+    enough = match.share >= _needed_share(match) and not _another(match)
+    return None if enough or same_form(match) else _differs(match)
+
+
+def _of_own_tests(match: Match) -> str | None:
+    """Judge by the tests that a row passed: the task's reference must pass them in turn."""
+    if match.agrees is False:
         return "by accident: the task's reference does not pass the row's own tests"
-    certain = match.natural and match.share >= SAME and match.distinct >= _FEW_VALUES
-    if tested and match.agrees is None and not certain:
+    certain = match.natural and match.share >= SAME and match.distinct >= FEW_VALUES
+    if match.agrees is None and not certain:
         return (
             "by accident, perhaps: the row has tests of its own, which the task's reference cannot be asked"
         )
-    if tiny and not (match.share == 1 and _same_form(match) and telling_constants(match.callable)):
-        return f"generic primitive: {match.callable.nodes} syntax nodes"
-    if not match.natural and match.callable.nodes < _CHANGED_NODES:
-        return f"generic primitive: with its arguments {match.shape}"
-    enough = match.share >= _needed_share(match) and not _another(match)
-    return None if enough or _same_form(match) else _differs(match)
+    return None
+
+
+def _alone(match: Match) -> bool:
+    """Return True if a tiny program is no primitive: it has numbers of its own, or no other task asks for the same."""
+    if match.share == 1 and same_form(match) and telling_constants(match.callable):
+        return True
+    same = min(match.share, match.formed_share) == 1 and sure(match)
+    return same and match.others <= 1 and match.natural and match.told >= MANY_TOLD
+
+
+def _nearly(match: Match, opposite: bool, *, tested: bool) -> str | None:
+    """Judge a program that fails a test of the task: many other values are right, and the words are alike."""
+    same = min(match.share, match.formed_share) >= _NEARLY_SHARE and match.told >= FEW_VALUES
+    long = match.callable.nodes >= SMALL_NODES and match.varied + match.formed >= MANY_INPUTS
+    if same and long and match.place < CLOSEST and not opposite and not tested and not match.trivial:
+        return None
+    return f"by accident, perhaps: it fails {match.missed} of the task's tests"
 
 
 def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str | None:
     """Judge a program that does what many tasks ask for, or next to nothing: it must be asked for in like words."""
     if match.others >= settings.generic_tasks:
+        if _own_work(match, near) and not match.trivial:
+            return None
         support = _GENERIC_SUPPORT if match.others < _EVERYWHERE else _EVERYWHERE_SUPPORT
         if match.natural and match.share >= settings.same_behaviour and near >= support:
             return None
@@ -84,21 +138,40 @@ def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str 
     return "generic primitive: the task mostly gives back what it gets"
 
 
-def _another_form(match: Match, alike: bool, own: bool, *, tested: bool) -> str | None:
+def _own_work(match: Match, near: float) -> bool:
+    """Return True if a program does a common thing by hand, at length, and the row speaks of it."""
+    same = match.natural and match.share >= SAME and sure(match) and same_form(match)
+    if match.callable.nodes >= _LONG_NODES:
+        return same and (match.others < _EVERYWHERE or match.place < CLOSEST)
+    return same and match.others < _EVERYWHERE and match.callable.nodes >= OWN_NODES and near > 0
+
+
+def _another_form(match: Match, alike: bool, own: bool, some: bool, *, tested: bool) -> str | None:
     """Judge a program that gives the values in another form: alike in words, or long and like the reference.
 
     `own` forms show the whole work: one off throughout, or the value among others where words are somewhat alike.
+    So does a text that has many different values at one and the same place.
 
     Tests of its own say that a row asks for its own form, which is another task.
     """
     counts = match.form is Form.NUMBER  # 0 and 1 are counts too, as long as they are small
-    same = match.share >= SAME or (_same_form(match) and not counts)
-    own = own and match.callable.nodes >= _CHANGED_NODES
-    own = own and match.distinct >= _FEW_VALUES and not match.trivial
-    alike = alike and match.callable.nodes > _SMALL_NODES
+    same = match.share >= SAME or (same_form(match) and not counts)
+    many = match.distinct >= FEW_VALUES and not match.trivial
+    own = many and own and match.callable.nodes >= CHANGED_NODES
+    least = OWN_NODES if match.wide else SMALL_NODES
+    everywhere = min(match.share, match.formed_share) >= MANY_SAME
+    whole = (
+        match.form in WHOLE
+        and everywhere
+        and match.told >= FEW_VALUES
+        and sure(match)
+        and match.callable.nodes > least
+    )
+    things = match.form in _THINGS and shows_things(match, some)
+    alike = alike and match.callable.nodes > SMALL_NODES
     return (
         None
-        if not tested and same and (alike or own)
+        if not tested and ((same and (alike or own or whole)) or things)
         else f"by accident, perhaps: it gives the values {match.form.text}"
     )
 
@@ -108,20 +181,14 @@ def _another(match: Match) -> bool:
     return match.formed >= _LEAST_FORMED and max(match.share, match.formed_share) < _EITHER_SHARE
 
 
-def _same_form(match: Match) -> bool:
-    """Return True if a program agrees nearly everywhere on inputs of the form of the tests' own."""
-    enough = match.formed >= _LEAST_FORMED and match.formed_rare >= _LEAST_RARE
-    return enough and match.formed_share >= (_MANY_SAME if match.distinct >= _FEW_VALUES else SAME)
-
-
 def _near_support(settings: DecontaminateSettings) -> float:
     return settings.support * 2 / 3
 
 
 def _needed_share(match: Match) -> float:
-    if match.distinct < _FEW_VALUES:
+    if match.distinct < FEW_VALUES:
         return _FEW_VALUES_SHARE
-    return _LEAST_SHARE if match.callable.nodes >= _SMALL_NODES else _SMALL_SHARE
+    return _LEAST_SHARE if match.callable.nodes >= SMALL_NODES else _SMALL_SHARE
 
 
 def _differs(match: Match) -> str:

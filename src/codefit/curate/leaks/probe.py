@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,16 @@ from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome
 from codefit.curate.calls import Call, fingerprint, magnitude
 from codefit.curate.leaks.answers import Agreement, agreement
-from codefit.curate.leaks.forms import FORMS, Form, forms
+from codefit.curate.leaks.forms import FORMS, Form, forms, label
 from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
 
 _PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
 _MAX_RESTARTS = 10
-_REVISION = "probe-3"
-_LETTERS = {form: chr(ord("a") + n) for n, form in enumerate(FORMS)}
+_REVISION = "probe-5"
+_LETTERS = dict(zip(FORMS, string.ascii_letters, strict=False))
 _OF_LETTER = {letter: form for form, letter in _LETTERS.items()}
-_CODE = re.compile(r"\d[a-z]*")
+_CODE = re.compile(r"\d[a-zA-Z]*(?:~[0-9a-f]{4})?")
 # Ends that one call may have brought about. Which of them comes first is a matter of milliseconds,
 # so they must lead to the same answer.
 _ONE_CALL = (Outcome.TIMEOUT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT)
@@ -29,10 +30,14 @@ _ONE_CALL = (Outcome.TIMEOUT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How one call came out: `way` as it is, `forms` in which the answer holds the expected value otherwise."""
+    """How one call came out: `way` as it is, `forms` in which the answer holds the expected value otherwise.
+
+    `label` stands for what the program said where a yes or no was expected and it said something else.
+    """
 
     way: Agreement
     forms: Form = Form.NONE
+    label: str = ""
 
     def agrees(self, form: Form = Form.NONE) -> bool:
         """Return True if the answer is the expected value in a form."""
@@ -40,8 +45,12 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """Return the answer as the cache holds it: a digit, and a letter for each form."""
-        return str(int(self.way)) + "".join(_LETTERS[form] for form in self.forms)
+        """Return the answer as the cache holds it: a digit, a letter for each form, and the label."""
+        return (
+            str(int(self.way))
+            + "".join(_LETTERS[form] for form in self.forms)
+            + f"~{self.label}" * bool(self.label)
+        )
 
 
 _FAILED = Answer(Agreement.FAILED)
@@ -144,7 +153,7 @@ class Prober:
 
 
 def _answer(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Answer:
-    return Answer(agreement(expected, got, arguments), forms(expected, got, arguments))
+    return Answer(agreement(expected, got, arguments), forms(expected, got, arguments), label(expected, got))
 
 
 def _unpacked(text: str) -> list[Answer]:
@@ -152,7 +161,8 @@ def _unpacked(text: str) -> list[Answer]:
 
 
 def _decoded(code: str) -> Answer:
+    letters, _, said = code[1:].partition("~")
     found = Form.NONE
-    for letter in code[1:]:
-        found |= _OF_LETTER[letter]
-    return Answer(Agreement(int(code[0])), found)
+    for letter in letters:
+        found |= _OF_LETTER.get(letter, Form.NONE)  # of an older version, under a key that is asked no more
+    return Answer(Agreement(int(code[0])), found, said)

@@ -21,6 +21,7 @@ from codefit.curate.leaks.probe import Probe, Prober
 
 _ALIKE = 0.9
 _LONG_NODES = 50
+_LEAST_TOLD = 2
 
 
 class Rivals:
@@ -34,7 +35,11 @@ class Rivals:
 
     def counted(self, matches: Mapping[int, Match], least: int) -> dict[int, int]:
         """Return target -> number of tasks that ask for its behaviour; only where the row does `least` tasks."""
-        same = [i for i, m in matches.items() if m.share >= SAME and m.natural and not m.trivial]
+        same = [
+            i
+            for i, m in matches.items()
+            if m.share >= SAME and m.natural and not m.trivial and m.told >= _LEAST_TOLD
+        ]
         first: dict[str, int] = {}
         for i in sorted(same):
             first.setdefault(self._index.targets[i].request.key, i)

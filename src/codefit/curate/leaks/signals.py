@@ -9,11 +9,10 @@ import numpy as np
 from codefit.core.curation import DecontaminateSettings
 from codefit.core.types import Row
 from codefit.curate.calls import contradict, known_calls
-from codefit.curate.code import Function, functions, parse
-from codefit.curate.leaks.foreign import translated
+from codefit.curate.code import Function, functions
 from codefit.curate.leaks.index import Target, TaskIndex, grams, specific_name
+from codefit.curate.leaks.program import program_of
 from codefit.curate.leaks.words import Request, altered, complete, core, opposed, request, same_core, stems_of
-from codefit.suites.extract import extract
 
 LONG_WORDS = 40
 _NET = 0.2
@@ -67,21 +66,6 @@ def gather(row: Row, index: TaskIndex, settings: DecontaminateSettings) -> Evide
     _code(evidence, index, settings)
     _calls(evidence, index)
     return evidence
-
-
-def program_of(row: Row) -> str:
-    """Return the program of a row's answer, out of its fence and the words around it; empty if none.
-
-    One in JavaScript or Java is returned as Python text that needs `foreign.with_runtime`.
-    """
-    if row.language not in (None, "python"):
-        return translated(row.response) or ""
-    if parse(row.response) is not None:
-        return row.response
-    if program := translated(row.response):
-        return program
-    found = extract(row.response).program or ""
-    return found if parse(found) is not None else ""
 
 
 def _similar(

@@ -15,10 +15,11 @@ from codefit.curate.code import docstrings, parse
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CODE_LINE = re.compile(
-    r"^\s*(assert\b|>>>|\.\.\.|def |class |import |from \w+ import|return\b|print\(|@|```|#"
+    r"^\s*(assert\b|>>>|\.\.\.|def |class |import |from \w+ import|(?-i:return)\b|print\(|@|```|#"
     r"|your code should pass)",
     re.IGNORECASE,
 )
+_PROSE = re.compile(r"^\s*return( [\w,'-]+){3,}[.:;]?\s*$")  # `return the sum of the items` is no statement
 _NUMBER_OF = re.compile(r"\bnumber of\b", re.IGNORECASE)  # `the number of inversions` is a count
 _MAX_WORDS = 4_000
 
@@ -79,12 +80,16 @@ def request_text(prompt: str) -> str:
     for line in (text or prompt).splitlines():
         if line.lstrip().startswith("```"):
             fenced = not fenced
-        elif shown and line.strip() and not _CODE_LINE.match(line):
+        elif shown and line.strip() and not _is_code(line):
             shown = False  # the line below `>>> f(x)` is its value
-        elif not fenced and not _CODE_LINE.match(line):
+        elif not fenced and not _is_code(line):
             lines.append(line)
         shown = line.lstrip().startswith(">>>")
     return "\n".join(lines)
+
+
+def _is_code(line: str) -> bool:
+    return bool(_CODE_LINE.match(line)) and not _PROSE.match(line)
 
 
 def sketch(text: str) -> Request:
@@ -145,10 +150,14 @@ def opposed(a: Request, b: Request) -> bool:
 def altered(a: Request, b: Request) -> bool:
     """Return True if the words show two tasks: a word exchanged, or one that changes the meaning added.
 
-    An exchanged word may still be a paraphrase, so this is doubt, not proof.
+    So does a conversion in the other direction. An exchanged word may still be a paraphrase, so this is doubt, not
+    proof.
     """
     only_a, only_b = a.stems - b.stems, b.stems - a.stems
-    return bool(only_a and only_b) or bool((only_a | only_b) & _tables().modifiers)
+    if bool(only_a and only_b) or bool((only_a | only_b) & _tables().modifiers):
+        return True
+    both = core(a) & core(b)
+    return _CONVERT in a.stems & b.stems and len(both) > 1 and _order(a, both) != _order(b, both)
 
 
 _ENDINGS = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("edly", ""), ("ed", ""), ("es", "e"), ("s", ""))

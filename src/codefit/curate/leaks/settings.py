@@ -1,0 +1,110 @@
+"""What a script sets before it goes to work, any of which may be its input.
+
+Of `LIMIT = 100`, `text = "..."` and `words = text.split()` the text is meant, most likely; nothing says so. So
+the largest sensible choices are tried: all, all but what is written as a constant, all but single numbers, each alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+_STARTS: tuple[object, ...] = (0, 1, "", None, [], {}, (), 0.0, set())
+_BUILTINS = frozenset(dir(builtins))
+_READING = frozenset({"input", "open", "eval", "exec", "print"})
+_MOST_CHOICES = 6
+
+
+def is_literal(node: ast.expr) -> bool:
+    """Return True for a plain value written down."""
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def is_input(node: ast.expr) -> bool:
+    """Return True for a constant that is more than the start of a counter or a collection."""
+    return is_literal(node) and not isinstance(value := ast.literal_eval(node), bool) and value not in _STARTS
+
+
+def set_values(body: Sequence[ast.stmt]) -> list[str]:
+    """Return the names that a script sets to values of its own, in order; empty where one is set twice."""
+    found = [name for node in body for name in _set_by(node)]
+    return found if len(set(found)) == len(found) else []
+
+
+def choices(body: Sequence[ast.stmt], names: Sequence[str]) -> list[tuple[list[str], list[ast.stmt]]]:
+    """Return (names taken as parameters, the script without what sets them), the likeliest choice first."""
+    sets = {name: node for node in body for name in _set_by(node) if name in names}
+    large = [name for name in names if not _single(sets[name], name)]
+    plain = [name for name in names if not name.isupper()]
+    wanted = [list(names), plain, large, [n for n in large if n in plain]]
+    wanted += [[name] for name in names] + [list(pair) for pair in combinations(names, 2)]
+    found: list[list[str]] = []
+    for choice in wanted:
+        if choice and choice not in found:
+            found.append(choice)
+    return [(choice, _without(body, choice)) for choice in found[:_MOST_CHOICES]]
+
+
+def _set_by(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement sets to values that depend on nothing."""
+    for target, value in _parts(node):
+        if isinstance(target, ast.Name) and (is_input(value) or _made(value) or _wraps(value)):
+            yield target.id
+
+
+def _parts(node: ast.stmt) -> list[tuple[ast.expr, ast.expr]]:
+    """Return the targets of an assignment with their values."""
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return [(node.target, node.value)]
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+        return []
+    target, value = node.targets[0], node.value
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        return list(zip(target.elts, value.elts, strict=True))
+    return [(target, value)]
+
+
+def _made(value: ast.expr) -> bool:
+    """Return True for a value made of constants by built-in means: `list(range(9))`, `"a b".split()`."""
+    if not isinstance(value, ast.Call | ast.BinOp) or (
+        isinstance(value, ast.Call) and not value.args and (isinstance(value.func, ast.Name))
+    ):
+        return False
+    names = [n.id for n in ast.walk(value) if isinstance(n, ast.Name)]
+    constants = any(isinstance(n, ast.Constant) for n in ast.walk(value))
+    return constants and all(n in _BUILTINS and n not in _READING for n in names)
+
+
+def _wraps(value: ast.expr) -> bool:
+    """Return True for something else than built-in means made of one constant: `np.array([3, 1])`."""
+    return isinstance(value, ast.Call) and bool(value.args) and is_input(value.args[0]) and not _made(value)
+
+
+def _single(node: ast.stmt, name: str) -> bool:
+    """Return True if a statement sets a name to one number."""
+    values = [v for t, v in _parts(node) if isinstance(t, ast.Name) and t.id == name]
+    return all(isinstance(v, ast.Constant) and isinstance(v.value, int | float) for v in values)
+
+
+def _without(body: Sequence[ast.stmt], names: Sequence[str]) -> list[ast.stmt]:
+    """Return a script without the parts of assignments that set some names."""
+    found: list[ast.stmt] = []
+    for node in body:
+        parts = _parts(node)
+        if not set(_set_by(node)) & set(names):
+            found.append(node)
+            continue
+        for target, value in parts:
+            own = isinstance(target, ast.Name) and target.id in names
+            if not own:
+                found.append(ast.Assign([target], value))
+            elif isinstance(target, ast.Name) and isinstance(value, ast.Call) and _wraps(value):
+                arguments = [ast.Name(target.id, ast.Load()), *value.args[1:]]
+                found.append(ast.Assign([target], ast.Call(value.func, arguments, value.keywords)))
+    return found

@@ -1,0 +1,176 @@
+"""Ways to put a task to a program of another make: arguments of another kind, factories, objects, parts of a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codefit.core.types import Row
+from codefit.curate.leaks.adapt import adapted
+from codefit.curate.leaks.answers import Agreement, agreement
+from codefit.curate.leaks.callables import ENTRY, callables
+from codefit.curate.leaks.places import echo
+from codefit.curate.leaks.probe import Probe, Prober, Question
+from codefit.curate.leaks.program import program_of
+from codefit.curate.leaks.wide import constants, wide_shapes
+from codefit.curate.leaks.words import altered, request
+from codefit.sandbox import Sandbox
+
+Calls = list[tuple[tuple[Any, ...], Any]]
+DOT: Calls = [(([(1, 5), (2, 3)],), 11), (([(4, 4), (0, 9)],), 16), (([(2, 2), (6, 1)],), 10)]
+AREA: Calls = [((3, 4, 2), 14), ((1, 0, 5), 5), ((2, 6, 3), 15)]
+BOUND: Calls = [((2, 5), 14), ((1, 3), 6), ((4, 4), 4)]
+TABLE: Calls = [(([[1, 4], [2, 0]], 2), 6), (([[7, 9], [3, 5]], 2), 16)]
+LONG: Calls = [(("a bb",), 1), (("ccc ddd e",), 2), (("f ggg",), 1)]
+DIGITS: Calls = [((14,), 5), ((250,), 7), ((9,), 9)]
+TOTAL: Calls = [(([3, 9, 2],), 14), (([5, 7],), 12)]
+FIXED: Calls = [(([3, 9, 2], 2), 2), (([5, 7, 8], 2), 2)]
+MULTIPLES: Calls = [(([3, 9, 2],), 2), (([5, 7, 12],), 1)]
+STOCK: Calls = [(({"a": 3, "b": 4},), 7), (({"c": 5},), 5)]
+WAYS: dict[str, tuple[str, Calls]] = {
+    "columns": ("def f(a, b):\n    return sum(x * y for x, y in zip(a, b))", DOT),
+    "group 01 2": ("def f(box, c):\n    return box[0] * box[1] + c", AREA),
+    "group 2 10": ("def f(c, box):\n    return box[0] * box[1] + c", AREA),
+    "one more": ("def f(low, end):\n    return sum(range(low, end))", BOUND),
+    "rows, no length": ("def f(top, bottom):\n    return sum(map(max, zip(top, bottom)))", TABLE),
+    "words": ("def f(words):\n    return sum(len(w) > 1 for w in words)", LONG),
+    "digits": ("def f(digits):\n    return sum(digits)", DIGITS),
+    "texts of numbers": ("def f(text):\n    return sum(int(c) for c in text.strip())", DIGITS),
+    "spaces between": ("def f(line):\n    return sum(map(int, line.split()))", TOTAL),
+    "JSON": ("import json\n\ndef f(text):\n    return sum(json.loads(text))", TOTAL),
+    "without 1": ("def f(xs):\n    return len(xs) - 1", FIXED),
+    "items": ("def f(pairs):\n    return sum(n for _, n in pairs)", STOCK),
+    "a constant 3": ("def f(xs, k):\n    return sum(x % k == 0 for x in xs)", MULTIPLES),
+    "a constant 3 before": ("def f(k, xs):\n    return sum(x % k == 0 for x in xs)", MULTIPLES),
+}
+
+
+def agrees(source: str, calls: Calls, shape: str, sandbox: Sandbox, place: int = -1) -> bool:
+    """Return True if a callable of a source agrees on all calls, given the arguments in a shape."""
+    one = callables(source)[place]
+    seen = [arguments for arguments, _ in calls]
+    given_calls = [(adapted(a, shape, seen) or (), value) for a, value in calls]
+    prober = Prober(sandbox, None)
+    (answers,) = prober.run([Probe(one.source, ENTRY, [Question.of(c) for c in given_calls])])
+    prober.close()
+    return all(answer.agrees() for answer in answers)
+
+
+@pytest.mark.parametrize("name", sorted(WAYS))
+def test_arguments_of_another_kind_reach_the_program(name: str, sandbox: Sandbox) -> None:
+    source, calls = WAYS[name]
+    one = callables(source)[-1]
+    offered = wide_shapes([a for a, _ in calls], [3, 2], one.least, one.most)
+    assert f"with {name}" in offered
+    assert agrees(source, calls, f"with {name}", sandbox)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def without(k):\n    def strip(xs):\n        return [x for x in xs if x != k]\n    return strip",
+        "def without(k):\n    return lambda xs: [x for x in xs if x != k]",
+        "async def without(k, xs):\n    return [x for x in xs if x != k]",
+        "class Bag(list):\n    def without(self, k):\n        self[:] = [x for x in self if x != k]",
+        "class Bag:\n    def __init__(self, xs=()):\n        self.xs = list(xs)\n\n"
+        "    def drop(self, k):\n        self.xs = [x for x in self.xs if x != k]\n        return True",
+        "xs = [4, 1, 4]\nk = 4\nLIMIT = 30\nleft = [x for x in xs if x != k][:LIMIT]\nprint(left)",
+        "import numpy as np\nxs = np.array([4, 1, 4])\nk = 4\nprint([int(x) for x in xs if x != k])",
+        "xs = [4, 1, 4]\nk = 4\n\ndef show():\n    print([x for x in xs if x != k])\n\nshow()",
+    ],
+    ids=["curried", "lambda", "async", "list", "state", "constant", "array", "global"],
+)
+def test_factories_states_and_scripts_are_functions_of_what_they_take(source: str, sandbox: Sandbox) -> None:
+    pytest.importorskip("numpy")
+    calls: Calls = [(([4, 1, 4, 2], 4), [1, 2]), (([7, 3], 3), [7])]
+    turned: Calls = [((k, xs), value) for (xs, k), value in calls]
+    places = range(len(callables(source)))
+    assert any(agrees(source, put, "as is", sandbox, place) for place in places for put in (calls, turned))
+
+
+def test_an_endless_series_is_a_function_of_the_place(sandbox: Sandbox) -> None:
+    source = "def squares():\n    n = 0\n    while True:\n        n += 1\n        yield n * n"
+    counted: Calls = [((1,), 1), ((3,), 9), ((12,), 144)]
+    from_zero: Calls = [((0,), 1), ((2,), 9)]
+    assert [agrees(source, counted, "as is", sandbox, place) for place in (-2, -1)] == [True, False]
+    assert [agrees(source, from_zero, "as is", sandbox, place) for place in (-2, -1)] == [False, True]
+
+
+def test_objects_are_made_of_their_parts(sandbox: Sandbox) -> None:
+    source = (
+        "from typing import NamedTuple\n\nclass P(NamedTuple):\n    x: int\n    y: int\n\n"
+        "def apart(p: P, others: list[P]):\n    return sum(abs(p.x - o.x) + abs(p.y - o.y) for o in others)"
+    )
+    calls: Calls = [(((1, 2), [(3, 4), (0, 0)]), 7), (([5, 5], [[5, 6]]), 1)]
+    assert agrees(source, calls, "as is", sandbox)
+
+
+@pytest.mark.parametrize(
+    ("response", "names"),
+    [
+        (
+            "First:\n```python\ndef a(x):\n    return x + 1\n```\nor:\n```python\ndef b(x):\n    return 1 + x\n```",
+            "ab",
+        ),
+        (
+            "```python\nxs = [1, 2]\n```\nThen\n```python\ndef c(xs):\n    return sum(xs)\n```\ngives\n```\n3\n```",
+            "c",
+        ),
+        (">>> def d(x):\n...     return x * 2\n...\n>>> d(3)\n6\n", "d"),
+    ],
+)
+def test_all_blocks_of_an_answer_are_its_program(response: str, names: str) -> None:
+    found = callables(program_of(Row("r", "here", "Do it.", response)))
+    assert {one.name for one in found if one.name} == set(names)
+
+
+def test_a_session_of_expressions_is_a_script() -> None:
+    program = program_of(Row("r", "here", "Find it.", ">>> xs = [3, 1, 2]\n>>> sorted(xs)[-2]\n2\n"))
+    (one,) = callables(program)
+    assert (one.least, one.name) == (1, None)
+
+
+def test_the_numbers_of_a_task_are_offered_as_parameters() -> None:
+    assert constants("def f(xs):\n    return [x for x in xs if x % 7 == 0]", "Find multiples of 7 below 90.")[
+        :2
+    ] == [7, 90]
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=6))
+def test_what_was_given_is_no_work_and_a_sum_is(items: list[int]) -> None:
+    assert echo(items, (items,))
+    assert echo(" ".join(map(str, items)), (items, len(items)))
+    assert not echo(sum(items) + 100, (items,))
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "wanted"),
+    [
+        ("ID-is-4", True, Agreement.OTHER),
+        (None, "There is no such word", Agreement.LOOSE),
+        (-1, [], Agreement.LOOSE),
+        (-1, "None of 7 fits", Agreement.LOOSE),
+        (-1, "None of 8 fits", Agreement.OTHER),
+        ("", [], Agreement.LOOSE),
+        ([{}, {}], "", Agreement.OTHER),
+    ],
+)
+def test_nothing_found_can_be_said_in_many_ways(expected: Any, got: Any, wanted: Agreement) -> None:
+    assert agreement(expected, got, (7,)) is wanted
+
+
+def test_a_sentence_that_begins_with_return_is_no_code() -> None:
+    first, second = (request(f"xs are numbers.\nReturn the {word} of them.") for word in ("sum", "product"))
+    assert first.key != second.key
+    assert request("Do it.\nreturn the items in order").words[-1] == "order"
+    assert request("Do it.\nreturn xs + [1]").words == ("do", "it")
+
+
+def test_a_conversion_in_the_other_direction_is_another_task() -> None:
+    assert altered(request("Convert rgb color to hsv color."), request("Convert hsv color to rgb color."))
+    assert not altered(
+        request("Convert rgb color to hsv color."), request("Convert an rgb color to a hsv color.")
+    )
