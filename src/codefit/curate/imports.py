@@ -136,7 +136,7 @@ def definitions(source: str) -> str:
     """Return the source's imports, definitions and assignments, without top-level calls and loops.
 
     So a script that reads input or prints at its end can be loaded for its functions. Empty where
-    it does not parse.
+    it does not parse, or is nested too deep to be written down again.
     """
     tree = parse(with_imports(source))
     if tree is None:
@@ -144,7 +144,10 @@ def definitions(source: str) -> str:
     body = [
         n for n in tree.body if isinstance(n, _DEFINING) and not (isinstance(n, ast.Assign) and _interacts(n))
     ]
-    return ast.unparse(ast.Module(list[ast.stmt](body), []))
+    try:
+        return ast.unparse(ast.Module(list[ast.stmt](body), []))
+    except RecursionError:
+        return ""
 
 
 def _interacts(node: ast.AST) -> bool:

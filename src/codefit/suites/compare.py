@@ -11,6 +11,7 @@ import cmath
 from typing import Any, Protocol
 
 RTOL = 1e-7
+_MOST_BITS = 10_000  # below Python's limit on int -> str
 _NUMBERS = (bool, int, float, complex)
 
 
@@ -122,4 +123,6 @@ def _json_key(key: Any) -> Any:
         return "true" if key else "false"
     if key is None:
         return "null"
+    if isinstance(key, int) and key.bit_length() > _MOST_BITS:
+        return hex(key)  # str refuses so many digits
     return str(key) if isinstance(key, (int, float)) else key

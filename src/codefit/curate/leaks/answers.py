@@ -22,7 +22,7 @@ _NEGATIVE = re.compile(
     r"\b(no|not|false|invalid|unbalanced|cannot|never|n't|isn't|doesn't|none)\b", re.IGNORECASE
 )
 _POSITIVE = re.compile(r"\b(yes|true|valid|balanced|found|is|are|contains|equal|matched?)\b", re.IGNORECASE)
-_ABSENT = re.compile(r"\b(no|not|none|nothing|null|cannot|empty|invalid)\b|n't\b|^-1$", re.IGNORECASE)
+_ABSENT = re.compile(r"\b(no|not|none|nothing|null|cannot|empty|invalid)\b|n't\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\s,:;=\[\](){}'\"]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 _DIGIT = re.compile(r"\d")
@@ -44,8 +44,9 @@ class Agreement(IntEnum):
 
 def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
     """Compare what a wrapped program gave for `arguments` with the expected value."""
-    if isinstance(got, tuple | list) and len(got) == 2 and got[0] in (PRINTED, CHANGED):
-        return _unreturned(expected, got[0], got[1], arguments)
+    kind, got = parted(got)
+    if kind:
+        return _unreturned(expected, kind, got, arguments)
     if isinstance(got, str) and isinstance(expected, list | tuple) and len(expected) > 1:
         return Agreement.LOOSE if _joined(expected, got, arguments) else Agreement.OTHER
     if json_equal(expected, got):
@@ -54,8 +55,19 @@ def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
         return (
             Agreement.LOOSE if isinstance(got, bool) and not isinstance(expected, bool) else Agreement.EXACT
         )
-    same = (absent(expected) and absent(got, arguments)) or _loose(expected, got)
+    same = (none_expected(expected, arguments) and absent(got, arguments)) or _loose(expected, got)
     return Agreement.LOOSE if same else Agreement.OTHER
+
+
+def parted(got: Any) -> tuple[str, Any]:
+    """Return (`PRINTED`, `CHANGED` or nothing for what was returned, the answer)."""
+    if isinstance(got, list | tuple) and len(got) == 2:
+        kind, value = got
+        if (kind == PRINTED and isinstance(value, str)) or (
+            kind == CHANGED and isinstance(value, list | tuple)
+        ):
+            return kind, value
+    return "", got
 
 
 def absent(value: Any, arguments: tuple[Any, ...] = ()) -> bool:
@@ -67,7 +79,7 @@ def absent(value: Any, arguments: tuple[Any, ...] = ()) -> bool:
         return True
     if isinstance(value, str):
         text = value.strip(" \t\n\0")
-        if text in _NOTHING:
+        if text in _NOTHING or text == "-1":
             return True
         said = len(text) <= _SAID_CHARS and bool(_ABSENT.search(text))
         return said and not set(_NUMBER.findall(text)) - set(_NUMBER.findall(" ".join(_flat(arguments))))
@@ -76,10 +88,19 @@ def absent(value: Any, arguments: tuple[Any, ...] = ()) -> bool:
     return isinstance(value, list | tuple | dict | set | frozenset) and not value
 
 
+def none_expected(value: Any, arguments: tuple[Any, ...]) -> bool:
+    """Return True for an expected value that says that there is none; a text must be short and not be given words."""
+    if isinstance(value, str) and value.strip():
+        said = _words(value)
+        return len(said) <= _SENTENCE_WORDS + 1 and absent(value) and not set(said) <= set(_flat(arguments))
+    return absent(value)
+
+
 def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> Agreement:
     if _empty(expected) and (kind == CHANGED or str(value).strip() in _NOTHING):
         return Agreement.LOOSE
-    if kind == PRINTED and absent(expected) and absent(value, arguments):
+    none = none_expected(expected, arguments)
+    if kind == PRINTED and none and absent(value, arguments):
         return Agreement.LOOSE
     if kind == PRINTED:
         said = isinstance(value, str) and _printed(expected, value, arguments)
@@ -87,7 +108,7 @@ def _unreturned(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]
     if json_equal(list(arguments), list(value)):
         if expected is None:
             return Agreement.EXACT
-        return Agreement.LOOSE if absent(expected) else Agreement.OTHER
+        return Agreement.LOOSE if none else Agreement.OTHER
     changed = expected is not None and any(
         json_equal(expected, after) and not json_equal(before, after)
         for before, after in zip(arguments, value, strict=False)
@@ -106,6 +127,8 @@ def _empty(value: Any) -> bool:
 
 
 def _loose(expected: Any, got: Any) -> bool:
+    if isinstance(got, dict) and len(got) == 1 and json_equal(expected, *got.values()):
+        return True
     wanted, given = _label(expected), polarity(got)
     if wanted is not None and given is not None:
         return wanted == given
@@ -123,8 +146,6 @@ def _loose(expected: Any, got: Any) -> bool:
         return _as_pairs(expected, got)
     if isinstance(expected, list | tuple) and len(expected) == 1:
         return json_equal(expected[0], got)
-    if isinstance(got, dict):
-        got = list(got.values())
     return isinstance(got, list | tuple) and len(got) == 1 and json_equal(expected, got[0])
 
 
@@ -176,7 +197,12 @@ def dumped(value: Any) -> str:
 
 def _text(value: Any) -> str:
     """Return a value as Python prints it; very large numbers in another base, which nothing equals."""
-    return hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else str(value)
+    if type(value) is int and value.bit_length() > _MOST_BITS:
+        return hex(value)
+    try:
+        return str(value)
+    except ValueError:  # such a number somewhere inside
+        return dumped(value)
 
 
 def _words(text: str) -> list[str]:
@@ -223,7 +249,9 @@ def _flat(value: Any) -> list[str]:
     """Return the words of a plain value as a program prints it."""
     if isinstance(value, dict):
         return [word for pair in value.items() for part in pair for word in _flat(part)]
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=dumped)  # of the same order in every process
+    if isinstance(value, list | tuple):
         return [word for item in value for word in _flat(item)]
     return _words(_text(value))
 

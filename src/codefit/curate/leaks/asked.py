@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from codefit.curate.calls import Call, magnitude, telling
 from codefit.curate.leaks.adapt import adapted, shapes
+from codefit.curate.leaks.answers import dumped
 from codefit.curate.leaks.behaviour import Behaviour
 from codefit.curate.leaks.callables import Callee
 from codefit.curate.leaks.layout import text_shapes
+from codefit.curate.leaks.places import echo
 from codefit.curate.leaks.probe import Question
 from codefit.curate.leaks.wide import wide_shapes
 
@@ -18,7 +21,7 @@ _SMALL = 20
 _MOST_PARTS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Round:
     """All questions of a task in one shape, none where the tests' own arguments cannot all be given so."""
 
@@ -26,10 +29,16 @@ class Round:
     varied: list[Question]
     formed: list[Question]
 
-    @property
+    @cached_property
     def all(self) -> list[Question]:
         """Return the questions in the order in which they are put."""
         return self.base + self.varied + self.formed
+
+    @cached_property
+    def told(self) -> int:
+        """Return how many different values show work; 0 where most are a large part of what is given."""
+        told = [question.call[1] for question in self.all if not echo(question.call[1], question.call[0])]
+        return len(set(map(dumped, told))) if 2 * len(told) >= len(self.all) else 0
 
 
 class Asked:
@@ -129,7 +138,8 @@ def _item_kind(value: Any) -> str:
     if isinstance(value, str):
         return _text_kind(value)
     if isinstance(value, list | tuple):
-        return f"[{_item_kind(value[0]) if value else ''}]"
+        item = _item_kind(value[0]) if value else ""
+        return f"({item})" if isinstance(value, tuple) else f"[{item}]"
     if isinstance(value, dict):
         first = next(iter(value.items()), None)
         return f"{{{':'.join(map(_item_kind, first)) if first else ''}}}"

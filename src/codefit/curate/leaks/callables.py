@@ -98,7 +98,17 @@ class Callee:
 
 @lru_cache(maxsize=16_384)
 def callables(source: str) -> tuple[Callee, ...]:
-    """Return the last functions, methods, lambdas and functions of packed arguments of an answer, and the program."""
+    """Return the last functions, methods, lambdas and functions of packed arguments of an answer, and the program.
+
+    Empty where the syntax is nested too deep to be written down again.
+    """
+    try:
+        return _callables(source)
+    except RecursionError:
+        return ()
+
+
+def _callables(source: str) -> tuple[Callee, ...]:
     found = [
         Callee(
             f.name, f"Solution().{f.name}" if f.in_solution else f.name, "", f.least, f.most, f.nodes, f.shape

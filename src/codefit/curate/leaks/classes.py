@@ -109,7 +109,7 @@ def _called(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) ->
             if first + takes.most:
                 yield Way(method.name, call, first + takes.least, first + takes.most, nodes, method)
             if takes.most and made.most and not marks:
-                state = f"(lambda *a: [(o := {name}(*a[:{first}])), o{target or ''}(*a[{first}:]), o][-1])"
+                state = f"(lambda *a: [(o := {name}(*a[:{first}])), o{target}(*a[{first}:]), o][-1])"
                 yield Way(method.name, state, first + takes.least, first + takes.most, nodes, method, True)
 
 

@@ -30,7 +30,7 @@ from codefit.curate.leaks.match import Match, agreed, matched, nearly_agreed
 from codefit.curate.leaks.probe import Answer, Probe, Prober, Question
 from codefit.curate.leaks.rivals import Rivals
 from codefit.curate.leaks.signals import Evidence
-from codefit.curate.leaks.weight import CLOSE, worth_asking
+from codefit.curate.leaks.weight import AMONG_20, near_support, worth_asking
 from codefit.curate.leaks.words import opposed
 from codefit.curate.runner import Trial, Verdicts, run_trials
 from codefit.curate.step import Progress
@@ -40,8 +40,8 @@ _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _CHUNK_ROWS = 256
 _PER_KIND = 5
 _OWN_CALLS = 6
-_FORMS = [worth_asking(place) for place in range(CLOSE + 1)]
-_LIKELY, _MOST_LIKELY, _NEARLY = 100, 20, 10
+_LIKELY, _NEARLY = 80, 10
+_NEAR_FORMS, _FAR_FORMS = worth_asking(0), worth_asking(AMONG_20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class _Fit:
     @property
     def wanted(self) -> Form:
         """Return the forms of answers that may show something."""
-        return _FORMS[0 if self.alike else min(self.likely, CLOSE)]
+        return _NEAR_FORMS if self.alike or self.likely < AMONG_20 else _FAR_FORMS
 
     @property
     def nearly(self) -> bool:
@@ -196,7 +196,7 @@ class ExecutionMatch:
         ones = callables(evidence.program)
         wanted = self._wanted(evidence) if ones else []
         places = self._places(evidence) if wanted else {}
-        alike = {i for i in wanted if self._near(evidence, i) >= self._settings.support * 2 / 3}
+        alike = {i for i in wanted if self._near(evidence, i) >= near_support(self._settings.support)}
         for one in ones:
             for target in wanted:
                 if contradict(evidence.calls, self._index.targets[target].calls):
@@ -211,7 +211,8 @@ class ExecutionMatch:
         scores_T = self._likely.scores(evidence.row.instruction, evidence.row.response).tolist()
         best = {i: max(scores_T[twin] for twin in twins) for i, twins in self._leaders.items()}
         order = sorted(best, key=lambda i: (-best[i], i))
-        return {i: place if best[i] > 0 else len(order) for place, i in enumerate(order)}
+        last = max(len(order), _LIKELY)
+        return {i: place if best[i] > 0 else last for place, i in enumerate(order)}
 
     def _wanted(self, evidence: Evidence) -> list[int]:
         everything = self._settings.execution_match == "all"
@@ -228,7 +229,7 @@ class ExecutionMatch:
 
     def _turn(self, evidence: Evidence, fit: _Fit) -> tuple[int, bool, float]:
         """Sort key: likely tasks first, and large arguments last, since they may keep a right function busy."""
-        near = fit.likely < _MOST_LIKELY or self._near(evidence, fit.target) >= self._settings.candidate
+        near = fit.likely < AMONG_20 or self._near(evidence, fit.target) >= self._settings.candidate
         return fit.row, not near, self._asked.size(fit.target)
 
     def _near(self, evidence: Evidence, target: int) -> float:

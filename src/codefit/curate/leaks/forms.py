@@ -10,7 +10,17 @@ from enum import IntFlag, auto
 from typing import Any
 
 from codefit.core.files import digest
-from codefit.curate.leaks.answers import CHANGED, PRINTED, Agreement, absent, agreement, dumped, polarity
+from codefit.curate.leaks.answers import (
+    CHANGED,
+    PRINTED,
+    Agreement,
+    absent,
+    agreement,
+    dumped,
+    none_expected,
+    parted,
+    polarity,
+)
 from codefit.curate.leaks.places import FROM_END, FROM_START, in_order, places, same_number, says, words
 from codefit.suites.compare import close_numbers, is_number, json_equal
 
@@ -92,18 +102,21 @@ PARTS = Form(
 """Forms that hold less than the value, or more: they show little by themselves."""
 LOOSE = PARTS | Form.JOINED | Form.SCALED
 """Forms that may come about by accident."""
-_ANYWHERE = Form(sum(WHOLE | {Form.FIRST, Form.LAST, Form.COUNT, Form.LAST_ITEM}))
+_NOTHING = Form(
+    sum(WHOLE | {Form.SWAPPED, Form.ABOVE, Form.BELOW, Form.FIRST, Form.LAST, Form.COUNT, Form.LAST_ITEM})
+)
+"""Forms in which nothing stands for nothing."""
 
 
 def forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
     """Return all forms in which an answer is the expected value."""
-    kind, value = _parted(got)
+    kind, value = parted(got)
     beside = Form.NONE if kind else _beside(expected, value)
     if isinstance(expected, bool):
         return beside or _of_boolean(expected, kind, value, arguments)
     unchanged = kind == CHANGED and json_equal(list(arguments), list(value))
-    if absent(expected) and (absent(value, arguments) or unchanged):
-        return _ANYWHERE
+    if none_expected(expected, arguments) and (absent(value, arguments) or unchanged):
+        return _NOTHING
     found = beside | _written(expected, kind, value, arguments)
     if is_number(expected) and not isinstance(expected, complex):
         found |= _of_number(expected, kind, value)
@@ -134,7 +147,7 @@ def _ends_with(expected: Any, value: Any, arguments: tuple[Any, ...]) -> bool:
 
 def label(expected: Any, got: Any) -> str:
     """Return a mark of a short text that was given where yes or no is expected; empty for others."""
-    kind, value = _parted(got)
+    kind, value = parted(got)
     if not isinstance(expected, bool) or kind == CHANGED or isinstance(value, bool):
         return ""
     short = isinstance(value, str) and 0 < len(value.strip()) <= _LABEL_CHARS
@@ -154,17 +167,10 @@ def _equal(expected: Any, part: Any) -> bool:
     return json_equal(expected, part) and isinstance(expected, bool) == isinstance(part, bool)
 
 
-def _parted(got: Any) -> tuple[str, Any]:
-    """Return (how an answer was given, the answer)."""
-    if isinstance(got, list | tuple) and len(got) == 2 and got[0] in (PRINTED, CHANGED):
-        return got[0], got[1]
-    return "", got
-
-
 def _written(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> Form:
     """Return at which places of a text that was printed or returned the expected value stands."""
     found = Form.NONE
-    if kind != CHANGED and isinstance(value, str) and says(value, arguments):
+    if kind != CHANGED and isinstance(value, str) and says(value, expected, arguments):
         starts, ends = places(expected, value, arguments)
         found |= Form.IN_ORDER if in_order(expected, value, arguments) else Form.NONE
         for form in (*(FROM_STARTS[i] for i in starts), *(FROM_ENDS[i] for i in ends)):
@@ -263,6 +269,8 @@ def _nested_otherwise(expected: Any, kind: str, value: Any, arguments: tuple[Any
     if not isinstance(value, dict):
         return wanted == _without_none(words(value))
     readings = [words(value), words(list(value)), words(list(value.values()))]
+    if sorted(wanted) in map(sorted, given):  # the order is what was asked for
+        return any(wanted == _without_none(reading) for reading in readings)
     return any(sorted(wanted) == sorted(_without_none(reading)) for reading in readings)
 
 

@@ -17,11 +17,10 @@ from functools import lru_cache
 
 from codefit.curate.code import parse
 from codefit.curate.imports import with_imports
-from codefit.curate.leaks.settings import choices, is_input, is_literal, set_values
+from codefit.curate.leaks.settings import MOST_PARAMETERS, choices, is_input, is_literal, set_values
 
 NAME = "lifted_program"
 LITERAL = "lifted_literal"
-_MAX_PARAMETERS = 4
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _KEPT_OUTSIDE = (ast.Import, ast.ImportFrom, ast.ClassDef, *_FUNCTION)
 _READERS = frozenset({"input", "raw_input", "readline", "cfx_input"})
@@ -61,7 +60,7 @@ def lifted(source: str) -> tuple[Lifted, ...]:
     for n, (names, rest) in enumerate(choices(body, chosen)):
         ways.append((f"{NAME}_{n}" if n else NAME, names, rest))
     for name, names, rest in (*ways, (f"{NAME}_of_one", *_looped(body))):
-        fits = rest and 1 <= len(names) <= _MAX_PARAMETERS
+        fits = rest and 1 <= len(names) <= MOST_PARAMETERS
         text = _function(outside, name, names, rest) if fits else None
         if text is not None:
             size = sum(1 for n in rest for _ in ast.walk(n))
@@ -72,7 +71,8 @@ def lifted(source: str) -> tuple[Lifted, ...]:
 def _function(outside: list[ast.stmt], name: str, names: list[str], rest: list[ast.stmt]) -> str | None:
     arguments = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
     # Functions that read what are parameters now must see them.
-    inside = [n for n in outside if isinstance(n, _FUNCTION) and _reads_any(n, names)]
+    functions: list[ast.stmt] = [n for n in outside if isinstance(n, _FUNCTION)]
+    inside = functions if any(_reads(n, names) for n in functions) else []
     outside = [n for n in outside if n not in inside]
     function = ast.FunctionDef(name, arguments, [*inside, *rest, ast.Pass()], [])
     module = ast.Module([*outside, function], [])
@@ -82,8 +82,13 @@ def _function(outside: list[ast.stmt], name: str, names: list[str], rest: list[a
         return None
 
 
-def _reads_any(node: ast.AST, names: list[str]) -> bool:
-    return any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node))
+def _reads(function: ast.AST, names: list[str]) -> bool:
+    """Return True if a function reads one of some names that is not its own."""
+    nodes = list(ast.walk(function))
+    own = {n.arg for n in nodes if isinstance(n, ast.arg)}
+    own |= {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    wanted = frozenset(names) - own
+    return any(isinstance(n, ast.Name) and n.id in wanted for n in nodes)
 
 
 def _opened(tree: ast.Module) -> tuple[list[ast.stmt], list[ast.stmt]]:

@@ -30,8 +30,7 @@ def _classes(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            maker = ast.unparse(node.value.func).rpartition(".")[2]
-            if maker in ("namedtuple", "NamedTuple"):
+            if _last_name(node.value.func) in ("namedtuple", "NamedTuple"):
                 yield from (t.id for t in node.targets if isinstance(t, ast.Name))
 
 
@@ -83,15 +82,19 @@ def _of_objects(node: ast.FunctionDef, classes: set[str]) -> Iterator[Packed]:
     yield Packed(node.name, call, len(plain), len(plain), node)
 
 
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
 def _kind(annotation: ast.expr | None, classes: set[str]) -> tuple[str, bool] | None:
     """Return (class, whether there are many of it) of an annotation; None for plain values."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         annotation = ast.Name(annotation.value, ast.Load())
     if isinstance(annotation, ast.Name):
         return (annotation.id, False) if annotation.id in classes else None
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) in _MANY:
-        inner = annotation.slice.elts[0] if isinstance(annotation.slice, ast.Tuple) else annotation.slice
-        kind = _kind(inner, classes)
+    if isinstance(annotation, ast.Subscript) and _last_name(annotation.value) in _MANY:
+        parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+        kind = _kind(parts[0], classes) if parts else None
         return (kind[0], True) if kind else None
     return None
 

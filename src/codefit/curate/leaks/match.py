@@ -12,12 +12,11 @@ from codefit.curate.leaks.adapt import AS_IS, LAST_RESORTS, is_order
 from codefit.curate.leaks.answers import Agreement, dumped
 from codefit.curate.leaks.asked import Round
 from codefit.curate.leaks.callables import Callee
-from codefit.curate.leaks.forms import FORMS, Form
-from codefit.curate.leaks.places import echo
+from codefit.curate.leaks.forms import FORMS, LOOSE, Form
 from codefit.curate.leaks.probe import Answer, Question
 from codefit.curate.leaks.wide import PREFIX
 
-_LEAST_TOLD, _LEAST_NEARLY = 0.5, 2
+_LEAST_NEARLY = 2
 SAME = 0.97
 """Share of other inputs from which two programs do the same: references err on odd ones."""
 
@@ -31,7 +30,7 @@ class Match:
     inputs came out like the reference's: the smaller of the shares among those with the most frequent value and
     among the rest, since a function that always says no is right most of the time. `formed_share` is the same of
     the `formed` inputs of the form of the tests' own, of which `formed_rare` have a rarer value. `distinct` counts
-    the values that were expected, `told` those of them that are no large part of what the program was given,
+    the values that were expected, `told` those of them that show work (`Round.told`),
     `others` the different tasks that ask for the same behaviour. `place` is that of the task among all by all
     words of the row, from 0.
     """
@@ -79,9 +78,10 @@ class Match:
         )
 
     @property
-    def rank(self) -> tuple[bool, bool, float, int]:
+    def rank(self) -> tuple[bool, bool, bool, float, int]:
         """Sort key: of two matches with a task, the greater says more."""
-        return self.passes, self.natural, self.share, -self.callable.nodes
+        sound = not self.missed and not self.wide and not self.form & LOOSE
+        return self.passes, self.natural, sound, self.share, -self.callable.nodes
 
 
 def matched(
@@ -103,8 +103,8 @@ def matched(
         missed = sum(not a.agrees() for a in base)
     if not shares:
         return None
-    told = [q for q in asked.all if not echo(q.call[1], q.call[0])]
-    form = max(shares, key=lambda form: sum(shares[form])) if Form.NONE not in shares else Form.NONE
+    as_it_is = Form.NONE in shares
+    form = Form.NONE if as_it_is else max(shares, key=lambda f: (sum(shares[f]), not f & LOOSE))
     exact = not form and not missed and all(a.way is Agreement.EXACT for a in base)
     named = shape == AS_IS and one.name is not None
     formed = _values(asked.formed)
@@ -117,7 +117,7 @@ def matched(
         varied=len(asked.varied),
         distinct=len(set(_values(asked.all))),
         trivial=trivial,
-        told=len(set(_values(told))) if len(told) >= _LEAST_TOLD * len(asked.all) else 0,
+        told=asked.told,
         form=form,
         missed=missed,
         formed=len(formed),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from codefit.curate.leaks.answers import dumped
 from codefit.suites.compare import is_number
 
 FROM_START, FROM_END = 8, 4
@@ -18,6 +19,7 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 _MOST_CHARS = 2_000
 _DECIMALS = 2
 _MOST_ITEMS, _MOST_NUMBERS = 6, 4
+_MOST_BITS = 10_000  # below Python's limit on int -> str
 
 
 def places(expected: Any, text: str, arguments: tuple[Any, ...]) -> tuple[list[int], list[int]]:
@@ -49,7 +51,7 @@ def in_order(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
         return False
     wanted, said = words(expected), words(text)
     waiting = iter(said)
-    if len(text) > _MOST_CHARS or not all(word in waiting for word in wanted):
+    if not all(word in waiting for word in wanted):
         return False
     given = {word for a in arguments for word in words(a)}
     numbers = {word for word in said if _NUMBER.fullmatch(word)}
@@ -59,18 +61,21 @@ def in_order(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
 def echo(expected: Any, arguments: tuple[Any, ...]) -> bool:
     """Return True if a value is, up to case and kind, a large part of what was given: it shows no work."""
     wanted, given = words(expected), [word for a in arguments for word in words(a)]
-    if not wanted or not given:
-        return not given
+    if not given:
+        return True  # nothing to work on
+    if not wanted:
+        return False
     if "".join(wanted) in ("".join(given), "".join(given[1:]), "".join(given[:-1])):
         return True
-    width = len(wanted)
-    run = any(given[i : i + width] == wanted for i in range(len(given) - width + 1))
-    return run and 0 < len(given) <= 2 * width
+    part, whole = "\0".join(("", *wanted, "")), "\0".join(("", *given, ""))
+    return len(given) <= 2 * len(wanted) and part in whole
 
 
-def says(text: str, arguments: tuple[Any, ...]) -> bool:
-    """Return True if a text has words of its own: more than the data that went in and came out."""
-    given = {word for a in arguments for word in words(a)}
+def says(text: str, expected: Any, arguments: tuple[Any, ...]) -> bool:
+    """Return True if a text of some length at most has words of its own: more than what went in and came out."""
+    if len(text) > _MOST_CHARS:
+        return False
+    given = {*words(expected), *(word for a in arguments for word in words(a))}
     return any(word.isalpha() and len(word) > 1 and word not in given for word in words(text))
 
 
@@ -78,9 +83,11 @@ def words(value: Any) -> list[str]:
     """Return the words of a plain value as a program writes it, without case and closing marks."""
     if isinstance(value, dict):
         return [word for pair in value.items() for part in pair for word in words(part)]
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=dumped)  # of the same order in every process
+    if isinstance(value, list | tuple):
         return [word for item in value for word in words(item)]
-    text = hex(value) if type(value) is int and value.bit_length() > 10_000 else str(value)
+    text = hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else str(value)
     return [word.rstrip(".!?") or word for word in _WORD.findall(text.lower())]
 
 

@@ -10,8 +10,8 @@ from codefit.curate.leaks.callables import telling_constants
 from codefit.curate.leaks.forms import WHOLE, Form
 from codefit.curate.leaks.match import SAME, Match
 from codefit.curate.leaks.weight import (
+    AMONG_20,
     CHANGED_NODES,
-    CLOSEST,
     FEW_VALUES,
     LEAST_TOLD,
     MANY_INPUTS,
@@ -21,6 +21,7 @@ from codefit.curate.leaks.weight import (
     SMALL_NODES,
     farthest,
     least_near,
+    near_support,
     same_form,
     shows_things,
     sure,
@@ -50,11 +51,12 @@ def doubt(
     `near` is the similarity of the two requests, `opposite` that they ask for opposite things. A sort passes the
     tests of every sorting algorithm, and a small function that says yes or no passes three asserts by accident:
     such rows are leaks only where the requests are alike too, or where a small function has constants of its own,
-    as `n % 4 != 2` has. A program that gives many different values may disagree on more of the other inputs, of
-    which some are no valid ones, and on any number of them where it agrees on those of the form of the tests'.
-    `tested` rows passed tests of their own, which say what they ask for: the task's reference must pass them in
-    turn. Where it cannot be asked, behaviour alone must agree nearly everywhere, on the task's own arguments and
-    on many values.
+    as `n % 4 != 2` has, or is the only one of its kind; a common thing done by hand at length is one too. What shows
+    little must stand far in front among all tasks by words (`weight.farthest`). A program that gives many different
+    values may disagree on more of the other inputs, of which some are no valid ones, and on any number of them where
+    it agrees on those of the form of the tests'. `tested` rows passed tests of their own, which say what they ask
+    for: the task's reference must pass them in turn. Where it cannot be asked, behaviour alone must agree nearly
+    everywhere, on the task's own arguments and on many values.
     """
     if (match.form or match.wide) and match.told < LEAST_TOLD:
         return "by accident, perhaps: the values are what the program was given"
@@ -64,16 +66,18 @@ def doubt(
         return _nearly(match, opposite, tested=tested)
     if match.form and match.form is not Form.SWAPPED:
         alike = near >= settings.support and not opposite and match.form is not Form.TRUTHY
-        own = match.form in _SAME_WORK or (match.form in _MORE_BESIDE and near >= _near_support(settings))
+        own = match.form in _SAME_WORK or (
+            match.form in _MORE_BESIDE and near >= near_support(settings.support)
+        )
         return _another_form(match, alike, own, near >= settings.support, tested=tested)
     if match.others >= settings.generic_tasks or match.trivial:
-        return _generic(match, near, settings)
+        return _generic(match, near, settings, tested=tested)
     return _plain(match, near, settings, tested=tested)
 
 
 def _plain(match: Match, near: float, settings: DecontaminateSettings, *, tested: bool) -> str | None:
     """Judge a program that does what few tasks ask for and gives the values as they are."""
-    least = _near_support(settings) if match.share >= SAME else settings.support
+    least = near_support(settings.support) if match.share >= SAME else settings.support
     if match.callable.guessed and near < least and not (sure(match) and match.told >= MANY_TOLD):
         return "by accident, perhaps: what the program takes and gives is guessed"
     if match.wide and not sure(match):
@@ -83,7 +87,12 @@ def _plain(match: Match, near: float, settings: DecontaminateSettings, *, tested
         return None if match.share >= _SUPPORTED_SHARE or same_form(match) else _differs(match)
     if match.varied < _LEAST_VARIED and (tiny or match.share < SAME):
         return "by accident, perhaps: the task's reference takes too few other inputs to tell"
-    if near >= _near_support(settings) and match.share >= SAME and match.natural and match.distinct > 1:
+    if (
+        near >= near_support(settings.support)
+        and match.share >= SAME
+        and match.natural
+        and match.distinct > 1
+    ):
         return None
     if tested and (why := _of_own_tests(match)):
         return why
@@ -119,15 +128,16 @@ def _nearly(match: Match, opposite: bool, *, tested: bool) -> str | None:
     """Judge a program that fails a test of the task: many other values are right, and the words are alike."""
     same = min(match.share, match.formed_share) >= _NEARLY_SHARE and match.told >= FEW_VALUES
     long = match.callable.nodes >= SMALL_NODES and match.varied + match.formed >= MANY_INPUTS
-    if same and long and match.place < CLOSEST and not opposite and not tested and not match.trivial:
+    if same and long and match.place < AMONG_20 and not opposite and not tested and not match.trivial:
         return None
     return f"by accident, perhaps: it fails {match.missed} of the task's tests"
 
 
-def _generic(match: Match, near: float, settings: DecontaminateSettings) -> str | None:
+def _generic(match: Match, near: float, settings: DecontaminateSettings, *, tested: bool) -> str | None:
     """Judge a program that does what many tasks ask for, or next to nothing: it must be asked for in like words."""
     if match.others >= settings.generic_tasks:
-        if _own_work(match, near) and not match.trivial:
+        own = _own_work(match, near) and not match.trivial
+        if own and not (tested and _of_own_tests(match)):
             return None
         support = _GENERIC_SUPPORT if match.others < _EVERYWHERE else _EVERYWHERE_SUPPORT
         if match.natural and match.share >= settings.same_behaviour and near >= support:
@@ -142,7 +152,7 @@ def _own_work(match: Match, near: float) -> bool:
     """Return True if a program does a common thing by hand, at length, and the row speaks of it."""
     same = match.natural and match.share >= SAME and sure(match) and same_form(match)
     if match.callable.nodes >= _LONG_NODES:
-        return same and (match.others < _EVERYWHERE or match.place < CLOSEST)
+        return same and (match.others < _EVERYWHERE or match.place < AMONG_20)
     return same and match.others < _EVERYWHERE and match.callable.nodes >= OWN_NODES and near > 0
 
 
@@ -179,10 +189,6 @@ def _another_form(match: Match, alike: bool, own: bool, some: bool, *, tested: b
 def _another(match: Match) -> bool:
     """Return True if a program often differs from the reference on any inputs and on those of the tests' form."""
     return match.formed >= _LEAST_FORMED and max(match.share, match.formed_share) < _EITHER_SHARE
-
-
-def _near_support(settings: DecontaminateSettings) -> float:
-    return settings.support * 2 / 3
 
 
 def _needed_share(match: Match) -> float:

@@ -11,15 +11,15 @@ from typing import Any
 
 from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome
-from codefit.curate.calls import Call, fingerprint, magnitude
-from codefit.curate.leaks.answers import Agreement, agreement
+from codefit.curate.calls import Call, magnitude
+from codefit.curate.leaks.answers import Agreement, agreement, dumped
 from codefit.curate.leaks.forms import FORMS, Form, forms, label
 from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
 
 _PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
-_MAX_RESTARTS = 10
-_REVISION = "probe-5"
+_MAX_RESTARTS = 6
+_REVISION = "probe-6"
 _LETTERS = dict(zip(FORMS, string.ascii_letters, strict=False))
 _OF_LETTER = {letter: form for form, letter in _LETTERS.items()}
 _CODE = re.compile(r"\d[a-zA-Z]*(?:~[0-9a-f]{4})?")
@@ -68,7 +68,7 @@ class Question:
     def of(cls, call: Call) -> Question:
         """Return the question that a call puts."""
         arguments, value = call
-        mark = f"{fingerprint(arguments)}={fingerprint(value)}"
+        mark = f"{digest(dumped(arguments))}={digest(dumped(value))}"  # of lists and tuples, which are not the same
         return cls(call, mark, magnitude(arguments))
 
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 
 _STARTS: tuple[object, ...] = (0, 1, "", None, [], {}, (), 0.0, set())
 _BUILTINS = frozenset(dir(builtins))
 _READING = frozenset({"input", "open", "eval", "exec", "print"})
-_MOST_CHOICES = 6
+MOST_PARAMETERS = 4
+_MOST_CHOICES = 5
 
 
 def is_literal(node: ast.expr) -> bool:
     """Return True for a plain value written down."""
     try:
         ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError):
         return False
     return True
 
@@ -39,16 +40,18 @@ def set_values(body: Sequence[ast.stmt]) -> list[str]:
 
 def choices(body: Sequence[ast.stmt], names: Sequence[str]) -> list[tuple[list[str], list[ast.stmt]]]:
     """Return (names taken as parameters, the script without what sets them), the likeliest choice first."""
-    sets = {name: node for node in body for name in _set_by(node) if name in names}
+    known = frozenset(names)
+    sets = {name: node for node in body for name in _set_by(node) if name in known}
     large = [name for name in names if not _single(sets[name], name)]
     plain = [name for name in names if not name.isupper()]
-    wanted = [list(names), plain, large, [n for n in large if n in plain]]
-    wanted += [[name] for name in names] + [list(pair) for pair in combinations(names, 2)]
+    whole = ([*names], plain, large, [name for name in large if not name.isupper()])
     found: list[list[str]] = []
-    for choice in wanted:
-        if choice and choice not in found:
+    for choice in chain(whole, ([name] for name in names), map(list, combinations(names, 2))):
+        if len(found) == _MOST_CHOICES:
+            break
+        if 0 < len(choice) <= MOST_PARAMETERS and choice not in found:
             found.append(choice)
-    return [(choice, _without(body, choice)) for choice in found[:_MOST_CHOICES]]
+    return [(choice, _without(body, frozenset(choice))) for choice in found]
 
 
 def _set_by(node: ast.stmt) -> Iterator[str]:
@@ -66,7 +69,8 @@ def _parts(node: ast.stmt) -> list[tuple[ast.expr, ast.expr]]:
         return []
     target, value = node.targets[0], node.value
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
-        return list(zip(target.elts, value.elts, strict=True))
+        starred = any(isinstance(t, ast.Starred) for t in target.elts)
+        return [] if starred else list(zip(target.elts, value.elts, strict=True))
     return [(target, value)]
 
 
@@ -83,21 +87,23 @@ def _made(value: ast.expr) -> bool:
 
 def _wraps(value: ast.expr) -> bool:
     """Return True for something else than built-in means made of one constant: `np.array([3, 1])`."""
-    return isinstance(value, ast.Call) and bool(value.args) and is_input(value.args[0]) and not _made(value)
+    if not isinstance(value, ast.Call) or not value.args or not is_input(value.args[0]) or _made(value):
+        return False
+    return not any(isinstance(n, ast.Name) and n.id in _READING for n in ast.walk(value.func))
 
 
 def _single(node: ast.stmt, name: str) -> bool:
     """Return True if a statement sets a name to one number."""
     values = [v for t, v in _parts(node) if isinstance(t, ast.Name) and t.id == name]
-    return all(isinstance(v, ast.Constant) and isinstance(v.value, int | float) for v in values)
+    return all(is_literal(v) and isinstance(ast.literal_eval(v), int | float) for v in values)
 
 
-def _without(body: Sequence[ast.stmt], names: Sequence[str]) -> list[ast.stmt]:
+def _without(body: Sequence[ast.stmt], names: frozenset[str]) -> list[ast.stmt]:
     """Return a script without the parts of assignments that set some names."""
     found: list[ast.stmt] = []
     for node in body:
         parts = _parts(node)
-        if not set(_set_by(node)) & set(names):
+        if names.isdisjoint(_set_by(node)):
             found.append(node)
             continue
         for target, value in parts:

@@ -13,12 +13,14 @@ from itertools import permutations
 from typing import Any
 
 from codefit.curate.code import parse
+from codefit.curate.leaks.answers import dumped
 from codefit.curate.leaks.vary import Arguments, length_arguments
 
 PREFIX = "with "
 _MOST_CONSTANTS = 4
 _MOST_SPREAD = 4
 _COMMON = (2, 10, 3)
+_HUGE = 10**18
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\w|\.\d)")
 
 Change = Callable[[Arguments], Arguments | None]
@@ -118,7 +120,7 @@ def _mapped(arguments: Arguments) -> Arguments | None:
         return None
     if not all(isinstance(r, list | tuple) and len(r) == 2 and isinstance(r[0], str | int) for r in rows):
         return None
-    return ({key: value for key, value in rows}, *pairs[1:])
+    return (dict(rows), *pairs[1:])
 
 
 def _all_in_one(arguments: Arguments) -> Arguments | None:
@@ -130,10 +132,6 @@ def _all_in_one(arguments: Arguments) -> Arguments | None:
 def _flat(value: Any) -> Any:
     table = isinstance(value, list | tuple) and value and all(isinstance(r, list | tuple) for r in value)
     return [item for row in value for item in row] if table else None
-
-
-def _text(value: Any) -> Any:
-    return value if isinstance(value, str) else None
 
 
 def _words(value: Any) -> Any:
@@ -163,7 +161,7 @@ def _of_values(between: str) -> Callable[[Any], Any]:
 
 
 def _digits(value: Any) -> Any:
-    return [int(c) for c in str(value)] if type(value) is int and value >= 0 else None
+    return [int(c) for c in str(value)] if type(value) is int and 0 <= value < _HUGE else None
 
 
 def _number(value: Any) -> Any:
@@ -172,7 +170,7 @@ def _number(value: Any) -> Any:
 
 
 def _as_digits(value: Any) -> Any:
-    return str(value) if type(value) is int else None
+    return str(value) if type(value) is int and abs(value) < _HUGE else None
 
 
 def _set(value: Any) -> Any:
@@ -238,7 +236,7 @@ def constants(reference: str, prompt: str) -> list[float]:
     found: list[float] = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     words = re.sub(r"^\s*(assert|>>>).*$", "", prompt, flags=re.MULTILINE)
     found += [float(t) if "." in t else int(t[:18]) for t in _NUMBER.findall(words)]
-    kept = [c for c in dict.fromkeys(found) if c not in (0, 1)]
+    kept = [c for c in dict.fromkeys(found) if c not in (0, 1) and abs(c) < _HUGE]
     return [*kept, *(c for c in _COMMON if c not in kept)][:_MOST_CONSTANTS]
 
 
@@ -268,7 +266,7 @@ def wide_shapes(seen: Sequence[Arguments], named: Sequence[float], least: int, m
         for value in named:
             found += [f"{PREFIX}{_CONSTANT}{value!r}", f"{PREFIX}{_CONSTANT}{value!r} {_FIRST}"]
     if width > 1 and takes(width - 1):
-        found += [f"{PREFIX}{_WITHOUT}{i}" for i in range(width) if len({repr(a[i]) for a in seen}) == 1]
+        found += [f"{PREFIX}{_WITHOUT}{i}" for i in range(width) if len({dumped(a[i]) for a in seen}) == 1]
     return found
 
 
@@ -281,10 +279,13 @@ def widened(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Argu
         return (value, *arguments) if first else (*arguments, value)
     if name.startswith(_WITHOUT):
         place = int(name.removeprefix(_WITHOUT))
-        same = repr(arguments[place]) == repr(seen[0][place])
+        same = dumped(arguments[place]) == dumped(seen[0][place])
         return tuple(a for i, a in enumerate(arguments) if i != place) if same else None
     if name.endswith(_NO_LENGTH):
-        name, arguments = name.removesuffix(_NO_LENGTH), _left(arguments, _lengths(seen))
+        lengths = _lengths(seen)
+        if not all(_measures(arguments[i], arguments[of]) for i, of in lengths.items()):
+            return None
+        name, arguments = name.removesuffix(_NO_LENGTH), _left(arguments, lengths)
     return _CHANGES[name](arguments)
 
 
@@ -299,6 +300,13 @@ def _lengths(seen: Sequence[Arguments]) -> dict[int, int]:
             if i not in found and i != of and len(rows) == len(seen) and same:
                 found[i] = of
     return found
+
+
+def _measures(count: Any, items: Any) -> bool:
+    """Return True if a number may be left out: it is the length of a list, or of its rows, or one off."""
+    rows = items[0] if isinstance(items, list | tuple) and items else None
+    sizes = [len(v) for v in (items, rows) if isinstance(v, list | tuple | str)]
+    return type(count) is int and any(abs(count - size) <= 1 for size in sizes)
 
 
 def _left(arguments: Arguments, lengths: Mapping[int, int]) -> Arguments:
