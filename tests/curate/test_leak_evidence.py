@@ -71,6 +71,7 @@ def test_one_input_says_nothing_of_the_form() -> None:
         ("wren", "The owl ate the wren", Form.START_5 | Form.END_1),
         ((3, 4), {"low": 3, "high": 4}, Form.FLAT),
         ([7, 2], {"low": 2, "high": 7}, Form.FLAT),
+        ([2, 7, 5], {"items": [7, 2, 5]}, Form.NONE),
         ((7, 19), "starts at 7 and ends at 19.", Form.IN_ORDER),
         ((7, 19), "starts at 7, 8 and ends at 19.", Form.NONE),
         ("ab cd", ["ab", "cd"], Form.JOINED),
@@ -87,7 +88,7 @@ def test_one_input_says_nothing_of_the_form() -> None:
     ],
 )
 def test_an_answer_says_in_which_forms_it_is_the_expected_one(expected: Any, got: Any, wanted: Form) -> None:
-    assert forms(expected, got, (1,)) is wanted
+    assert forms(expected, got, (1, [5, 7, 2])) is wanted
 
 
 @given(st.lists(st.integers(-9, 99), max_size=5), st.integers(0, 9))

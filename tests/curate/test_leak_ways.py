@@ -12,7 +12,8 @@ from codefit.core.types import Row
 from codefit.curate.leaks.adapt import adapted
 from codefit.curate.leaks.answers import Agreement, agreement
 from codefit.curate.leaks.callables import ENTRY, callables
-from codefit.curate.leaks.places import echo
+from codefit.curate.leaks.forms import forms
+from codefit.curate.leaks.places import echo, words
 from codefit.curate.leaks.probe import Probe, Prober, Question
 from codefit.curate.leaks.program import program_of
 from codefit.curate.leaks.wide import constants, wide_shapes
@@ -109,6 +110,50 @@ def test_objects_are_made_of_their_parts(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "\n".join(f"a{n} = {n + 2}" for n in range(3_000)) + "\nprint(a1 + a2)",
+        "def f(x):\n    return x\n\nprint(" + " + ".join(["'a'"] * 900) + ")",
+        "def f(p: tuple[()], q: list[()]):\n    return p\n\nclass P:\n    pass",
+        f"x = {10**310} + 1j\nprint(x)",
+        "a, *b = 5, 2\nprint(a, b)",
+        "f = open('d.txt')\nprint(f.read())",
+    ],
+    ids=["many", "deep", "empty", "complex", "starred", "file"],
+)
+def test_odd_programs_are_looked_at_in_no_time_and_without_an_error(source: str) -> None:
+    assert len(callables(source)) <= 8
+
+
+def test_numbers_of_any_size_can_be_expected_given_and_named() -> None:
+    huge = 10**5_000
+    assert constants("def f():\n    return 1e999 + 0x" + "f" * 5_000, "Find it.") == [2, 10, 3]
+    assert wide_shapes([(huge, "a")], [], 1, 2)
+    for expected, got in [
+        ("MM", (2_000, huge)),
+        ({"a": 1}, {huge: 1}),
+        (3, ("\0printed", huge)),
+        ([1], ["\0changed", 5]),
+    ]:
+        assert agreement(expected, got, (1,)) is Agreement.OTHER
+        forms(expected, got, (huge,))
+
+
+def test_helpers_stay_within_reach_of_each_other(sandbox: Sandbox) -> None:
+    source = (
+        "def total():\n    return sum(xs)\n\ndef twice(v):\n    return 2 * total() + 0 * len(v)\n\n"
+        "xs = [3, 1, 2]\nfound = []\nfor n in range(len(xs)):\n    found.append(twice(xs) - n + n)\nprint(found[0])"
+    )
+    assert agrees(source, [(([4, 5],), 18), (([1],), 2)], "as is", sandbox)
+
+
+def test_an_argument_is_left_out_only_where_it_is_a_length() -> None:
+    seen = [([[1, 4], [2, 0]], 2), ([[7, 9], [3, 5]], 2)]
+    assert adapted(([[1, 4], [2, 0]], 2), "with rows, no length", seen) == ([1, 4], [2, 0])
+    assert adapted(([[1, 4], [2, 0]], 9), "with rows, no length", seen) is None
+
+
+@pytest.mark.parametrize(
     ("response", "names"),
     [
         (
@@ -119,12 +164,25 @@ def test_objects_are_made_of_their_parts(sandbox: Sandbox) -> None:
             "```python\nxs = [1, 2]\n```\nThen\n```python\ndef c(xs):\n    return sum(xs)\n```\ngives\n```\n3\n```",
             "c",
         ),
+        (
+            '```python\ndef e(x):\n    """\n    >>> e(2)\n    4\n    """\n    return x * 2\n```\n'
+            "```python\ndef f(x):\n    return e(x)\n```",
+            "ef",
+        ),
         (">>> def d(x):\n...     return x * 2\n...\n>>> d(3)\n6\n", "d"),
     ],
 )
 def test_all_blocks_of_an_answer_are_its_program(response: str, names: str) -> None:
     found = callables(program_of(Row("r", "here", "Do it.", response)))
     assert {one.name for one in found if one.name} == set(names)
+
+
+def test_blocks_that_cannot_be_one_program_are_not_made_one() -> None:
+    reads = "```python\ndef main():\n    print(int(input()) + 1)\nmain()\n```\n"
+    assert program_of(Row("r", "here", "Do it.", reads * 2)).count("input") == 1
+    first, second = "def a():\n    return 1", "from __future__ import annotations\ndef b():\n    return 2"
+    late = f"```python\n{first}\n```\n```python\n{second}\n```"
+    assert "def a" not in program_of(Row("r", "here", "Do it.", late))
 
 
 def test_a_session_of_expressions_is_a_script() -> None:
@@ -137,6 +195,11 @@ def test_the_numbers_of_a_task_are_offered_as_parameters() -> None:
     assert constants("def f(xs):\n    return [x for x in xs if x % 7 == 0]", "Find multiples of 7 below 90.")[
         :2
     ] == [7, 90]
+
+
+@given(st.sets(st.text("abcxyz", min_size=1), max_size=6))
+def test_a_set_is_told_in_one_order_in_every_process(items: set[str]) -> None:
+    assert words(items) == sorted(words(list(items)))
 
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=6))
@@ -156,10 +219,17 @@ def test_what_was_given_is_no_work_and_a_sum_is(items: list[int]) -> None:
         (-1, "None of 8 fits", Agreement.OTHER),
         ("", [], Agreement.LOOSE),
         ([{}, {}], "", Agreement.OTHER),
+        (None, ("\0printed", "-1"), Agreement.LOOSE),
+        (3, {"sum": 3}, Agreement.LOOSE),
+        (3, {"sum": 3, "of": 2}, Agreement.OTHER),
     ],
 )
 def test_nothing_found_can_be_said_in_many_ways(expected: Any, got: Any, wanted: Agreement) -> None:
     assert agreement(expected, got, (7,)) is wanted
+
+
+def test_words_turned_round_are_not_nothing() -> None:
+    assert agreement("free not is", "is not free", ("is not free",)) is Agreement.OTHER
 
 
 def test_a_sentence_that_begins_with_return_is_no_code() -> None:

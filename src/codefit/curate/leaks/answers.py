@@ -55,7 +55,7 @@ def agreement(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Agreement:
         return (
             Agreement.LOOSE if isinstance(got, bool) and not isinstance(expected, bool) else Agreement.EXACT
         )
-    same = (none_expected(expected, arguments) and absent(got, arguments)) or _loose(expected, got)
+    same = (none_expected(expected, arguments) and absent(got, arguments)) or _loose(expected, got, arguments)
     return Agreement.LOOSE if same else Agreement.OTHER
 
 
@@ -126,10 +126,10 @@ def _empty(value: Any) -> bool:
     return isinstance(value, str | list | tuple | dict | set | frozenset) and not value
 
 
-def _loose(expected: Any, got: Any) -> bool:
+def _loose(expected: Any, got: Any, arguments: tuple[Any, ...] = ()) -> bool:
     if isinstance(got, dict) and len(got) == 1 and json_equal(expected, *got.values()):
         return True
-    wanted, given = _label(expected), polarity(got)
+    wanted, given = _label(expected, arguments), polarity(got)
     if wanted is not None and given is not None:
         return wanted == given
     if isinstance(expected, str) != isinstance(got, str):
@@ -179,12 +179,13 @@ def polarity(value: Any) -> bool | None:
     return None
 
 
-def _label(value: Any) -> bool | None:
-    """Return the yes or no of an expected value, which is a text only where it is a short label."""
-    long = isinstance(value, str) and (
-        len(value.split()) > _SENTENCE_WORDS + 1 or _DIGIT.search(value) is not None
-    )
-    return None if long else polarity(value)
+def _label(value: Any, arguments: tuple[Any, ...]) -> bool | None:
+    """Return the yes or no of an expected value; a text must be a short label, and not be words that were given."""
+    if isinstance(value, str):
+        said = _words(value)
+        if len(said) > _SENTENCE_WORDS + 1 or _DIGIT.search(value) or set(said) <= set(_flat(arguments)):
+            return None
+    return polarity(value)
 
 
 def dumped(value: Any) -> str:

@@ -29,9 +29,13 @@ def _classes(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             yield node.name
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            if _last_name(node.value.func) in ("namedtuple", "NamedTuple"):
-                yield from (t.id for t in node.targets if isinstance(t, ast.Name))
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _makes(node.value):
+            yield from (t.id for t in node.targets if isinstance(t, ast.Name))
+
+
+def _makes(call: ast.Call) -> bool:
+    """Return True if a call makes a class of named fields."""
+    return _last_name(call.func) in ("namedtuple", "NamedTuple")
 
 
 def _least(node: ast.FunctionDef) -> int:
