@@ -78,6 +78,11 @@ def is_order(shape: str) -> bool:
     return shape.startswith(_ORDER) and not shape.endswith(_LENGTH)
 
 
+def is_last_resort(shape: str) -> bool:
+    """Return True if a shape gives another kind of arguments than the task's own."""
+    return shape in LAST_RESORTS or shape.startswith(PREFIX)
+
+
 def adapted(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Arguments | None:
     """Return the arguments in a shape, or None where they do not have it."""
     if shape in TEXTS:
@@ -108,7 +113,7 @@ _PACKED: dict[str, Callable[[Arguments], Arguments]] = {
 
 def restored(arguments: Arguments, shape: str, seen: Sequence[Arguments]) -> Arguments | None:
     """Return the task's arguments of which the given ones are the shape: the way back of `adapted`, or None."""
-    if shape in TEXTS or shape in LAST_RESORTS or shape.startswith(PREFIX) or not arguments:
+    if shape in TEXTS or is_last_resort(shape) or not arguments:
         return None
     if shape == LENGTH_FIRST:
         return arguments[1:]

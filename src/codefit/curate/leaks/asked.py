@@ -49,6 +49,7 @@ class Asked:
         self._first: dict[int, Call] = {}
         self._sizes: dict[int, float] = {}
         self._telling: dict[tuple[int, str], Question | None] = {}
+        self._base: dict[tuple[int, str], list[Question]] = {}
         self._all: dict[tuple[int, str], Round] = {}
         self._kinds: dict[tuple[int, str | None], str] = {}
         self._ways: dict[tuple[int, bool, int, int | None], Sequence[str]] = {}
@@ -79,17 +80,24 @@ class Asked:
             self._telling[place] = self._given(self._call(target), target, shape)
         return self._telling[place]
 
+    def base(self, target: int, shape: str) -> list[Question]:
+        """Return the calls of a task's tests; none where they cannot all be given so."""
+        place = (target, shape)
+        if place not in self._base:
+            found = [self._given(call, target, shape) for call in self._behaviours[target].base]
+            self._base[place] = [q for q in found if q] if all(found) else []
+        return self._base[place]
+
     def all(self, target: int, shape: str) -> Round:
         """Return the calls of a task's tests, their variations, and those of their form."""
         place = (target, shape)
         if place not in self._all:
-            behaviour = self._behaviours[target]
-            base, varied, formed = (
-                [self._given(call, target, shape) for call in calls]
-                for calls in (behaviour.base, behaviour.varied, behaviour.formed)
+            base, behaviour = self.base(target, shape), self._behaviours[target]
+            varied, formed = (
+                [q for call in calls if base and (q := self._given(call, target, shape))]
+                for calls in (behaviour.varied, behaviour.formed)
             )
-            whole = all(base)
-            self._all[place] = Round(*([q for q in part if q and whole] for part in (base, varied, formed)))
+            self._all[place] = Round(base, varied, formed)
         return self._all[place]
 
     def size(self, target: int) -> float:

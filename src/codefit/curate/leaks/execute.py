@@ -17,7 +17,7 @@ from pathlib import Path
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.curate.calls import Call, contradict, stated_calls, telling
-from codefit.curate.leaks.adapt import AS_IS, LAST_RESORTS, is_order, restored, shapes
+from codefit.curate.leaks.adapt import AS_IS, is_last_resort, is_order, restored, shapes
 from codefit.curate.leaks.answers import Agreement
 from codefit.curate.leaks.asked import Asked
 from codefit.curate.leaks.behaviour import behaviours
@@ -40,7 +40,7 @@ _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _CHUNK_ROWS = 256
 _PER_KIND = 5
 _OWN_CALLS = 6
-_LIKELY, _NEARLY = 80, 10
+_LIKELY, _NEARLY = 60, 10
 _NEAR_FORMS, _FAR_FORMS = worth_asking(0), worth_asking(AMONG_20)
 
 
@@ -136,9 +136,9 @@ class ExecutionMatch:
 
     def _chunk(self, chunk: Sequence[Evidence]) -> Iterator[tuple[int, Match]]:
         fits = [fit for row, e in enumerate(chunk) for fit in self._fits(row, e)]
-        direct = self._fitting_kinds(chunk, [fit for fit in fits if fit.shape not in LAST_RESORTS])
+        direct = self._fitting_kinds(chunk, [fit for fit in fits if not is_last_resort(fit.shape)])
         taken = {fit.place for fit in direct}
-        others = [fit for fit in fits if fit.shape in LAST_RESORTS and fit.place not in taken]
+        others = [fit for fit in fits if is_last_resort(fit.shape) and fit.place not in taken]
         fits = sorted(
             direct + self._fitting_kinds(chunk, others), key=lambda fit: self._turn(chunk[fit.row], fit)
         )
@@ -147,7 +147,7 @@ class ExecutionMatch:
         fits = [
             fit for fit, answers in zip(fits, found, strict=True) if fit.nearly or agreed(answers, fit.wanted)
         ]
-        own = self._round(fits, [self._asked.all(fit.target, fit.shape).base for fit in fits])
+        own = self._round(fits, [self._asked.base(fit.target, fit.shape) for fit in fits])
         fits = [
             fit
             for fit, answers in zip(fits, own, strict=True)
@@ -251,7 +251,7 @@ class ExecutionMatch:
         order = sorted(groups, key=lambda place: turns[place])
         groups = {place: groups[place] for place in order}
         first = [members[0] for members in groups.values()]
-        found = self._round(first, [_spread(calls[place]) for place in order])
+        found = self._round(first, [_spread(calls[place]) for place in order], compared=False)
         return [
             fit
             for members, answers in zip(groups.values(), found, strict=True)
@@ -259,13 +259,20 @@ class ExecutionMatch:
             for fit in members
         ]
 
-    def _round(self, fits: Sequence[_Fit], calls: Sequence[list[Question]]) -> list[list[Answer]]:
+    def _round(
+        self, fits: Sequence[_Fit], calls: Sequence[list[Question]], *, compared: bool = True
+    ) -> list[list[Answer]]:
         """Return how each fit's calls came out; the calls of one callable run as one program."""
         programs: dict[tuple[int, str], list[int]] = {}
         for n, fit in enumerate(fits):
             programs.setdefault((fit.row, fit.callable.call), []).append(n)
         probes = [
-            Probe(fits[members[0]].callable.source, ENTRY, [c for n in members for c in calls[n]])
+            Probe(
+                fits[members[0]].callable.source,
+                ENTRY,
+                [c for n in members for c in calls[n]],
+                compared=compared,
+            )
             for members in programs.values()
         ]
         out: list[list[Answer]] = [[] for _ in fits]

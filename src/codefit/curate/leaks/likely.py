@@ -42,5 +42,5 @@ class Likely:
 
 
 def _stems(words: str, code: str) -> frozenset[str]:
-    names = " ".join(_NAME.findall(code[:_MOST_CHARS]))
+    names = " ".join(_NAME.findall(code[:_MOST_CHARS])).replace("_", " ")
     return sketch(f"{words[:_MOST_CHARS]} {names}").stems

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import and_
 
-from codefit.curate.leaks.adapt import AS_IS, LAST_RESORTS, is_order
+from codefit.curate.leaks.adapt import AS_IS, is_last_resort, is_order
 from codefit.curate.leaks.answers import Agreement, dumped
 from codefit.curate.leaks.asked import Round
 from codefit.curate.leaks.callables import Callee
 from codefit.curate.leaks.forms import FORMS, LOOSE, Form
 from codefit.curate.leaks.probe import Answer, Question
-from codefit.curate.leaks.wide import PREFIX
 
 _LEAST_NEARLY = 2
 SAME = 0.97
@@ -65,7 +64,7 @@ class Match:
     @property
     def wide(self) -> bool:
         """Return True if the arguments are of another kind than the task's own."""
-        return self.shape.startswith(PREFIX) or self.shape in LAST_RESORTS
+        return is_last_resort(self.shape)
 
     @property
     def detail(self) -> str:

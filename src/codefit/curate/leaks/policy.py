@@ -6,6 +6,7 @@ The figures were set on the development half of the labelled pairs (`benchmarks/
 from __future__ import annotations
 
 from codefit.core.curation import DecontaminateSettings
+from codefit.curate.leaks.adapt import LAST_RESORTS
 from codefit.curate.leaks.callables import telling_constants
 from codefit.curate.leaks.forms import WHOLE, Form
 from codefit.curate.leaks.match import SAME, Match
@@ -80,7 +81,7 @@ def _plain(match: Match, near: float, settings: DecontaminateSettings, *, tested
     least = near_support(settings.support) if match.share >= SAME else settings.support
     if match.callable.guessed and near < least and not (sure(match) and match.told >= MANY_TOLD):
         return "by accident, perhaps: what the program takes and gives is guessed"
-    if match.wide and not sure(match):
+    if match.wide and not sure(match) and not (near >= settings.support and match.shape in LAST_RESORTS):
         return f"by accident, perhaps: with its arguments {match.shape}"
     tiny = match.callable.nodes <= settings.generic_nodes * (1 if match.passes else 2)
     if near >= (_TRIVIAL_SUPPORT if tiny else settings.support):

@@ -15,7 +15,7 @@ _STARTS: tuple[object, ...] = (0, 1, "", None, [], {}, (), 0.0, set())
 _BUILTINS = frozenset(dir(builtins))
 _READING = frozenset({"input", "open", "eval", "exec", "print"})
 MOST_PARAMETERS = 4
-_MOST_CHOICES = 5
+_MOST_CHOICES = 4
 
 
 def is_literal(node: ast.expr) -> bool:

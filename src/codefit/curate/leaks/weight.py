@@ -10,7 +10,7 @@ MANY_SAME = 0.9
 FEW_VALUES = 6
 LEAST_TOLD, MANY_TOLD, MANY_INPUTS = 2, 24, 24
 SMALL_NODES, OWN_NODES, CHANGED_NODES = 20, 25, 45
-_AMONG_10, AMONG_20, _AMONG_40, _AMONG_60, _AMONG_100, _ANYWHERE = 10, 20, 40, 60, 100, 1_000_000
+AMONG_20, _AMONG_40, _AMONG_60, _AMONG_100, _ANYWHERE = 20, 40, 60, 100, 1_000_000
 """Places in the order of all tasks by words, of which the labelled pairs have 1,100: a true leak's task was among the
 first 20 in half of the cases, and among the first 80 in three of four."""
 _LEAST_FORMED, _LEAST_RARE = 12, 4
@@ -30,7 +30,7 @@ def farthest(match: Match) -> int:
     if match.form & LOOSE:
         return 0 if match.wide else AMONG_20
     if match.told < LEAST_TOLD:
-        return _AMONG_40 if same and match.natural and match.callable.nodes >= OWN_NODES else _AMONG_10
+        return _AMONG_100
     if match.shape in (AS_LIST, AS_TUPLE):
         return _AMONG_60
     if match.form or match.wide:
@@ -39,7 +39,7 @@ def farthest(match: Match) -> int:
         return _AMONG_100 if match.told >= MANY_TOLD else _AMONG_40
     if match.distinct < FEW_VALUES:
         return _ANYWHERE if same and match.varied + match.formed >= _SOME_INPUTS else _AMONG_100
-    return _ANYWHERE if match.share >= MANY_SAME else _AMONG_100 if match.share >= _HALF else AMONG_20
+    return _ANYWHERE if match.share >= MANY_SAME else _AMONG_100
 
 
 def least_near(match: Match, support: float) -> float:
