@@ -17,7 +17,7 @@ from pathlib import Path
 
 from codefit.core.curation import DecontaminateSettings
 from codefit.curate.calls import Call, contradict, stated_calls, telling
-from codefit.curate.leaks.adapt import AS_IS, is_last_resort, is_order, restored, shapes
+from codefit.curate.leaks.adapt import AS_IS, is_last_resort, restored, shapes
 from codefit.curate.leaks.answers import Agreement
 from codefit.curate.leaks.asked import Asked
 from codefit.curate.leaks.behaviour import behaviours
@@ -26,7 +26,7 @@ from codefit.curate.leaks.foreign import with_runtime
 from codefit.curate.leaks.forms import Form
 from codefit.curate.leaks.index import TaskIndex
 from codefit.curate.leaks.likely import Likely
-from codefit.curate.leaks.match import Match, agreed, matched, nearly_agreed
+from codefit.curate.leaks.match import Match, agreed, matched
 from codefit.curate.leaks.probe import Answer, Probe, Prober, Question
 from codefit.curate.leaks.rivals import Rivals
 from codefit.curate.leaks.signals import Evidence
@@ -40,7 +40,7 @@ _LIMITS = Limits(cpu_s=20.0, test_cpu_s=1.0, memory_mb=512)
 _CHUNK_ROWS = 256
 _PER_KIND = 5
 _OWN_CALLS = 6
-_LIKELY, _NEARLY = 60, 10
+_LIKELY = 60
 _NEAR_FORMS, _FAR_FORMS = worth_asking(0), worth_asking(AMONG_20)
 
 
@@ -59,11 +59,6 @@ class _Fit:
     def wanted(self) -> Form:
         """Return the forms of answers that may show something."""
         return _NEAR_FORMS if self.alike or self.likely < AMONG_20 else _FAR_FORMS
-
-    @property
-    def nearly(self) -> bool:
-        """Return True where words speak for the task so much that one of its tests may fail."""
-        return self.likely < _NEARLY and (self.shape == AS_IS or is_order(self.shape))
 
     @property
     def place(self) -> tuple[int, str, int]:
@@ -144,15 +139,9 @@ class ExecutionMatch:
         )
         telling_calls = [[q for q in (self._asked.telling(f.target, f.shape),) if q] for f in fits]
         found = self._round(fits, telling_calls)
-        fits = [
-            fit for fit, answers in zip(fits, found, strict=True) if fit.nearly or agreed(answers, fit.wanted)
-        ]
+        fits = [fit for fit, answers in zip(fits, found, strict=True) if agreed(answers, fit.wanted)]
         own = self._round(fits, [self._asked.base(fit.target, fit.shape) for fit in fits])
-        fits = [
-            fit
-            for fit, answers in zip(fits, own, strict=True)
-            if agreed(answers, fit.wanted) or (fit.nearly and nearly_agreed(answers))
-        ]
+        fits = [fit for fit, answers in zip(fits, own, strict=True) if agreed(answers, fit.wanted)]
         calls = [self._asked.all(fit.target, fit.shape).all for fit in fits]
         matches = [
             (fit, match)

@@ -15,14 +15,13 @@ from codefit.curate.leaks.callables import Callee
 from codefit.curate.leaks.forms import FORMS, LOOSE, Form
 from codefit.curate.leaks.probe import Answer, Question
 
-_LEAST_NEARLY = 2
 SAME = 0.97
 """Share of other inputs from which two programs do the same: references err on odd ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A row's callable that gives the values of all of a task's own calls, or of all but `missed`.
+    """A row's callable that gives the values of all of a task's own calls.
 
     `passes`: as they are, so that it passes the task's tests under the task's name. Otherwise it needs another
     `shape` of the arguments, another `form` of the answer, or a loose comparison. `share` of the `varied` other
@@ -50,16 +49,11 @@ class Match:
     others: int = 1
     agrees: bool | None = None
     place: int = 0
-    missed: int = 0
 
     @property
     def natural(self) -> bool:
         """Return True if the program takes the task's arguments, in any order or writing, and gives its values."""
-        return (
-            not self.form
-            and not self.missed
-            and (self.callable.reads or self.shape == AS_IS or is_order(self.shape))
-        )
+        return not self.form and (self.callable.reads or self.shape == AS_IS or is_order(self.shape))
 
     @property
     def wide(self) -> bool:
@@ -79,7 +73,7 @@ class Match:
     @property
     def rank(self) -> tuple[bool, bool, bool, float, int]:
         """Sort key: of two matches with a task, the greater says more."""
-        sound = not self.missed and not self.wide and not self.form & LOOSE
+        sound = not self.wide and not self.form & LOOSE
         return self.passes, self.natural, sound, self.share, -self.callable.nodes
 
 
@@ -94,17 +88,11 @@ def matched(
         form: (balanced(asked.varied, answers[count:end], form), balanced(asked.formed, answers[end:], form))
         for form in all_agreed(base)
     }
-    missed = 0
-    if not shares and nearly_agreed(base):
-        shares = {
-            Form.NONE: (balanced(asked.varied, answers[count:end]), balanced(asked.formed, answers[end:]))
-        }
-        missed = sum(not a.agrees() for a in base)
     if not shares:
         return None
     as_it_is = Form.NONE in shares
     form = Form.NONE if as_it_is else max(shares, key=lambda f: (sum(shares[f]), not f & LOOSE))
-    exact = not form and not missed and all(a.way is Agreement.EXACT for a in base)
+    exact = not form and all(a.way is Agreement.EXACT for a in base)
     named = shape == AS_IS and one.name is not None
     formed = _values(asked.formed)
     return Match(
@@ -118,16 +106,10 @@ def matched(
         trivial=trivial,
         told=asked.told,
         form=form,
-        missed=missed,
         formed=len(formed),
         formed_share=shares[form][1],
         formed_rare=len(formed) - max(Counter(formed).values(), default=0),
     )
-
-
-def nearly_agreed(answers: Sequence[Answer]) -> bool:
-    """Return True if more than half of at least three answers are the expected values as they are."""
-    return len(answers) > _LEAST_NEARLY and 2 * sum(a.agrees() for a in answers) > len(answers)
 
 
 def all_agreed(answers: Sequence[Answer]) -> list[Form]:

@@ -15,7 +15,6 @@ from codefit.curate.leaks.weight import (
     CHANGED_NODES,
     FEW_VALUES,
     LEAST_TOLD,
-    MANY_INPUTS,
     MANY_SAME,
     MANY_TOLD,
     OWN_NODES,
@@ -33,7 +32,6 @@ _LEAST_VARIED, _LEAST_FORMED = 8, 12
 _EITHER_SHARE = 0.7
 _SAME_WORK, _MORE_BESIDE = (Form.ABOVE, Form.BELOW), (Form.FIRST, Form.LAST)
 _THINGS = (Form.COUNT, Form.TRUTHY, Form.LABEL)
-_NEARLY_SHARE = 0.6
 _FEW_VALUES_SHARE, _SMALL_SHARE, _LEAST_SHARE = 0.92, 0.97, 0.5
 _EVERYWHERE, _LONG_NODES = 8, 100
 _TRIVIAL_SUPPORT, _GENERIC_SUPPORT, _EVERYWHERE_SUPPORT = 0.5, 0.43, 0.6
@@ -63,8 +61,6 @@ def doubt(
         return "by accident, perhaps: the values are what the program was given"
     if near < least_near(match, settings.support) and match.place >= farthest(match):
         return f"by accident, perhaps: {match.place} tasks are more like the row in words"
-    if match.missed:
-        return _nearly(match, opposite, tested=tested)
     if match.form and match.form is not Form.SWAPPED:
         alike = near >= settings.support and not opposite and match.form is not Form.TRUTHY
         own = match.form in _SAME_WORK or (
@@ -123,15 +119,6 @@ def _alone(match: Match) -> bool:
         return True
     same = min(match.share, match.formed_share) == 1 and sure(match)
     return same and match.others <= 1 and match.natural and match.told >= MANY_TOLD
-
-
-def _nearly(match: Match, opposite: bool, *, tested: bool) -> str | None:
-    """Judge a program that fails a test of the task: many other values are right, and the words are alike."""
-    same = min(match.share, match.formed_share) >= _NEARLY_SHARE and match.told >= FEW_VALUES
-    long = match.callable.nodes >= SMALL_NODES and match.varied + match.formed >= MANY_INPUTS
-    if same and long and match.place < AMONG_20 and not opposite and not tested and not match.trivial:
-        return None
-    return f"by accident, perhaps: it fails {match.missed} of the task's tests"
 
 
 def _generic(match: Match, near: float, settings: DecontaminateSettings, *, tested: bool) -> str | None:
