@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
 
@@ -133,7 +134,7 @@ def _loose(expected: Any, got: Any, arguments: tuple[Any, ...] = ()) -> bool:
     if wanted is not None and given is not None:
         return wanted == given
     if isinstance(expected, str) != isinstance(got, str):
-        return not isinstance(expected, list | tuple | dict) and _text(expected).strip() == _text(got).strip()
+        return not isinstance(expected, list | tuple | dict) and shown(expected).strip() == shown(got).strip()
     if isinstance(expected, str):
         return bool(expected.strip()) and expected.strip() == str(got).strip()
     if is_number(expected) and is_number(got) and isinstance(expected, float | int):
@@ -196,7 +197,7 @@ def dumped(value: Any) -> str:
         return type(value).__name__
 
 
-def _text(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value as Python prints it; very large numbers in another base, which nothing equals."""
     if type(value) is int and value.bit_length() > _MOST_BITS:
         return hex(value)
@@ -221,7 +222,7 @@ def _printed(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
         return False
     if isinstance(expected, str) and set(wanted) <= set(given) and expected.strip() not in text:
         return False  # only the case of what was given is asked for
-    if "".join(said) == "".join(given) and " ".join(text.split()) not in (_text(expected), " ".join(wanted)):
+    if "".join(said) == "".join(given) and " ".join(text.split()) not in (shown(expected), " ".join(wanted)):
         return False  # nothing but what was given
     before, answer = said[: -len(wanted)], said[-len(wanted) :]
     before = [word for word in before if word not in given]
@@ -243,18 +244,25 @@ def _only_number(expected: Any, text: str, arguments: tuple[Any, ...]) -> bool:
     """Return True if the expected number is the only one in a text apart from those given."""
     said, given = Counter(_NUMBER.findall(text)), Counter(_NUMBER.findall(" ".join(_flat(arguments))))
     left = list((said - given).elements())
-    return len(left) == 1 and (left[0] == _text(expected) or _near(_text(expected), left[0]))
+    return len(left) == 1 and (left[0] == shown(expected) or _near(shown(expected), left[0]))
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield the plain values inside a value: items, keys with their values, sets in one order in every process."""
+    if isinstance(value, dict):
+        for pair in value.items():
+            for part in pair:
+                yield from leaves(part)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in sorted(value, key=dumped) if isinstance(value, set | frozenset) else value:
+            yield from leaves(item)
+    else:
+        yield value
 
 
 def _flat(value: Any) -> list[str]:
     """Return the words of a plain value as a program prints it."""
-    if isinstance(value, dict):
-        return [word for pair in value.items() for part in pair for word in _flat(part)]
-    if isinstance(value, set | frozenset):
-        value = sorted(value, key=dumped)  # of the same order in every process
-    if isinstance(value, list | tuple):
-        return [word for item in value for word in _flat(item)]
-    return _words(_text(value))
+    return [word for leaf in leaves(value) for word in _words(shown(leaf))]
 
 
 def _near(wanted: str, said: str) -> bool:

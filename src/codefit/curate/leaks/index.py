@@ -46,6 +46,30 @@ class Target:
         return f"{self.suite}:{self.task.task_id}"
 
 
+class Likeness:
+    """How alike a set of stems is to each of T known ones, stems weighted by their rarity among these."""
+
+    def __init__(self, known: Sequence[frozenset[str]]) -> None:
+        counts = Counter(stem for stems in known for stem in stems)
+        self._rare = math.log(1 + len(known))
+        self._weight = {s: math.log(1 + len(known) / c) for s, c in counts.items()}
+        self._norms = np.array([math.sqrt(self.square(stems)) or 1.0 for stems in known])
+        places = _group((s, i) for i, stems in enumerate(known) for s in stems)
+        self._postings = {s: np.array(ids) for s, ids in places.items()}
+
+    def square(self, stems: frozenset[str]) -> float:
+        """Return the sum of the stems' squared weights."""
+        return sum(self._weight.get(s, self._rare) ** 2 for s in sorted(stems))
+
+    def cosine(self, stems: frozenset[str]) -> Floats:
+        """Return cosine_T with every known set."""
+        dots = np.zeros(len(self._norms))
+        for stem in sorted(stems & self._postings.keys()):
+            dots[self._postings[stem]] += self._weight[stem] ** 2
+        norm = math.sqrt(self.square(stems)) or 1.0
+        return np.asarray(dots / (norm * self._norms))
+
+
 class TaskIndex:
     """All tasks of the named suites, looked up by words, code, names and calls."""
 
@@ -63,14 +87,7 @@ class TaskIndex:
             for a, v in known_calls(t.task.tests, _TELLING_CHARS).items()
         )
         self.by_gram = {n: self._grams(n) for n in {ngram, long_ngram}}
-        counts = Counter(stem for t in self.targets for stem in t.request.stems)
-        self._rare = math.log(1 + len(self.targets))
-        self.weight = {s: math.log(1 + len(self.targets) / c) for s, c in counts.items()}
-        self._norms = np.array([math.sqrt(self._square(t.request)) or 1.0 for t in self.targets])
-        self._postings = {
-            s: np.array(ids)
-            for s, ids in _group((s, i) for i, t in enumerate(self.targets) for s in t.request.stems).items()
-        }
+        self._likeness = Likeness([t.request.stems for t in self.targets])
 
     def _grams(self, n: int) -> dict[tuple[str, ...], list[int]]:
         found = _group((g, i) for i, t in enumerate(self.targets) for g in set(grams(t.request.words, n)))
@@ -84,26 +101,18 @@ class TaskIndex:
         words = [w for w in gram if not w.isdecimal()]
         return len(words) >= len(gram) // 2
 
-    def _square(self, wanted: Request) -> float:
-        return sum(self.weight.get(s, self._rare) ** 2 for s in wanted.stems)
-
     def similarity(self, wanted: Request) -> Floats:
         """Return cosine_T of the request with every task: stems weighted by their rarity among tasks."""
-        dots = np.zeros(len(self.targets))
-        for stem in sorted(wanted.stems & self._postings.keys()):
-            dots[self._postings[stem]] += self.weight[stem] ** 2
-        norm = math.sqrt(self._square(wanted)) or 1.0
-        return dots / (norm * self._norms)
+        return self._likeness.cosine(wanted.stems)
 
     def telling(self, stems: frozenset[str]) -> float:
         """Return how much stems tell: the sum of their squared weights."""
-        return sum(self.weight.get(s, self._rare) ** 2 for s in sorted(stems))
+        return self._likeness.square(stems)
 
     def containment(self, stems: frozenset[str], target: Target) -> float:
         """Return the weighted share of the task's stems that are among `stems`."""
-        whole = self._square(target.request)
-        shared = sum(self.weight[s] ** 2 for s in target.request.stems & stems)
-        return shared / whole if whole else 0.0
+        whole = self._likeness.square(target.request.stems)
+        return self._likeness.square(target.request.stems & stems) / whole if whole else 0.0
 
 
 def _target(suite: str, task: Task) -> Target:

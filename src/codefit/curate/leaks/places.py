@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from codefit.curate.leaks.answers import dumped
+from codefit.curate.leaks.answers import leaves, shown
 from codefit.suites.compare import is_number
 
 FROM_START, FROM_END = 8, 4
@@ -19,7 +19,6 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 _MOST_CHARS = 2_000
 _DECIMALS = 2
 _MOST_ITEMS, _MOST_NUMBERS = 6, 4
-_MOST_BITS = 10_000  # below Python's limit on int -> str
 
 
 def places(expected: Any, text: str, arguments: tuple[Any, ...]) -> tuple[list[int], list[int]]:
@@ -81,14 +80,8 @@ def says(text: str, expected: Any, arguments: tuple[Any, ...]) -> bool:
 
 def words(value: Any) -> list[str]:
     """Return the words of a plain value as a program writes it, without case and closing marks."""
-    if isinstance(value, dict):
-        return [word for pair in value.items() for part in pair for word in words(part)]
-    if isinstance(value, set | frozenset):
-        value = sorted(value, key=dumped)  # of the same order in every process
-    if isinstance(value, list | tuple):
-        return [word for item in value for word in words(item)]
-    text = hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else str(value)
-    return [word.rstrip(".!?") or word for word in _WORD.findall(text.lower())]
+    said = (word for leaf in leaves(value) for word in _WORD.findall(shown(leaf).lower()))
+    return [word.rstrip(".!?") or word for word in said]
 
 
 def same_number(expected: Any, said: str) -> bool:
