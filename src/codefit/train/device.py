@@ -25,11 +25,13 @@ def hold_to(budget: int | None, device: str) -> None:
     """
     if budget is None or not device.startswith("cuda"):
         return
-    torch.zeros(1, device=device)  # starts the context
-    free, total = torch.cuda.mem_get_info(device)
-    context = total - free - torch.cuda.memory_reserved(device)
+    number = torch.device(device).index
+    card = torch.cuda.current_device() if number is None else number  # the cap is of a card by its number
+    torch.zeros(1, device=torch.device("cuda", card))  # starts the context
+    free, total = torch.cuda.mem_get_info(card)
+    context = total - free - torch.cuda.memory_reserved(card)
     share = max(0, budget - context) / total
-    torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, share), card)
 
 
 @contextmanager
