@@ -42,6 +42,15 @@ def test_a_budget_above_the_card_is_the_whole_card(caps: dict[int, float]) -> No
     assert caps == {1: 1.0}
 
 
+def test_other_programs_on_a_large_card_leave_the_budget(
+    caps: dict[int, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = 80_000 * MIB
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (large // 2, large))
+    hold_to(7000 * MIB, "cuda")
+    assert caps == {1: pytest.approx((7000 - 1024) / 80_000)}
+
+
 @pytest.mark.parametrize(("budget", "device"), [(None, "cuda"), (7000 * MIB, "cpu")])
 def test_nothing_is_capped_without_a_budget_or_a_card(
     caps: dict[int, float], budget: int | None, device: str
