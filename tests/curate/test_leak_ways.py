@@ -80,9 +80,10 @@ def test_arguments_of_another_kind_reach_the_program(name: str, sandbox: Sandbox
         "    def drop(self, k):\n        self.xs = [x for x in self.xs if x != k]\n        return True",
         "xs = [4, 1, 4]\nk = 4\nLIMIT = 30\nleft = [x for x in xs if x != k][:LIMIT]\nprint(left)",
         "import numpy as np\nxs = np.array([4, 1, 4])\nk = 4\nprint([int(x) for x in xs if x != k])",
+        "xs = [4, 1, 4]\nk = 4\npi = 22 / 7\nprint([x for x in xs if x != k and x < 9 * pi])",
         "xs = [4, 1, 4]\nk = 4\n\ndef show():\n    print([x for x in xs if x != k])\n\nshow()",
     ],
-    ids=["curried", "lambda", "async", "list", "state", "constant", "array", "global"],
+    ids=["curried", "lambda", "async", "list", "state", "constant", "array", "worked out", "global"],
 )
 def test_factories_states_and_scripts_are_functions_of_what_they_take(source: str, sandbox: Sandbox) -> None:
     pytest.importorskip("numpy")
@@ -220,6 +221,10 @@ def test_what_was_given_is_no_work_and_a_sum_is(items: list[int]) -> None:
         ("", [], Agreement.LOOSE),
         ([{}, {}], "", Agreement.OTHER),
         (None, ("\0printed", "-1"), Agreement.LOOSE),
+        (True, "PASSED", Agreement.LOOSE),
+        (False, "FAILED", Agreement.LOOSE),
+        (True, "FAILED", Agreement.OTHER),
+        (False, ("\0printed", "rejected\n"), Agreement.LOOSE),
         (3, {"sum": 3}, Agreement.LOOSE),
         (3, {"sum": 3, "of": 2}, Agreement.OTHER),
     ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codefit.core.types import Outcome
 from codefit.curate.calls import Call
@@ -39,6 +41,39 @@ def test_a_runaway_call_in_the_sandbox_hides_no_other(sandbox: Sandbox) -> None:
     (found,) = prober.run([Probe(SOURCE, "solve", [Question.of(c) for c in CALLS])])
     prober.close()
     assert [answer.way for answer in found] == FOUND
+
+
+def test_a_program_that_never_ends_below_one_is_still_asked_all_else(sandbox: Sandbox) -> None:
+    source = "def f(n):\n    count = 0\n    while n != 1:\n        n, count = n // 2, count + 1\n    return count"
+    calls: list[Call] = [((-n,), n) for n in range(16)] + [((2**n,), n) for n in range(1, 9)]
+    prober = Prober(sandbox, None)
+    (found,) = prober.run([Probe(source, "f", [Question.of(c) for c in calls])])
+    prober.close()
+    assert [answer.way for answer in found] == [Agreement.FAILED] * 16 + [Agreement.EXACT] * 8
+
+
+@given(
+    st.lists(st.integers(-9, 40) | st.sampled_from([10**6, "7 -2", "0", "ab"]), max_size=30, unique=True),
+    st.integers(0, 9),
+)
+def test_each_call_is_made_once_and_comes_out_at_its_place(values: list[int | str], most: int) -> None:
+    calls: list[Call] = [((v,), v) for v in values]
+    probe = Probe("", "f", [Question.of(c) for c in calls])
+    made: list[int | str] = []
+    hung = 0
+    ended_by = not calls
+    while not ended_by and hung <= most:
+        left = [a for (a,) in probe.program().tests]
+        busy = next((i for i, v in enumerate(left) if isinstance(v, int) and v <= 0), None)
+        done = left if busy is None else left[:busy]
+        made += done
+        ended_by = probe.take(ended(Outcome.PASSED if busy is None else Outcome.TIMEOUT, *done))
+        hung += busy is not None
+    found = probe.outcome()
+    assert len(made) == len([a for a in found if a.way is Agreement.EXACT])
+    assert all(a.way is Agreement.EXACT for a, v in zip(found, values, strict=True) if v in made)
+    if most >= 2:  # one call that is 0, one below it: all others come before more of these
+        assert all(v in made for v in values if not isinstance(v, int) or v > 0)
 
 
 def test_forms_of_answers_come_back_from_the_cache(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -20,9 +20,15 @@ PRINTED, CHANGED = "\0printed", "\0changed"
 """First items of the pair that stands for what was printed, or for the arguments after the call."""
 
 _NEGATIVE = re.compile(
-    r"\b(no|not|false|invalid|unbalanced|cannot|never|n't|isn't|doesn't|none)\b", re.IGNORECASE
+    r"\b(no|not|false|invalid|unbalanced|cannot|never|n't|isn't|doesn't|none|fail(?:ed|s)?|reject(?:ed)?|denied"
+    r"|incorrect|wrong|impossible|unequal)\b",
+    re.IGNORECASE,
 )
-_POSITIVE = re.compile(r"\b(yes|true|valid|balanced|found|is|are|contains|equal|matched?)\b", re.IGNORECASE)
+_POSITIVE = re.compile(
+    r"\b(yes|true|valid|balanced|found|is|are|contains|equal|matched?|pass(?:ed|es)?|ok|okay|correct|accept(?:ed)?"
+    r"|possible)\b",
+    re.IGNORECASE,
+)
 _ABSENT = re.compile(r"\b(no|not|none|nothing|null|cannot|empty|invalid)\b|n't\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\s,:;=\[\](){}'\"]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")

@@ -19,7 +19,8 @@ from codefit.sandbox import Limits, Program, Run, Sandbox
 
 _PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
 _MAX_RESTARTS = 10
-_REVISION = "probe-7"
+_MOST_PARTS, _LONG, _LARGE = 6, 5, 1000
+_REVISION = "probe-8"
 _LETTERS = dict(zip(FORMS, string.ascii_letters, strict=False))
 _OF_LETTER = {letter: form for form, letter in _LETTERS.items()}
 _CODE = re.compile(r"\d[a-zA-Z]*(?:~[0-9a-f]{4})?")
@@ -76,6 +77,8 @@ class Probe:
     """A program, its function, and calls (arguments it is given, expected value); `found` fills up.
 
     `compared`: values are compared with the expected ones; otherwise it only counts whether a call gives one.
+    A program that reads on below 0 or never ends on 0 is no reason to leave other calls unmade: calls of a kind that
+    kept it busy once are put behind all others.
     """
 
     def __init__(
@@ -86,32 +89,64 @@ class Probe:
         self.key = digest(
             _REVISION, HARNESS, str(compared), source, entry_point, *(q.mark for q in questions)
         )
-        self.found: list[Answer] = []
+        self._found: dict[int, Answer] = {}
+        self._waiting = list(range(len(questions)))
 
     def program(self) -> Program:
         """Return the program over the calls that have not been made yet."""
-        arguments = tuple(a for a, _ in self._calls[len(self.found) :])
+        arguments = tuple(self._calls[i][0] for i in self._waiting)
         return Program(self.source, "calls", arguments, entry_point=self.entry_point, limits=_PROBE_LIMITS)
 
     def take(self, run: Run) -> bool:
         """Judge the frames of a run; True when all calls are made or the program is hopeless.
 
-        A call that never came back has failed, and the next run starts behind it.
+        A call that never came back has failed, and the next run goes on with the others.
         """
-        for frame in run.frames:
-            arguments, expected = self._calls[len(self.found)]
+        made, self._waiting = self._waiting[: len(run.frames)], self._waiting[len(run.frames) :]
+        for i, frame in zip(made, run.frames, strict=True):
+            arguments, expected = self._calls[i]
             if frame.error:
-                self.found.append(_FAILED)
+                self._found[i] = _FAILED
             else:
-                self.found.append(_answer(expected, frame.value, arguments) if self._compared else _GIVEN)
+                self._found[i] = _answer(expected, frame.value, arguments) if self._compared else _GIVEN
         if run.outcome is Outcome.PASSED or (not run.frames and run.outcome not in _ONE_CALL):
             return True
-        self.found.append(_FAILED)
-        return len(self.found) >= len(self._calls)
+        if self._waiting:
+            busy = hanging_kind(self._calls[self._waiting.pop(0)][0])
+            self._waiting.sort(key=lambda i: hanging_kind(self._calls[i][0]) == busy)
+        return not self._waiting
 
     def outcome(self) -> list[Answer]:
         """Return per call how it came out; calls never made have failed."""
-        return (self.found + [_FAILED] * len(self._calls))[: len(self._calls)]
+        return [self._found.get(i, _FAILED) for i in range(len(self._calls))]
+
+
+def hanging_kind(arguments: tuple[Any, ...]) -> str:
+    """Return what a program that never ends on some arguments may mind: signs, zeros, large numbers, lengths."""
+    parts = [_part(a) for a in arguments[:_MOST_PARTS]]
+    return " ".join(parts)
+
+
+def _part(value: Any) -> str:
+    if isinstance(value, str):
+        words = value.split()
+        numbers = [_number(w) for w in words[: _MOST_PARTS + 1]]
+        if numbers and len(words) <= _MOST_PARTS and None not in numbers:
+            return ",".join(_sign(n) for n in numbers if n is not None)
+    if isinstance(value, str | list | tuple | dict | set | frozenset):
+        return f"{type(value).__name__}{min(len(value) // _LONG, _MOST_PARTS)}"
+    return _sign(value) if isinstance(value, int | float) else type(value).__name__
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _sign(value: float) -> str:
+    return "-" if value < 0 else "0" if value < 1 else "n" if value <= _LARGE else "N"
 
 
 class Prober:

@@ -1,7 +1,8 @@
 """What a script sets before it goes to work, any of which may be its input.
 
 Of `LIMIT = 100`, `text = "..."` and `words = text.split()` the text is meant, most likely; nothing says so. So
-the largest sensible choices are tried: all, all but what is written as a constant, all but single numbers, each alone.
+the largest sensible choices are tried: all, all but what is written or named as a constant, all but single numbers,
+each alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from itertools import chain, combinations
 
 _STARTS: tuple[object, ...] = (0, 1, "", None, [], {}, (), 0.0, set())
 _BUILTINS = frozenset(dir(builtins))
+_CONSTANTS = frozenset(
+    {"pi", "tau", "e", "g", "eps", "epsilon", "mod", "modulo", "tolerance", "alphabet", "vowels"}
+)
 _READING = frozenset({"input", "open", "eval", "exec", "print"})
 MOST_PARAMETERS = 4
 _MOST_CHOICES = 4
@@ -43,7 +47,7 @@ def choices(body: Sequence[ast.stmt], names: Sequence[str]) -> list[tuple[list[s
     known = frozenset(names)
     sets = {name: node for node in body for name in _set_by(node) if name in known}
     large = [name for name in names if not _single(sets[name], name)]
-    plain = [name for name in names if not name.isupper()]
+    plain = [name for name in names if not (name.isupper() or _constant(sets[name], name))]
     whole = ([*names], plain, large, [name for name in large if not name.isupper()])
     found: list[list[str]] = []
     for choice in chain(whole, ([name] for name in names), map(list, combinations(names, 2))):
@@ -90,6 +94,20 @@ def _wraps(value: ast.expr) -> bool:
     if not isinstance(value, ast.Call) or not value.args or not is_input(value.args[0]) or _made(value):
         return False
     return not any(isinstance(n, ast.Name) and n.id in _READING for n in ast.walk(value.func))
+
+
+def _constant(node: ast.stmt, name: str) -> bool:
+    """Return True for a number worked out of numbers, such as `22 / 7`, or a name that such constants have."""
+    if name.lower() in _CONSTANTS:
+        return True
+    values = [v for t, v in _parts(node) if isinstance(t, ast.Name) and t.id == name]
+    parts = [n for v in values if isinstance(v, ast.BinOp) for n in ast.walk(v) if isinstance(n, ast.expr)]
+    plain = ast.BinOp | ast.UnaryOp | ast.Constant
+    return bool(parts) and all(isinstance(n, plain) for n in parts) and not any(map(_is_text, parts))
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
 
 
 def _single(node: ast.stmt, name: str) -> bool:
