@@ -17,10 +17,10 @@ from typing import Any
 import common
 import torch
 
-from codefit.core.units import MIB
+from codefit.core.units import CONTEXT, MIB
 from codefit.generate.engine import TransformersEngine
 from codefit.generate.types import Decoding, Request
-from codefit.plan.memory import CONTEXT, WORKSPACES
+from codefit.plan.memory import WORKSPACES
 
 _TASKS = 378
 

@@ -44,7 +44,9 @@ def test_a_runaway_call_in_the_sandbox_hides_no_other(sandbox: Sandbox) -> None:
 
 
 def test_a_program_that_never_ends_below_one_is_still_asked_all_else(sandbox: Sandbox) -> None:
-    source = "def f(n):\n    count = 0\n    while n != 1:\n        n, count = n // 2, count + 1\n    return count"
+    source = (
+        "def f(n):\n    count = 0\n    while n != 1:\n        n, count = n // 2, count + 1\n    return count"
+    )
     calls: list[Call] = [((-n,), n) for n in range(16)] + [((2**n,), n) for n in range(1, 9)]
     prober = Prober(sandbox, None)
     (found,) = prober.run([Probe(source, "f", [Question.of(c) for c in calls])])

@@ -152,6 +152,8 @@ class TrainSettings(WatchSettings):
     def _graphs_are_of_lora(self) -> TrainSettings:
         if self.cuda_graphs and self.method == "full":
             raise ValueError("cuda_graphs are for LoRA's layers; full tuning steps inside the backward pass")
+        if self.cuda_graphs and self.dtype == "float32":
+            raise ValueError("cuda_graphs need an attention kernel that float32 has not; use dtype auto")
         if self.cuda_graphs and self.offload:
             raise ValueError("cuda_graphs keep their inputs on the device; remove offload or cuda_graphs")
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 MIB = 2**20
+CONTEXT = 450 * MIB  # CUDA context and libraries, outside torch's allocator; assumed
 _MOST = 2**60
 _UNITS = {"mb": 10**6, "mib": MIB, "gb": 10**9, "gib": 2**30}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*")

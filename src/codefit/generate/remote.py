@@ -17,6 +17,7 @@ from codefit.generate.programs import SERVED, folder_format, llama_program, memo
 from codefit.generate.replay import Replay, store_file
 from codefit.generate.server import Program, require_program, running
 from codefit.generate.types import Decoding
+from codefit.models.card import release_for_others
 
 CONTEXT = 4096  # tokens of prompt and answer together, where a server is started
 
@@ -144,6 +145,7 @@ def _program(what: ServerSettings, environ: Mapping[str, str]) -> Program:
 @contextmanager
 def _server(what: ServerSettings, environ: Mapping[str, str]) -> Iterator[Endpoint]:
     program = _program(what, environ)
+    release_for_others()
     with running(program, what.log, environ) as server:
         settings = EndpointSettings(base_url=server.url, model=SERVED, **what.patience.model_dump())
         shown = f"{program.title} (it prints to {what.log})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import re
 import resource
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 
 from codefit.core.units import mib
+from codefit.models.card import release
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
@@ -21,11 +21,8 @@ def forget_peak(device: str) -> None:
     On a GPU that is the allocator's peak, on Linux the process's (proc_pid_clear_refs(5), value 5);
     elsewhere a process's peak cannot be forgotten.
     """
-    gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
+    release(device)
+    if not device.startswith("cuda"):
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

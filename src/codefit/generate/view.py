@@ -22,6 +22,7 @@ from codefit.format.chat import ChatFormat
 
 _DIGITS = 4
 _EVERY = 50
+_POSITIONS = 256
 
 
 def model_view(
@@ -82,6 +83,9 @@ def answer_loss(model: Any, example: Example) -> float:
     ids_1T = torch.tensor([example.token_ids], device=model.device)
     trained = example.trained_tokens
     # The answer is the end of the sequence; logits for the request would only fill memory.
-    logits_TV = model.eval()(input_ids=ids_1T, logits_to_keep=trained + 1, use_cache=False).logits[0]
+    logits_TV = model.eval()(input_ids=ids_1T, logits_to_keep=trained + 1, use_cache=False).logits[0, :-1]
     targets_T = ids_1T[0, -trained:]
-    return float(torch.nn.functional.cross_entropy(logits_TV[:-1].float(), targets_T))
+    # In parts: a copy in float32 of a thousand positions of a large vocabulary is 600 MB.
+    parts = zip(logits_TV.split(_POSITIONS), targets_T.split(_POSITIONS), strict=True)
+    losses = [torch.nn.functional.cross_entropy(a.float(), b, reduction="sum").double() for a, b in parts]
+    return float(torch.stack(losses).sum()) / trained

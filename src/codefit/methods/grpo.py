@@ -29,6 +29,7 @@ from codefit.methods.asking import Reply
 from codefit.methods.prompts import Prompt
 from codefit.methods.verdicts import judge
 from codefit.sandbox import Sandbox
+from codefit.train.device import one_line_for_memory
 from codefit.train.extra import require_trl
 from codefit.train.loop import reopen_log
 
@@ -61,6 +62,7 @@ class Course:
     verify: VerifySettings
     sandbox: Sandbox
     seed: int
+    memory: int | None = None  # bytes of the device that the run may use
 
     def key(self) -> str:
         """Return what a checkpoint belongs to."""
@@ -115,7 +117,8 @@ def train(course: Course, folder: Path, listen: Listener) -> dict[str, Any]:
     step, newest = _newest(folder / "checkpoints")
     with Verdicts(folder / "rewards.jsonl") as verdicts, reopen_log(folder / "log.jsonl", step) as log:
         trainer = _trainer(course, folder, verdicts, log, listen)
-        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        with one_line_for_memory(course.memory, folder):
+            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
         with telling_full_disk(folder):
             trainer.model.save_pretrained(str(folder / "adapter"))
         summary = _summary(course, log.entries, trainer)
@@ -129,11 +132,15 @@ def _trainer(course: Course, folder: Path, verdicts: Verdicts, log: Ledger, list
     from trl import GRPOTrainer
 
     from codefit.generate.engine import end_ids
+    from codefit.models.card import claim, hold_to, release
     from codefit.models.load import load_model, resolve_device, resolve_dtype
     from codefit.train.model import lora_config
 
     device = resolve_device(course.train.device)
     dtype = resolve_dtype(course.train.dtype, device, course.train.method)
+    claim(device)
+    release(device)
+    hold_to(course.memory, device)
     model = load_model(course.model, dtype=dtype, device=device)
     rows = {
         "prompt": [_messages(course.chat, p) for p in course.prompts],
@@ -184,7 +191,7 @@ def _arguments(course: Course, folder: Path, half: bool) -> Any:
     s, t = course.settings, course.train
     whole = s.prompts * s.answers
     recompute = bool(t.recompute)
-    return GRPOConfig(
+    found = GRPOConfig(
         output_dir=str(folder / "checkpoints"),
         max_steps=s.steps,
         per_device_train_batch_size=course.micro_batch,
@@ -219,6 +226,9 @@ def _arguments(course: Course, folder: Path, half: bool) -> Any:
         disable_tqdm=True,
         log_level="error",
     )
+    # One card, the claimed one: asked first, or it would be counted anew and several be refused.
+    found._n_gpu = min(found.n_gpu, 1)
+    return found
 
 
 def _listening(course: Course, log: Ledger, listen: Listener) -> Any:

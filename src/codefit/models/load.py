@@ -184,7 +184,7 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
     held = set(read_header(file))
     with _one_line("adapter", adapter), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        model = PeftModel.from_pretrained(model, str(adapter))
+        model = PeftModel.from_pretrained(model, str(adapter), torch_device="cpu")
     wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
     strange = {name for name in held - wanted if ".lora_" in name}
     for names, what in ((wanted - held, "lacks"), (strange, "holds, for layers that the model has not,")):

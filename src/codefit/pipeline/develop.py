@@ -151,7 +151,8 @@ def developer(context: Context, arm: ArmSettings) -> Callable[[Any], dict[str, A
                 )
             context.listen(Event(stage, "", len(texts), len(requests), "tasks"))
         if model.device.type == "cuda":
-            torch.cuda.empty_cache()  # what the answers' keys and values took
+            torch.cuda.empty_cache()  # what the answers' keys and values took,
+            torch.cuda.reset_peak_memory_stats(model.device)  # which is not training's peak
         out = context.arm_folder(arm.name) / "develop"
         result = judged(context, found, [texts[i] for i in sorted(texts)], out, stage)
         return {k: result[k] for k in ("suite", "passed", "n", "value", "ci95")}

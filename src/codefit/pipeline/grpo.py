@@ -71,6 +71,7 @@ def grpo_stage(context: Context, arm: ArmSettings) -> None:
         verify=recipe.curate.verify,
         sandbox=context.sandbox,
         seed=recipe.seed if settings.seed is None else settings.seed,
+        memory=parse_bytes(recipe.memory),
     )
     train(course, context.arm_folder(arm.name), context.listen)
 

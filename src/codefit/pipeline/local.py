@@ -47,9 +47,12 @@ class LocalModel:
         """Load it."""
         from codefit.generate.engine import TransformersEngine
         from codefit.generate.usage import forget_peak
+        from codefit.models.card import claim, hold_to
         from codefit.models.load import load_model
 
+        claim(self.device)
         forget_peak(self.device)
+        hold_to(memory, self.device)
         model = load_model(
             self.path, dtype=self.dtype, device=self.device, adapter=self.adapter, weights=self.weights
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codefit.core.files import digest
+from codefit.core.generation import Weights
 from codefit.core.types import Row
 from codefit.curate.step import ModelView
 from codefit.pipeline.context import START, Context
@@ -21,6 +22,7 @@ def view_settings(context: Context) -> dict[str, Any] | None:
         "format": recipe.format.model_dump(mode="json"),
         "device": train.device,
         "dtype": train.dtype,
+        **({"weights": "nf4"} if train.method == "qlora" else {}),
     }
     if recipe.curate.model_view == "pass_rate":
         s = recipe.sample
@@ -39,19 +41,28 @@ def view_of(context: Context) -> ModelView | None:
 
 def _reader(context: Context) -> ModelView:
     from codefit.generate.view import model_view
+    from codefit.models.card import claim, release
     from codefit.models.load import load_model, resolve_device, resolve_dtype
 
     train = context.recipe.train_of(context.main_arm)
     device = resolve_device(train.device)
     dtype = resolve_dtype(train.dtype, device)
+    weights: Weights = "nf4" if train.method == "qlora" else "plain"
+
+    def load() -> Any:
+        claim(device)
+        release(device)
+        return load_model(context.start_model, dtype=dtype, device=device, weights=weights)
+
+    numbers = [dtype] if weights == "plain" else [weights, dtype]
 
     def view(rows: Sequence[Row]) -> Mapping[str, Mapping[str, float]]:
         return model_view(
             rows,
             context.chat,
-            lambda: load_model(context.start_model, dtype=dtype, device=device),
+            load,
             context.out / "data" / "cache" / "model_view.jsonl",
-            setting=digest(context.start_digest, dtype, context.chat.revision),
+            setting=digest(context.start_digest, *numbers, context.chat.revision),
             max_length=context.recipe.format.max_length,
             listen=context.listen,
         )

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from codefit.core.errors import InputError
-from codefit.core.units import mib
+from codefit.core.units import CONTEXT, mib
 from codefit.plan.lean import NF4
-from codefit.plan.memory import CONTEXT, SLACK, WORKSPACES
+from codefit.plan.memory import SLACK, WORKSPACES
 from codefit.plan.shape import Shape
 
 ROWS = 16  # sequences whose next token is chosen at a time

@@ -12,12 +12,11 @@ context is taken to be smaller than an H100's 750 MiB.
 
 from __future__ import annotations
 
-from codefit.core.units import MIB
+from codefit.core.units import CONTEXT, MIB
 from codefit.plan import lean
 from codefit.plan.setting import Estimate, Setting, at_peak
 from codefit.plan.shape import Shape
 
-CONTEXT = 450 * MIB  # CUDA context and libraries, outside the allocator; assumed
 WORKSPACES = 2 * 8_519_680  # cuBLAS, one for each of two threads
 SLACK = {
     "lora": 220 * MIB,

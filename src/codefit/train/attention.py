@@ -54,6 +54,11 @@ def _has_kernel(q_THD: Tensor) -> bool:
     return half and q_THD.is_cuda and torch.cuda.get_device_capability(q_THD.device) >= (8, 0)
 
 
+def has_kernel(weights: Tensor) -> bool:
+    """Return True if attention over documents of many lengths is one kernel for weights of this type and place."""
+    return _has_kernel(weights) and _varlen() is not None
+
+
 def attend(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, documents: Documents) -> Tensor:
     """Return the attention's output (T, H, D) for H query heads and G key heads, G a divisor of H."""
     if simulate.as_gpu():

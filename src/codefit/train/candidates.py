@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codefit.core.files import atomic_folder
+from codefit.models.card import release
+from codefit.models.load import resolve_device
 from codefit.train import checkpoint
 from codefit.train.loop import Job
 from codefit.train.model import prepare
@@ -34,6 +36,7 @@ def write_scaled(adapter: Path, out: Path, scale: float) -> None:
 
 def write_average(job: Job, checkpoints: Sequence[Path], out: Path) -> None:
     """Write the mean of checkpoints of a job as its training writes weights: adapter or whole model."""
+    release(resolve_device(job.settings.device))
     steps = make_steps(
         prepare(job.model, job.settings, job.seed), job.settings, job.examples, job.pad_id, job.seed
     )

@@ -27,10 +27,11 @@ from codefit.core.files import (
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
+from codefit.models.card import claim, hold_to, release
 from codefit.models.load import resolve_device, resolve_dtype
 from codefit.train import checkpoint, diverged, overfit, schedule, speed
 from codefit.train.checkpoint import Cursor
-from codefit.train.device import hold_to, one_line_for_memory
+from codefit.train.device import one_line_for_memory
 from codefit.train.diverged import LossDiverged as LossDiverged
 from codefit.train.model import prepare
 from codefit.train.speed import Meter
@@ -80,7 +81,10 @@ def train(
     """
     if job.settings.threads:
         torch.set_num_threads(job.settings.threads)
-    hold_to(job.memory, resolve_device(job.settings.device))
+    device = resolve_device(job.settings.device)
+    claim(device)
+    release(device)
+    hold_to(job.memory, device)
     with one_line_for_memory(job.memory, folder):
         return _train(job, folder, arm, listen, develop)
 

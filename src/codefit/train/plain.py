@@ -28,8 +28,9 @@ class PlainSteps:
         self.device = str(self.head_VD.device)
         self.trainable: dict[str, Tensor] = dict(trainee.trainable)
         self.optimizer = torch.optim.AdamW(
-            trainee.trainable.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+            trainee.trainable.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay,
+            foreach=False,  # which is the default on a GPU, and copies all parameters once more
+        )  # fmt: skip
         self._trainee, self._examples, self._pad_id = trainee, examples, pad_id
         self._lora = settings.method == "lora"
         self._size = settings.micro_batch or settings.batch_size

@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from codefit.core.errors import MissingPrerequisite
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
 from codefit.format.pack import pack
 from codefit.plan.setting import runs_lean
+from codefit.train.attention import has_kernel
 from codefit.train.batch import Packed, Size, concatenate, padded
 from codefit.train.checkpoint import Optimizer
 from codefit.train.fused import FusedSteps
@@ -128,8 +130,8 @@ class LoraSteps(_LeanSteps):
         self, trainee: Trainee, settings: TrainSettings, examples: Sequence[Example], pad_id: int = 0,
         capacity: int = 0,
     ) -> None:  # fmt: skip
-        self.adapters = FlatAdapters(trainee.model)
-        size = self._size_of(settings, examples, capacity) if trainee.head_VD.is_cuda else None
+        self.adapters, head = FlatAdapters(trainee.model), trainee.head_VD
+        size = self._size_of(settings, examples, capacity, head) if head.is_cuda else None
         super().__init__(trainee, settings, examples, self.adapters.layers, record=size)
         self._padded, self._pad_id = size, pad_id
         self._stream = torch.cuda.Stream() if size else None
@@ -140,10 +142,17 @@ class LoraSteps(_LeanSteps):
         self._max_norm = settings.max_grad_norm or 1.0
 
     @staticmethod
-    def _size_of(settings: TrainSettings, examples: Sequence[Example], capacity: int) -> Size | None:
+    def _size_of(
+        settings: TrainSettings, examples: Sequence[Example], capacity: int, head_VD: Tensor
+    ) -> Size | None:
         """Return the size that fits every micro-batch, where one is to be recorded."""
         if not settings.cuda_graphs or not examples:
             return None
+        if not has_kernel(head_VD):
+            raise MissingPrerequisite(
+                "cuda_graphs need torch's variable-length attention: torch 2.10, bfloat16, a card of 2020 or later",
+                where="train.cuda_graphs", todo="set it to false",
+            )  # fmt: skip
         lengths = [len(e.token_ids) for e in examples]
         bins = settings.micro_batch or settings.batch_size
         most = max(map(len, pack(lengths, capacity)))

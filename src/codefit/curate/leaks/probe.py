@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
 
 _PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
-_MAX_RESTARTS = 10
+_MAX_RESTARTS = 8
+_MOST_CPU_S = 7.5  # of a program over all restarts: one that is slow on every call is not worth more
 _MOST_PARTS, _LONG, _LARGE = 6, 5, 1000
+_MINDED = ("-", "0", "N")
 _REVISION = "probe-8"
 _LETTERS = dict(zip(FORMS, string.ascii_letters, strict=False))
 _OF_LETTER = {letter: form for form, letter in _LETTERS.items()}
@@ -91,6 +94,7 @@ class Probe:
         )
         self._found: dict[int, Answer] = {}
         self._waiting = list(range(len(questions)))
+        self._spent_s = 0.0
 
     def program(self) -> Program:
         """Return the program over the calls that have not been made yet."""
@@ -98,7 +102,7 @@ class Probe:
         return Program(self.source, "calls", arguments, entry_point=self.entry_point, limits=_PROBE_LIMITS)
 
     def take(self, run: Run) -> bool:
-        """Judge the frames of a run; True when all calls are made or the program is hopeless.
+        """Judge the frames of a run; True when all calls are made or the program is hopeless or too slow.
 
         A call that never came back has failed, and the next run goes on with the others.
         """
@@ -111,6 +115,9 @@ class Probe:
                 self._found[i] = _answer(expected, frame.value, arguments) if self._compared else _GIVEN
         if run.outcome is Outcome.PASSED or (not run.frames and run.outcome not in _ONE_CALL):
             return True
+        self._spent_s += run.cpu_s
+        if self._spent_s >= _MOST_CPU_S:
+            return True
         if self._waiting:
             busy = hanging_kind(self._calls[self._waiting.pop(0)][0])
             self._waiting.sort(key=lambda i: hanging_kind(self._calls[i][0]) == busy)
@@ -122,20 +129,23 @@ class Probe:
 
 
 def hanging_kind(arguments: tuple[Any, ...]) -> str:
-    """Return what a program that never ends on some arguments may mind: signs, zeros, large numbers, lengths."""
-    parts = [_part(a) for a in arguments[:_MOST_PARTS]]
-    return " ".join(parts)
+    """Return what a program that never ends on some arguments may mind most: a sign, a zero, a size, else their kinds.
+
+    Of a text of few words that are numbers, these count.
+    """
+    parts = [part for a in arguments[:_MOST_PARTS] for part in _parts(a)]
+    return next((mark for mark in _MINDED if mark in parts), " ".join(parts))
 
 
-def _part(value: Any) -> str:
+def _parts(value: Any) -> list[str]:
     if isinstance(value, str):
         words = value.split()
-        numbers = [_number(w) for w in words[: _MOST_PARTS + 1]]
+        numbers = [_number(word) for word in words[:_MOST_PARTS]]
         if numbers and len(words) <= _MOST_PARTS and None not in numbers:
-            return ",".join(_sign(n) for n in numbers if n is not None)
+            return [_sign(n) for n in numbers if n is not None]
     if isinstance(value, str | list | tuple | dict | set | frozenset):
-        return f"{type(value).__name__}{min(len(value) // _LONG, _MOST_PARTS)}"
-    return _sign(value) if isinstance(value, int | float) else type(value).__name__
+        return [f"{type(value).__name__}{min(len(value) // _LONG, _MOST_PARTS)}"]
+    return [_sign(value) if isinstance(value, int | float) else type(value).__name__]
 
 
 def _number(word: str) -> float | None:
@@ -173,28 +183,34 @@ class Prober:
             self._ledger.close()
 
     def _run(self, new: dict[str, Probe]) -> None:
-        waiting = list(new.values())
-        failed: set[str] = set()
-        for _ in range(_MAX_RESTARTS):
-            left: list[Probe] = []
-            for i, run in self._sandbox.map((p.program(), None) for p in waiting):
+        """Run each probe until it is settled; one that starts again does so at once, beside all others."""
+        waiting, failed = deque(new.values()), list[Probe]()
+        tries: Counter[str] = Counter()
+        while waiting:
+            running: list[Probe] = []
+            for i, run in self._sandbox.map(_programs(waiting, running)):
+                probe = running[i]
+                tries[probe.key] += 1
+                again = tries[probe.key] < _MAX_RESTARTS
                 if run.outcome is Outcome.SANDBOX_FAILED:
-                    failed.add(waiting[i].key)
-                    left.append(waiting[i])
-                elif waiting[i].take(run):
-                    self._settle(waiting[i])
+                    (waiting if again else failed).append(probe)
+                elif probe.take(run) or not again:
+                    self._settle(probe)
                 else:
-                    left.append(waiting[i])
-            waiting = left
-        for probe in waiting:
-            if probe.key not in failed:
-                self._settle(probe)
-        refuse_unjudged(sum(probe.key in failed for probe in waiting))
+                    waiting.appendleft(probe)
+        refuse_unjudged(len(failed))
 
     def _settle(self, probe: Probe) -> None:
         self._known[probe.key] = probe.outcome()
         if self._ledger:
             self._ledger.append({"key": probe.key, "found": "".join(a.code for a in probe.outcome())})
+
+
+def _programs(waiting: deque[Probe], running: list[Probe]) -> Iterator[tuple[Program, None]]:
+    """Yield the programs of what waits, as long as something does; `running` fills up in the same order."""
+    while waiting:
+        running.append(waiting.popleft())
+        yield running[-1].program(), None
 
 
 def _answer(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Answer:

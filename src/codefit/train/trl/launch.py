@@ -19,6 +19,7 @@ from codefit.core.errors import CodefitError, MissingPrerequisite
 from codefit.core.files import read_json
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import TrainSettings
+from codefit.models.card import release_for_others
 from codefit.models.load import resolve_device
 from codefit.train.extra import require_trl
 from codefit.train.loop import Job
@@ -45,6 +46,7 @@ def train(job: Job, folder: Path, arm: str, listen: Listener) -> dict[str, Any]:
     key, where = job.key(), folder / "order"
     if saved.discard(folder / "checkpoints", key):
         listen(Event(f"train {arm}", "rows or settings changed: starting over"))
+    release_for_others()
     write_order(where, Order(job, folder, arm, key))
     _run(where, folder, job, arm, listen)
     remove_order(where)

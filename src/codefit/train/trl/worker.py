@@ -15,10 +15,11 @@ import torch
 from codefit.core.errors import CodefitError
 from codefit.core.files import telling_full_disk
 from codefit.core.units import mib
+from codefit.models.card import hold_to
 from codefit.models.load import load_tokenizer, quiet_libraries, resolve_device, resolve_dtype
 from codefit.train import diverged, schedule
 from codefit.train.checkpoint import Cursor
-from codefit.train.device import hold_to, one_line_for_memory
+from codefit.train.device import one_line_for_memory
 from codefit.train.loop import Job, reopen_log, weights_name, write_summary
 from codefit.train.model import Trainee, prepare
 from codefit.train.trl import saved

@@ -9,7 +9,7 @@ import torch
 from torch.cuda._utils import _get_device_index
 
 from codefit.core.units import MIB
-from codefit.train.device import hold_to
+from codefit.models.card import claim, hold_to, release, release_for_others
 
 TOTAL, IN_USE, RESERVED = 8188 * MIB, 500 * MIB, 100 * MIB
 
@@ -48,7 +48,36 @@ def test_other_programs_on_a_large_card_leave_the_budget(
     large = 80_000 * MIB
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (large // 2, large))
     hold_to(7000 * MIB, "cuda")
-    assert caps == {1: pytest.approx((7000 - 1024) / 80_000)}
+    assert caps == {1: pytest.approx((7000 - 450) / 80_000)}
+
+
+def test_a_card_is_made_the_current_one_before_anything_is_asked_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(torch.cuda, "init", lambda: told.append("init"))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: told.append(str(device)))
+    claim("cpu")
+    assert told == []
+    claim("cuda")
+    claim("cuda:1")
+    assert told == ["init", "init", "cuda:1"]
+
+
+def test_what_is_no_longer_used_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: told.append("emptied"))
+    monkeypatch.setattr(
+        torch.cuda, "reset_peak_memory_stats", lambda device: told.append(f"peak of {device}")
+    )
+    release("cpu")
+    release_for_others()  # no card in use
+    assert told == []
+    release("cuda")
+    assert told == ["emptied", "peak of cuda"]
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    release_for_others()
+    assert told[2:] == ["emptied"]
 
 
 @pytest.mark.parametrize(("budget", "device"), [(None, "cuda"), (7000 * MIB, "cpu")])
