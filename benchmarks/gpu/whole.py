@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import hashlib
 import json
 import os
@@ -225,12 +224,14 @@ def main() -> None:
     args.data, args.out = args.data.resolve(), args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(_SOURCE))
+    from run import machine
+
     deadline = time.monotonic() + args.limit
     for shape in dict.fromkeys(args.shapes):
         make_model(shape, args.data / "tokenizer.json.gz", args.out / f"model-{shape}", args.device)
     print(f"models made, {deadline - time.monotonic():.0f} s left", flush=True)
     chosen = [n for n in JOBS if not args.only or n in args.only]
-    found: dict[str, Any] = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "runs": {}}
+    found: dict[str, Any] = {**machine(), "runs": {}}
     runs = found["runs"]
     with ThreadPoolExecutor(len(chosen)) as pool:
         waiting = {pool.submit(perform, name, args, deadline): name for name in chosen}

@@ -382,3 +382,16 @@ def test_names_between_colons_are_printed_as_they_are(capsys: pytest.CaptureFixt
     printed = capsys.readouterr()
     assert "train:eight:: done" in printed.err
     assert ":four:" in printed.out
+
+
+def test_odd_escapes_in_rows_are_not_among_the_progress() -> None:
+    """Python 3.12 and later warn of them wherever a row is parsed: in this process and in those beside it."""
+    warns = "import warnings; warnings.warn_explicit('odd escape', SyntaxWarning, '<unknown>', 9)"
+    source = (
+        "import subprocess, sys\nimport codefit.cli.main as m\n"
+        f"warns = {warns!r}\n"
+        "def job(**_):\n    exec(warns)\n    subprocess.run([sys.executable, '-c', warns], check=True)\n"
+        "m.main.main = job\nm.entry()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")

@@ -1,7 +1,8 @@
 """The training loop: data order, forward, loss, backward, step, log, checkpoint.
 
 One device, one file that reads in one sitting. Everything that decides the result is in
-`Job`; the same job, killed at any instant and started again, ends with the same weights.
+`Job`; the same job, killed at any instant and started again, ends with the same weights, on a GPU but for the
+order of its sums.
 """
 
 from __future__ import annotations
