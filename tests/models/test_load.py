@@ -103,6 +103,14 @@ def test_an_adapter_that_is_not_whole_or_not_the_models_is_refused(folder: Path,
     refused(lambda: load(folder, adapter), "no adapter_model.safetensors there")
 
 
+def test_an_adapter_for_the_cpu_touches_no_card(
+    folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PEFT loads onto whatever card it finds unless it is told where, and fails where that is full."""
+    monkeypatch.setattr("peft.peft_model.infer_device", lambda: pytest.fail("asked for a card"))
+    assert load(folder, adapter).device.type == "cpu"
+
+
 def test_the_base_of_an_adapter_is_checked_like_any_model(folder: Path, adapter: Path) -> None:
     found = find_model(str(adapter))
     assert (found.path, found.adapter) == (folder, adapter)

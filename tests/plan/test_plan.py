@@ -239,6 +239,7 @@ def test_recorded_layers_are_planned_with_what_they_keep_and_nothing_on_the_host
         ({"method": "full"}, "full tuning"),
         ({"offload": True}, "remove offload"),
         ({"engine": "trl"}, "cuda_graphs"),
+        ({"dtype": "float32"}, "float32"),
     ],
 )
 def test_cuda_graphs_are_refused_where_they_cannot_be(more: dict[str, Any], why: str) -> None:
