@@ -66,6 +66,7 @@ def test_a_card_is_made_the_current_one_before_anything_is_asked_of_it(
 
 def test_what_is_no_longer_used_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: told.append("emptied"))
     monkeypatch.setattr(
         torch.cuda, "reset_peak_memory_stats", lambda device: told.append(f"peak of {device}")

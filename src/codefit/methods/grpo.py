@@ -132,13 +132,12 @@ def _trainer(course: Course, folder: Path, verdicts: Verdicts, log: Ledger, list
     from trl import GRPOTrainer
 
     from codefit.generate.engine import end_ids
-    from codefit.models.card import claim, hold_to, release
+    from codefit.models.card import hold_to, release
     from codefit.models.load import load_model, resolve_device, resolve_dtype
     from codefit.train.model import lora_config
 
     device = resolve_device(course.train.device)
     dtype = resolve_dtype(course.train.dtype, device, course.train.method)
-    claim(device)
     release(device)
     hold_to(course.memory, device)
     model = load_model(course.model, dtype=dtype, device=device)

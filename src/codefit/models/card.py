@@ -23,7 +23,7 @@ def claim(device: str) -> None:
 
 
 def release(device: str) -> None:
-    """Give back what earlier models of this process left in the allocator, and let its peak count anew.
+    """Claim the card, give back what earlier models of this process left on it, and let its peak count anew.
 
     Models with 4-bit weights lie in reference cycles, so the collector must run first.
     """
@@ -32,6 +32,7 @@ def release(device: str) -> None:
         return
     import torch
 
+    claim(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
 

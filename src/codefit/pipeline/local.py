@@ -47,10 +47,9 @@ class LocalModel:
         """Load it."""
         from codefit.generate.engine import TransformersEngine
         from codefit.generate.usage import forget_peak
-        from codefit.models.card import claim, hold_to
+        from codefit.models.card import hold_to
         from codefit.models.load import load_model
 
-        claim(self.device)
         forget_peak(self.device)
         hold_to(memory, self.device)
         model = load_model(

@@ -41,7 +41,7 @@ def view_of(context: Context) -> ModelView | None:
 
 def _reader(context: Context) -> ModelView:
     from codefit.generate.view import model_view
-    from codefit.models.card import claim, release
+    from codefit.models.card import release
     from codefit.models.load import load_model, resolve_device, resolve_dtype
 
     train = context.recipe.train_of(context.main_arm)
@@ -50,7 +50,6 @@ def _reader(context: Context) -> ModelView:
     weights: Weights = "nf4" if train.method == "qlora" else "plain"
 
     def load() -> Any:
-        claim(device)
         release(device)
         return load_model(context.start_model, dtype=dtype, device=device, weights=weights)
 

@@ -28,7 +28,7 @@ from codefit.core.files import (
 from codefit.core.progress import Event, Listener
 from codefit.core.recipe import TrainSettings
 from codefit.core.types import Example
-from codefit.models.card import claim, hold_to, release
+from codefit.models.card import hold_to, release
 from codefit.models.load import resolve_device, resolve_dtype
 from codefit.train import checkpoint, diverged, overfit, schedule, speed
 from codefit.train.checkpoint import Cursor
@@ -83,7 +83,6 @@ def train(
     if job.settings.threads:
         torch.set_num_threads(job.settings.threads)
     device = resolve_device(job.settings.device)
-    claim(device)
     release(device)
     hold_to(job.memory, device)
     with one_line_for_memory(job.memory, folder):
