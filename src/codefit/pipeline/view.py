@@ -8,6 +8,7 @@ from typing import Any
 from codefit.core.files import digest
 from codefit.core.generation import Weights
 from codefit.core.types import Row
+from codefit.core.units import parse_bytes
 from codefit.curate.step import ModelView
 from codefit.pipeline.context import START, Context
 
@@ -41,30 +42,34 @@ def view_of(context: Context) -> ModelView | None:
 
 def _reader(context: Context) -> ModelView:
     from codefit.generate.view import model_view
-    from codefit.models.card import release
+    from codefit.models.card import hold_to, release
     from codefit.models.load import load_model, resolve_device, resolve_dtype
+    from codefit.train.device import one_line_for_memory
 
     train = context.recipe.train_of(context.main_arm)
     device = resolve_device(train.device)
     dtype = resolve_dtype(train.dtype, device)
+    memory = parse_bytes(context.recipe.memory)
     weights: Weights = "nf4" if train.method == "qlora" else "plain"
 
     def load() -> Any:
         release(device)
+        hold_to(memory, device)
         return load_model(context.start_model, dtype=dtype, device=device, weights=weights)
 
     numbers = [dtype] if weights == "plain" else [weights, dtype]
 
     def view(rows: Sequence[Row]) -> Mapping[str, Mapping[str, float]]:
-        return model_view(
-            rows,
-            context.chat,
-            load,
-            context.out / "data" / "cache" / "model_view.jsonl",
-            setting=digest(context.start_digest, *numbers, context.chat.revision),
-            max_length=context.recipe.format.max_length,
-            listen=context.listen,
-        )
+        with one_line_for_memory(memory, context.out / "data"):
+            return model_view(
+                rows,
+                context.chat,
+                load,
+                context.out / "data" / "cache" / "model_view.jsonl",
+                setting=digest(context.start_digest, *numbers, context.chat.revision),
+                max_length=context.recipe.format.max_length,
+                listen=context.listen,
+            )
 
     return view
 

@@ -49,14 +49,11 @@ def _varlen() -> tuple[Any, dict[str, Any]] | None:
     return varlen_attn, options
 
 
-def _has_kernel(q_THD: Tensor) -> bool:
-    half = q_THD.dtype in (torch.bfloat16, torch.float16)
-    return half and q_THD.is_cuda and torch.cuda.get_device_capability(q_THD.device) >= (8, 0)
-
-
-def has_kernel(weights: Tensor) -> bool:
-    """Return True if attention over documents of many lengths is one kernel for weights of this type and place."""
-    return _has_kernel(weights) and _varlen() is not None
+def has_kernel(of: Tensor) -> bool:
+    """Return True if attention over documents of many lengths is one kernel for tensors of this type and place."""
+    half = of.dtype in (torch.bfloat16, torch.float16)
+    new = half and of.is_cuda and torch.cuda.get_device_capability(of.device) >= (8, 0)
+    return new and _varlen() is not None
 
 
 def attend(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, documents: Documents) -> Tensor:
@@ -64,7 +61,7 @@ def attend(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, documents: Documents) ->
     if simulate.as_gpu():
         simulated: Tensor = _Simulated.apply(q_THD, k_TGD, v_TGD)
         return simulated
-    found = _varlen() if _has_kernel(q_THD) else None
+    found = _varlen() if has_kernel(q_THD) else None
     if found is not None:
         kernel, options = found
         starts, longest = documents.starts, documents.longest

@@ -19,7 +19,7 @@ from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
 
 _PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
-_MAX_RESTARTS = 8
+_MOST_RUNS = 8
 _MOST_CPU_S = 7.5  # of a program over all restarts: one that is slow on every call is not worth more
 _MOST_PARTS, _LONG, _LARGE = 6, 5, 1000
 _MINDED = ("-", "0", "N")
@@ -119,8 +119,8 @@ class Probe:
         if self._spent_s >= _MOST_CPU_S:
             return True
         if self._waiting:
-            busy = hanging_kind(self._calls[self._waiting.pop(0)][0])
-            self._waiting.sort(key=lambda i: hanging_kind(self._calls[i][0]) == busy)
+            busy = _hanging_kind(self._calls[self._waiting.pop(0)][0])
+            self._waiting.sort(key=lambda i: _hanging_kind(self._calls[i][0]) == busy)
         return not self._waiting
 
     def outcome(self) -> list[Answer]:
@@ -128,7 +128,7 @@ class Probe:
         return [self._found.get(i, _FAILED) for i in range(len(self._calls))]
 
 
-def hanging_kind(arguments: tuple[Any, ...]) -> str:
+def _hanging_kind(arguments: tuple[Any, ...]) -> str:
     """Return what a program that never ends on some arguments may mind most: a sign, a zero, a size, else their kinds.
 
     Of a text of few words that are numbers, these count.
@@ -191,7 +191,7 @@ class Prober:
             for i, run in self._sandbox.map(_programs(waiting, running)):
                 probe = running[i]
                 tries[probe.key] += 1
-                again = tries[probe.key] < _MAX_RESTARTS
+                again = tries[probe.key] < _MOST_RUNS
                 if run.outcome is Outcome.SANDBOX_FAILED:
                     (waiting if again else failed).append(probe)
                 elif probe.take(run) or not again:
