@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli.conftest import Cli, one_line
 
-SMALL = ("--set", "sources.0.limit=900", "--set", "train.epochs=1", "--set", "train.save_every=2",
+SMALL = ("--set", "sources.0.limit=600", "--set", "train.epochs=1", "--set", "train.save_every=2",
          "--set", "evaluate.0.limit=30", "--set", "analyse.traits=[readability]",
          "--set", "analyse.memorised_rows=6")  # fmt: skip
 REPORT = ("index.html", "report.md", "report.zh.md", "report.json")
@@ -217,7 +217,7 @@ def test_sigkill_anywhere_and_again_gives_the_same_report(small: Path, tmp_path:
     for attempt in range(30):
         child = demo(out, own_cache, *SMALL)
         try:
-            child.communicate(timeout=rng.uniform(1.0, 3.0) + attempt * 0.7)
+            child.communicate(timeout=rng.uniform(3.0, 6.0) + attempt * 2.0)
         except subprocess.TimeoutExpired:
             child.kill()
             child.communicate()
@@ -248,7 +248,7 @@ def test_lost_files_are_made_again_and_nothing_else_changes(small: Path, tmp_pat
 
 
 def test_stopping_after_training_trains_every_arm(tmp_path: Path, cli: Cli) -> None:
-    result = cli("train", "micro-demo", "--out", "run", "--set", "sources.0.limit=300", "--set", "train.epochs=0.2",
+    result = cli("train", "micro-demo", "--out", "run", "--set", "sources.0.limit=150", "--set", "train.epochs=0.2",
                  "--set", "arms=[{name: raw-0, rows: raw}, {name: raw, rows: raw}]", "--json")  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "run" / "arms" / "raw" / "train" / "summary.json").exists()
