@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from codefit.analyse.traits import efficiency, measure, readability, security
@@ -136,7 +138,7 @@ TASK = types.Task(
     types.Tests("calls", "squares", inputs=(([3, 1, 2] * 60,),)),
     reference="def squares(v):\n    return sum(x * x for x in v)",
 )
-SLOW = "def squares(v):\n    for _ in range(20):\n        s = sum(x * x for x in v)\n    return s"
+SLOW = "def squares(v):\n    for _ in range(8):\n        s = sum(x * x for x in v)\n    return s"
 OTHER = "def squares(v):\n    return sum(x * x for x in v[:100])"
 CHEAT = "import os\ndef squares(v):\n    os._exit(0)"
 
@@ -149,15 +151,46 @@ def test_a_program_is_timed_against_the_reference_on_larger_inputs(tmp_path):
         said.append((done, total))
 
     with Sandbox(jobs=1) as sandbox:
-        load = efficiency.load_of(TASK, sandbox)
-        assert load is not None
-        assert len(load.calls[0][0]) == 180_000
+        assert max(len(load.calls[0][0]) for load in efficiency.loads_of(TASK, sandbox)) == 180_000
         found = efficiency.efficiency({"t/1": TASK}, programs, sandbox, ledger, heard)
-    assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 2  # 4.3 in theory
+    assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 2  # 3 in theory
     assert found["start"]["t/1"]["peak_mb"] > 0
     assert said == [(1, 1)]
     # what is in the ledger is not measured again: the sandbox is closed
     assert efficiency.efficiency({"t/1": TASK}, programs, sandbox, ledger, heard) == found
+
+
+class Busy:
+    """A sandbox on a machine that is busy during its first run: its calls seem to take long."""
+
+    def __init__(self, sandbox):
+        self.sandbox, self.runs = sandbox, 0
+
+    def run(self, program):
+        self.runs += 1
+        run = self.sandbox.run(program)
+        if self.runs > 1:
+            return run
+        return replace(run, frames=tuple(replace(f, cpu_s=0.01 + 0.2 * i) for i, f in enumerate(run.frames)))
+
+
+def test_a_reference_that_was_stretched_by_a_busy_machine_is_measured_again(tmp_path):
+    programs = {"start": {"t/1": TASK.reference}, "tuned": {"t/1": SLOW}}
+    with Sandbox(jobs=1) as sandbox:
+        busy = Busy(sandbox)
+        (load,) = efficiency.loads_of(TASK, busy)
+        assert len(load.calls[0][0]) == 180  # too few to tell anything later
+        busy.runs = 0
+        found = efficiency.efficiency({"t/1": TASK}, programs, busy, tmp_path / "l", lambda *_: None)
+    assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 2
+
+
+def test_a_program_that_never_ends_on_the_largest_inputs_is_measured_on_smaller_ones(tmp_path):
+    quadratic = "def squares(v):\n    return sum(x * x for i, x in enumerate(v) if len(v[i:]) > 0)"
+    programs = {"start": {"t/1": TASK.reference}, "tuned": {"t/1": quadratic}}
+    with Sandbox(jobs=1) as sandbox:
+        found = efficiency.efficiency({"t/1": TASK}, programs, sandbox, tmp_path / "l", lambda *_: None)
+    assert found["tuned"]["t/1"]["cpu_log2"] > 5
 
 
 @pytest.mark.parametrize("source", [OTHER, CHEAT])

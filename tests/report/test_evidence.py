@@ -131,7 +131,7 @@ def test_a_gap_that_no_command_closes_names_none_and_is_in_both_languages(rich, 
     found = json.loads((copy / "findings.json").read_text())
     gap = {
         "group": "efficiency",
-        "why": "87 of 196 tasks: too quick to time, or other values on larger inputs",
+        "why": "87 of 196 tasks: too quick or far too slow to time, or other values on larger inputs",
         "command": None,
     }
     found["traits"][0]["not_measured"] = [gap]

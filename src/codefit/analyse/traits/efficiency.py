@@ -21,13 +21,14 @@ from codefit.core.types import Outcome, Task
 from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Limits, Program, Run
 
-_VERSION = "1"
+_VERSION = "2"
 FACTORS = (1, 10, 100, 1_000, 10_000)
 REPEATS = 3
 _CALLS = 2  # of a task that may be grown: those with the longest arguments
 _ENOUGH_S, _LONGEST_S = 0.001, 0.1  # of one call of the reference
 _MOST_ITEMS = 200_000
 _SMALLEST_S = 1e-5
+_TRIES = 3  # a busy machine stretches the CPU time of one run by more than the figures allow for
 _EMPTY = "def {}(*arguments):\n    return None\n"
 _DIGEST_OVER = 64 * 1024
 _REFERENCE = Limits(
@@ -45,6 +46,14 @@ TRAITS = (
     Trait("peak_mb", "efficiency", "peak memory, MiB", "lower"),
 )
 Measured = dict[str, dict[str, float]]
+
+
+class _UnsteadyError(Exception):
+    """What was measured cannot be right: the machine was busy, or a program's clock lies."""
+
+
+class _TooSlowError(Exception):
+    """A program ran out of time on a load."""
 
 
 def grown(value: Any, factor: int) -> Any:
@@ -103,10 +112,30 @@ def measurable(task: Task) -> bool:
 
 
 def _measured(task: Task, sources: Sequence[str], sandbox: Sandbox) -> list[dict[str, float]] | None:
-    """Return the figures of each program of one task; None where the task cannot be measured."""
-    load = load_of(task, sandbox) if measurable(task) else None
-    if load is None:
+    """Return the figures of each program of one task; None where the task cannot be measured.
+
+    A program that does not end on the largest load is measured, with all others, on a smaller one: left
+    out, the slowest programs would be missing from the figures.
+    """
+    if not measurable(task):
         return None
+    for _ in range(_TRIES):
+        try:
+            for load in loads_of(task, sandbox):
+                try:
+                    return _figures(task, sources, load, sandbox)
+                except _TooSlowError:
+                    continue
+            return None
+        except _UnsteadyError:
+            continue
+    return None
+
+
+def _figures(
+    task: Task, sources: Sequence[str], load: Load, sandbox: Sandbox
+) -> list[dict[str, float]] | None:
+    """Return the figures of each program under one load; None where a program gives another value."""
     runs = [_timed(source, task, load, sandbox) for source in (str(task.reference), *sources)]
     if any(r is None for r in runs):
         return None
@@ -115,7 +144,7 @@ def _measured(task: Task, sources: Sequence[str], sandbox: Sandbox) -> list[dict
     received_s = min((f.cpu_s for f in empty.frames), default=0.0)
     own = [max(r[0] - received_s, _SMALLEST_S) for r in runs if r is not None]
     if own[0] < _ENOUGH_S / 2:
-        return None
+        raise _UnsteadyError
     return [
         {"cpu_log2": round(log2(seconds / own[0]), 4), "peak_mb": r[1]}
         for seconds, r in zip(own[1:], runs[1:], strict=True)
@@ -123,22 +152,22 @@ def _measured(task: Task, sources: Sequence[str], sandbox: Sandbox) -> list[dict
     ]
 
 
-def load_of(task: Task, sandbox: Sandbox) -> Load | None:
-    """Return the largest inputs that the reference takes a measurable, bearable time for."""
+def loads_of(task: Task, sandbox: Sandbox) -> list[Load]:
+    """Return inputs that the reference takes a measurable, bearable time for, the longest time first."""
     inputs = [*task.tests.inputs, *(task.plus.inputs if task.plus else ())]
     longest = sorted(range(len(inputs)), key=lambda i: (-len(repr(inputs[i])), i))
-    best: Load | None = None
     for arguments in (inputs[i] for i in longest[:_CALLS]):
+        loads = []
         calls = [c for f in FACTORS if (c := _call(arguments, f)) is not None]
         run = _run(str(task.reference), task, calls, _REFERENCE, sandbox)
         for call, frame in zip(calls, run.frames, strict=False):
             if frame.error is not None or frame.cpu_s > _LONGEST_S:
                 break
-            if frame.cpu_s >= _ENOUGH_S and (best is None or frame.cpu_s > best.cpu_s):
-                best = Load((call,) * REPEATS, frame.value, frame.cpu_s)
-        if best is not None:
-            break
-    return best
+            if frame.cpu_s >= _ENOUGH_S:
+                loads.append(Load((call,) * REPEATS, frame.value, frame.cpu_s))
+        if loads:
+            return sorted(loads, key=lambda load: -load.cpu_s)
+    return []
 
 
 def _call(arguments: Sequence[Any], factor: int) -> tuple[Any, ...] | None:
@@ -150,15 +179,21 @@ def _call(arguments: Sequence[Any], factor: int) -> tuple[Any, ...] | None:
 
 
 def _timed(source: str, task: Task, load: Load, sandbox: Sandbox) -> tuple[float, float] | None:
-    """Return CPU seconds (the least of the repeats) and peak MiB; None where a value is another one."""
+    """Return CPU seconds (the least of the repeats) and peak MiB; None where a value is another one.
+
+    Raises `_UnsteadyError` where the program's clock and the watcher's tell different things, and
+    `_TooSlowError` where it was stopped for its time.
+    """
     run = _run(source, task, load.calls, _PROGRAM, sandbox)
+    if run.outcome is Outcome.TIMEOUT:
+        raise _TooSlowError
     whole = run.outcome is Outcome.PASSED and len(run.frames) == len(load.calls)
     if not whole or any(f.error is not None or not same(f.value, load.value) for f in run.frames):
         return None
     # The program's own clock is finer than the watcher's; one that lies is told by what the watcher saw.
     own = sum(f.cpu_s for f in run.frames)
     if own < 0 or run.cpu_s > 4 * own + 1.0:
-        return None
+        raise _UnsteadyError
     return min(f.cpu_s for f in run.frames), round(run.peak_mb or 0.0, 2)
 
 

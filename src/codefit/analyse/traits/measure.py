@@ -127,6 +127,6 @@ def _efficiency(
     sides = (measured[pair.before], measured[pair.after])
     rows = trait_rows(efficiency.TRAITS, *sides, both_pass=pair.both_pass, seed=seed)
     left = len(able) - len(sides[0])
-    why = f"{left} of {len(able)} tasks: too quick to time, or other values on larger inputs"
+    why = f"{left} of {len(able)} tasks: too quick or far too slow to time, or other values on larger inputs"
     gaps = [_gap("efficiency", why, None)] if left else []
     return [r for r in rows if r["on"] == "both_pass"], gaps
