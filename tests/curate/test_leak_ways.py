@@ -101,6 +101,43 @@ def test_an_endless_series_is_a_function_of_the_place(sandbox: Sandbox) -> None:
     assert [agrees(source, from_zero, "as is", sandbox, place) for place in (-2, -1)] == [False, True]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class W:\n    def __init__(self, k):\n        self.k, self.xs = k, []\n\n"
+        "    def put(self, x):\n        if x != self.k:\n            self.xs.append(x)\n\n"
+        "    def __iter__(self):\n        return iter(self.xs)",
+        "class W:\n    def __init__(self, *, xs, k):\n        self.xs, self.k = xs, k\n\n"
+        "    def left(self):\n        return [x for x in self.xs if x != self.k]",
+        "class W:\n    def __init__(self):\n        self.xs = []\n\n    def add(self, x):\n"
+        "        self.xs.append(x)\n        return self\n\n    def without(self, k):\n"
+        "        return [x for x in self.xs if x != k]",
+        "from abc import ABC, abstractmethod\n\nclass Base(ABC):\n    def __init__(self, xs):\n        self.xs = xs\n\n"
+        "    @abstractmethod\n    def keeps(self, x, k): ...\n\n    def run(self, k):\n"
+        "        return [x for x in self.xs if self.keeps(x, k)]\n\nclass W(Base):\n"
+        "    def keeps(self, x, k):\n        return x != k",
+        "class W:\n    def __init__(self, xs):\n        self.xs = xs if isinstance(xs, list) else [xs]\n\n"
+        "    def __sub__(self, other):\n        return [x for x in self.xs if x not in other.xs]",
+    ],
+    ids=["iterated", "keywords", "asked with an argument", "inherited", "operator"],
+)
+def test_classes_are_used_in_the_ways_they_offer(source: str, sandbox: Sandbox) -> None:
+    calls: Calls = [(([4, 1, 4, 2], 4), [1, 2]), (([7, 3], 3), [7])]
+    turned: Calls = [((k, xs), value) for (xs, k), value in calls]
+    places = range(len(callables(source)))
+    assert any(agrees(source, put, "as is", sandbox, place) for place in places for put in (calls, turned))
+
+
+def test_records_stand_for_pairs_and_pairs_for_records(sandbox: Sandbox) -> None:
+    source = (
+        "def best(rows, least):\n    able = [r for r in rows if r['points'] >= least]\n"
+        "    return sorted(able, key=lambda r: r['name'])"
+    )
+    calls: Calls = [(([("b", 3), ("a", 5), ("c", 1)], 2), [("a", 5), ("b", 3)]), (([("x", 1)], 2), [])]
+    places = range(len(callables(source)))
+    assert any(agrees(source, calls, "as is", sandbox, place) for place in places)
+
+
 def test_objects_are_made_of_their_parts(sandbox: Sandbox) -> None:
     source = (
         "from typing import NamedTuple\n\nclass P(NamedTuple):\n    x: int\n    y: int\n\n"

@@ -21,7 +21,7 @@ from codefit.curate.leaks.packed import FIELDS, packed
 
 ENTRY = "codefit_answer"
 _PER_ROW = 5
-_OTHERS_PER_ROW = 6
+_OTHERS_PER_ROW, _CLASS_WAYS = 6, 10
 _COMMON_NUMBERS = frozenset({0, 1, 2, 10, 100})
 _LEAST_SCRIPT_NODES = 30
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -119,7 +119,7 @@ def _callables(source: str) -> tuple[Callee, ...]:
     found = [f for f in found if f.most is None or f.most > 0][-_PER_ROW:]
     tree = parse(source)
     if tree is not None:
-        found += _of_classes(tree)[-_OTHERS_PER_ROW:] + _packed(tree)[-_OTHERS_PER_ROW:]
+        found += _of_classes(tree)[-_CLASS_WAYS:] + _packed(tree)[-_OTHERS_PER_ROW:]
     if found:
         plain = definitions(source)
         found = [replace(f, plain=plain + f.plain) for f in found]

@@ -1,7 +1,7 @@
 """Classes that answer a task: what their constructor and one of their methods take becomes one function.
 
-`Series(values).longest()` is a function of the values, as are a property, `__call__`, a static or class method, and
-what a class gives back after it was fed (`add(item)` for each item, then `result()`).
+`Series(values).longest()` is a function of the values, as are a property, `__call__` and operators, a static or class
+method, and what a class gives back after it was fed (`add(item)` for each item, then `result()`).
 """
 
 from __future__ import annotations
@@ -10,14 +10,24 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
-_PER_CLASS = 6
+_PER_CLASS = 6  # of those that are plain, and as many of those that are guessed
 _MOST_MADE = 2
+_LEAST_USE_NODES = 25  # a length or a text of what is held is in every other class
 _FIELDS = ("dataclass", "NamedTuple")
 _BUILT_IN = frozenset(
     {"str", "list", "tuple", "dict", "set", "frozenset", "int", "float", "UserList", "UserString"}
 )
 _PROPERTIES = ("property", "cached_property")
+_CONTEST = "Solution"  # of contest sites: its methods are plain functions
+_USES = {
+    "__call__": "{o}(*{a})", "__iter__": "iter({o})", "__str__": "str({o})",
+    "__contains__": "(*{a},)[0] in {o}", "__getitem__": "{o}[(*{a},)[0]]",
+}  # fmt: skip
+_OPERATORS = {
+    "__add__": "+", "__sub__": "-", "__mul__": "*", "__matmul__": "@", "__mod__": "%", "__and__": "&",
+    "__or__": "|", "__xor__": "^", "__eq__": "==", "__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">=",
+}  # fmt: skip
+"""Methods with a notation of their own, of the object `{o}` and the arguments `{a}`, or of two objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,35 +48,45 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class _Signature:
-    """How many positional arguments must and can be given."""
+    """How many positional arguments must and can be given, and the keywords that must be given after them."""
 
     least: int
     most: int
+    keywords: tuple[str, ...] = ()
+
+    def given(self, first: int, count: int) -> str:
+        """Return the text of a call's `count` arguments, which stand from place `first` in `a`."""
+        end = first + count - len(self.keywords)
+        named = [f"{name}=a[{end + i}]" for i, name in enumerate(self.keywords)]
+        return ", ".join([f"*a[{first}:{end}]", *named])
 
 
 def class_ways(tree: ast.Module) -> list[Way]:
-    """Return the ways to use each class of a program, the largest of each last."""
+    """Return the ways to use each class of a program, the largest of each last and the guessed ones before."""
     classes = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
     found: list[Way] = []
     for node in classes.values():
         methods = _methods(node, classes)
         made = _made(node, methods)
         ways = [] if made is None else [*_called(node.name, methods, made), *_fed(node.name, methods, made)]
-        found += sorted(ways, key=lambda way: way.nodes)[-_PER_CLASS:]
-    return found
+        for fed in (True, False):
+            found += sorted((w for w in ways if w.fed is fed), key=lambda way: way.nodes)[-_PER_CLASS:]
+    return sorted(found, key=lambda way: not way.fed)
 
 
-def _methods(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, ast.FunctionDef]:
+def _methods(
+    node: ast.ClassDef, classes: dict[str, ast.ClassDef], seen: frozenset[str] = frozenset()
+) -> dict[str, ast.FunctionDef]:
     """Return the methods of a class by name, those of its bases in the same program among them."""
     found: dict[str, ast.FunctionDef] = {}
     for base in (n.id for n in node.bases if isinstance(n, ast.Name)):
-        if base in classes and base != node.name and not classes[base].bases:
-            found |= _methods(classes[base], {})
+        if base in classes and base not in seen:
+            found |= _methods(classes[base], classes, seen | {node.name, base})
     return found | {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
 
 
 def _made(node: ast.ClassDef, methods: dict[str, ast.FunctionDef]) -> _Signature | None:
-    """Return what the constructor takes; None where it cannot be told or needs keywords."""
+    """Return what the constructor takes; None where it cannot be told."""
     if "__init__" in methods:
         return _takes(methods["__init__"], 1)
     marks = [ast.unparse(n) for n in (*node.decorator_list, *node.bases)]
@@ -80,18 +100,20 @@ def _made(node: ast.ClassDef, methods: dict[str, ast.FunctionDef]) -> _Signature
 
 def _takes(method: ast.FunctionDef, own: int) -> _Signature | None:
     arguments = method.args
-    if any(default is None for default in arguments.kw_defaults):
-        return None
+    named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    keywords = tuple(a.arg for a, default in named if default is None)
     count = len(arguments.posonlyargs) + len(arguments.args) - own
-    least = max(0, count - len(arguments.defaults))
-    return _Signature(least, max(count, 1) if arguments.vararg else count) if count >= 0 else None
+    if count < 0:
+        return None
+    least = max(0, count - len(arguments.defaults)) + len(keywords)
+    if keywords:
+        return _Signature(least, least, keywords)
+    return _Signature(least, max(count, 1) if arguments.vararg else count)
 
 
 def _called(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) -> Iterator[Way]:
     """Yield the class made of the first arguments, and one of its methods called with the others."""
     for method in methods.values():
-        if method.name.startswith("_") and method.name != "__call__":
-            continue
         marks = {ast.unparse(n).rpartition(".")[2] for n in method.decorator_list}
         unbound = bool(marks & {"staticmethod", "classmethod"})
         takes = _takes(method, "staticmethod" not in marks)
@@ -99,18 +121,46 @@ def _called(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) ->
             continue
         nodes = _reached(method, methods)
         if unbound:
-            if takes.most:
-                yield Way(method.name, f"{name}.{method.name}", takes.least, takes.most, nodes, method)
+            if takes.most and not method.name.startswith("_"):
+                call = f"(lambda *a: {name}.{method.name}({takes.given(0, takes.most)}))"
+                call = call if takes.keywords else f"{name}.{method.name}"
+                yield Way(method.name, call, takes.least, takes.most, nodes, method)
+            continue
+        if takes.most == 1 and made.least and _takes_its_like(name, method):
+            one, other = (f"{name}({made.given(i * made.least, made.least)})" for i in range(2))
+            sign = _OPERATORS.get(method.name)
+            call = f"{one} {sign} {other}" if sign else f"{one}.{method.name}({other})"
+            yield Way(method.name, f"(lambda *a: {call})", 2 * made.least, 2 * made.least, nodes, method)
+            continue
+        small = nodes < _LEAST_USE_NODES and method.name != "__call__"
+        if method.name.startswith("_") and (small or method.name not in _USES):
             continue
         for first in _splits(made, takes):
-            target = "" if method.name == "__call__" else f".{method.name}"
-            suffix = "" if marks else f"(*a[{first}:])"
-            call = f"(lambda *a: {name}(*a[:{first}]){target}{suffix})" if first else f"{name}(){target}"
+            thing = f"{name}({made.given(0, first)})"
+            used = _used(method.name, takes, first, prop=bool(marks))
             if first + takes.most:
+                plain = not first and not takes.keywords and method.name not in _USES
+                call = f"{name}().{method.name}" if plain else f"(lambda *a: {used.format(o=thing)})"
                 yield Way(method.name, call, first + takes.least, first + takes.most, nodes, method)
-            if takes.most and made.most and not marks:
-                state = f"(lambda *a: [(o := {name}(*a[:{first}])), o{target}(*a[{first}:]), o][-1])"
+            if takes.most and made.most and not marks and method.name not in _USES:
+                state = f"(lambda *a: [(o := {thing}), {used.format(o='o')}, o][-1])"
                 yield Way(method.name, state, first + takes.least, first + takes.most, nodes, method, True)
+
+
+def _used(name: str, takes: _Signature, first: int, *, prop: bool) -> str:
+    """Return the text that uses a method of `{o}` with the arguments from place `first`."""
+    if prop:
+        return f"{{o}}.{name}"
+    if takes.keywords:
+        return f"{{o}}.{name}({takes.given(first, takes.most)})"
+    return _USES.get(name, f"{{o}}.{name}(*{{a}})").replace("{a}", f"a[{first}:]")
+
+
+def _takes_its_like(name: str, method: ast.FunctionDef) -> bool:
+    """Return True if a method takes another object of its class."""
+    last = [*method.args.posonlyargs, *method.args.args][-1]
+    said = ast.unparse(last.annotation).strip("'\"") if last.annotation else ""
+    return said in (name, "Self") or (not said and last.arg == "other") or method.name in _OPERATORS
 
 
 def _splits(made: _Signature, takes: _Signature) -> list[int]:
@@ -121,27 +171,42 @@ def _splits(made: _Signature, takes: _Signature) -> list[int]:
 
 
 def _fed(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) -> Iterator[Way]:
-    """Yield the class fed by one method, all at once or item by item, and asked by another."""
-    if made.least:
+    """Yield the class fed by one method, all at once or item by item, and asked by another or by what feeding gave."""
+    first = made.least
+    if first > _MOST_MADE or name == _CONTEST:
         return
-    public = [m for m in methods.values() if not m.name.startswith("_")]
-    feeders = [m for m in public if not m.decorator_list and not _gives(m) and (t := _takes(m, 1)) and t.most]
-    for feeder in feeders:
+    thing = f"(o := {name}({made.given(0, first)}))"
+    public = [m for m in methods.values() if not m.name.startswith("_") or m.name in _USES]
+    for feeder in public:
         takes = _takes(feeder, 1)
+        if takes is None or not takes.most or takes.keywords or feeder.decorator_list or feeder.name in _USES:
+            continue
+        item = "x" if takes.least <= 1 else "*x"
+        each = f"[o.{feeder.name}({item}) for x in a[{first}]]"
+        if _gives(feeder):
+            nodes = _reached(feeder, methods)
+            yield Way(
+                feeder.name, f"(lambda *a: [{thing}, {each}][-1])", first + 1, first + 1, nodes, feeder, True
+            )
+            continue
         for getter in public:
             asked = _takes(getter, 1)
             marks = {ast.unparse(n).rpartition(".")[2] for n in getter.decorator_list}
-            if getter is feeder or not _gives(getter) or asked is None or asked.least or takes is None:
+            if getter is feeder or not _gives(getter) or asked is None or marks - set(_PROPERTIES):
                 continue
-            if marks - set(_PROPERTIES):
-                continue
-            end = f"o.{getter.name}" + ("" if marks else "()")
             nodes = _reached(feeder, methods) + _reached(getter, methods)
-            at_once = f"(lambda *a: [(o := {name}()), o.{feeder.name}(*a), {end}][-1])"
-            yield Way(getter.name, at_once, max(takes.least, 1), takes.most, nodes, getter, True)
-            if takes.least <= 1:
-                each = f"(lambda a: [(o := {name}()), [o.{feeder.name}(x) for x in a], {end}][-1])"
-                yield Way(getter.name, each, 1, 1, nodes, getter, True)
+            end = _used(getter.name, asked, first + 1, prop=bool(marks)).format(o="o")
+            least, most = first + 1 + asked.least, first + 1 + asked.most
+            yield Way(
+                getter.name, f"(lambda *a: [{thing}, {each}, {end}][-1])", least, most, nodes, getter, True
+            )
+            if not asked.least:
+                end = _used(getter.name, _Signature(0, 0), first + takes.most, prop=bool(marks)).format(o="o")
+                at_once = (
+                    f"(lambda *a: [{thing}, o.{feeder.name}(*a[{first}:{first + takes.most}]), {end}][-1])"
+                )
+                least, most = first + max(takes.least, 1), first + takes.most
+                yield Way(getter.name, at_once, least, most, nodes, getter, True)
 
 
 def _gives(method: ast.FunctionDef) -> bool:

@@ -1,7 +1,8 @@
 """Functions that take their arguments packed or by keyword, and lambdas, as functions of plain positional arguments.
 
 `f(record)` that reads `record["text"]` and `record["letter"]` is a function of the text and the letter, `f(grid)` that
-reads `grid.rows` one of the rows, and `f(*, items, text)` one of items and text.
+reads `grid.rows` one of the rows, `f(records)` that reads `r["name"]` and `r["points"]` of each one of a list of pairs,
+and `f(*, items, text)` one of items and text.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MOST_FIELDS = 4
+_OVER_ITEMS = frozenset(
+    {"sorted", "max", "min", "filter", "map", "enumerate", "groupby", "reversed", "sum", "list"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +67,64 @@ def _function(node: ast.FunctionDef) -> Iterator[Packed]:
     if node.args.vararg or len(plain) + len(needed) == 0:
         return
     fields = {a.arg: _fields(a.arg, node) for a in [*plain, *needed]}
-    given = [a for n, a in enumerate(plain) if n < len(plain) - len(node.args.defaults) or fields[a.arg]]
-    if not needed and not any(fields.values()):
+    items = {name: () if names else _item_fields(name, node) for name, names in fields.items()}
+    known = {name: names or items[name] for name, names in fields.items()}
+    given = [a for n, a in enumerate(plain) if n < len(plain) - len(node.args.defaults) or known[a.arg]]
+    if not needed and not any(known.values()):
         return
+    for turned in (False, True) if any(len(names) == 2 for names in items.values()) else (False,):
+        read = {name: names[::-1] if turned else names for name, names in items.items()}
+        call, places = _call(node.name, given, needed, fields, read)
+        yield Packed(node.name, f"(lambda *a: {call})", places, places, node)
+
+
+def _call(
+    name: str, given: list[ast.arg], needed: list[ast.arg],
+    fields: dict[str, tuple[str, ...]], items: dict[str, tuple[str, ...]],
+) -> tuple[str, int]:  # fmt: skip
+    """Return the text of a call whose arguments stand in `a`, and how many they are."""
     texts: list[str] = []
     places = 0
     for argument in [*given, *needed]:
-        names = fields[argument.arg]
+        names, of_items = fields[argument.arg], items[argument.arg]
         width = len(names) or 1
-        values = f"a[{places}:{places + width}]"
-        text = f"codefit_fields({names!r}, {values})" if names else f"a[{places}]"
+        text = f"a[{places}]"
+        if names:
+            text = f"codefit_fields({names!r}, a[{places}:{places + width}])"
+        elif of_items:
+            text = f"[codefit_fields({of_items!r}, r) for r in {text}]"
         texts.append(f"{argument.arg}={text}" if argument in needed else text)
         places += width
-    yield Packed(node.name, f"(lambda *a: {node.name}({', '.join(texts)}))", places, places, node)
+    call = f"{name}({', '.join(texts)})"
+    return f"codefit_plain({call})" if any(items.values()) else call, places
+
+
+def _item_fields(name: str, node: ast.FunctionDef) -> tuple[str, ...]:
+    """Return the fields that a function reads of each item of a parameter, in order; none where it reads no such."""
+    loops = [n for n in ast.walk(node) if isinstance(n, ast.For | ast.comprehension)]
+    over = {id(n.iter) for n in loops}
+    for n in ast.walk(node):
+        if isinstance(n, ast.Call) and getattr(n.func, "id", getattr(n.func, "attr", "")) in _OVER_ITEMS:
+            over |= {id(a) for a in n.args}
+    if not any(id(n) in over for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == name):
+        return ()
+    variables = {t.id for n in loops for t in ast.walk(n.target) if isinstance(t, ast.Name)}
+    for n in ast.walk(node):
+        if isinstance(n, ast.Lambda) and len(n.args.args) == 1:
+            variables.add(n.args.args[0].arg)
+    read = [f for v in sorted(variables) for f in _read(v, node)]
+    names = tuple(dict.fromkeys(text for _, _, text in sorted(read)))
+    return names if 2 <= len(names) <= _MOST_FIELDS else ()
 
 
 def _fields(name: str, node: ast.FunctionDef) -> tuple[str, ...]:
     """Return the fields that a function reads of a parameter, in order; none where it does other things with it."""
+    names = tuple(dict.fromkeys(text for _, _, text in sorted(_read(name, node))))
+    return names if len(names) <= _MOST_FIELDS else ()
+
+
+def _read(name: str, node: ast.FunctionDef) -> list[tuple[int, int, str]]:
+    """Return line, column and name of each field that is read of a variable; none where its methods are called."""
     called = {id(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
     found: list[tuple[int, int, str]] = []
     for n in ast.walk(node):
@@ -92,11 +137,10 @@ def _fields(name: str, node: ast.FunctionDef) -> tuple[str, ...]:
             if n.func.attr == "get" and isinstance(first, ast.Constant) and isinstance(first.value, str):
                 found.append((*place, first.value))
             else:
-                return ()
+                return []
         elif isinstance(n, ast.Attribute) and _is(n.value, name) and id(n) not in called:
             found.append((*place, n.attr))
-    names = tuple(dict.fromkeys(text for _, _, text in sorted(found)))
-    return names if len(names) <= _MOST_FIELDS else ()
+    return found
 
 
 def _is(node: ast.expr, name: str) -> bool:
@@ -114,4 +158,15 @@ class codefit_fields(dict):
 
     def __iter__(self):
         return iter(self.values())
+
+
+def codefit_plain(value):
+    """Return a value with the values of such fields in their place."""
+    if isinstance(value, codefit_fields):
+        return tuple(value.values())
+    if type(value) in (list, tuple):
+        return type(value)(map(codefit_plain, value))
+    if hasattr(value, "__next__"):
+        return map(codefit_plain, value)
+    return value
 '''

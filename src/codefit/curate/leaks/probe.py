@@ -18,12 +18,12 @@ from codefit.curate.leaks.forms import FORMS, Form, forms, label
 from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
 
-_PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.25, test_wall_s=2.0, memory_mb=256)
+_PROBE_LIMITS = Limits(cpu_s=8.0, test_cpu_s=0.15, test_wall_s=1.5, memory_mb=256)
 _MOST_RUNS = 8
 _MOST_CPU_S = 7.5  # of a program over all restarts: one that is slow on every call is not worth more
 _MOST_PARTS, _LONG, _LARGE = 6, 5, 1000
 _MINDED = ("-", "0", "N")
-_REVISION = "probe-8"
+_REVISION = "probe-9"
 _LETTERS = dict(zip(FORMS, string.ascii_letters, strict=False))
 _OF_LETTER = {letter: form for form, letter in _LETTERS.items()}
 _CODE = re.compile(r"\d[a-zA-Z]*(?:~[0-9a-f]{4})?")
