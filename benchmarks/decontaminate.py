@@ -41,6 +41,7 @@ SETS = {
     "d": "written for this, fourth set, blind",
     "e": "written for this, fifth set",
     "f": "written for this, sixth set, blind",
+    "g": "written for this, seventh set, remote forms",
 }
 BLIND = ("d", "f")
 Pair = dict[str, Any]

@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli.conftest import Cli, one_line
 
-SMALL = ("--set", "sources.0.limit=600", "--set", "train.epochs=1", "--set", "train.save_every=2",
+SMALL = ("--set", "sources.0.limit=300", "--set", "train.epochs=1", "--set", "train.save_every=2",
          "--set", "evaluate.0.limit=30", "--set", "analyse.traits=[readability]",
          "--set", "analyse.memorised_rows=6")  # fmt: skip
 REPORT = ("index.html", "report.md", "report.zh.md", "report.json")

@@ -100,14 +100,17 @@ CALLS: list[tuple[tuple[Any, ...], Any]] = [(([3, 9, 2],), 9), (([-5, -7],), -5)
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_each_form_of_a_program_can_be_asked(form: str, sandbox: Sandbox) -> None:
     source, shape = FORMS[form]
-    one = callables(program_of(Row("r", "here", "Find it.", source)))[-1]
     seen = [arguments for arguments, _ in CALLS]
-    assert shape in (text_shapes(seen) if one.reads else shapes(seen, one.least, one.most))
-    given_calls = [(adapted(a, shape, seen) or (), value) for a, value in CALLS]
+    offered = [
+        one
+        for one in callables(program_of(Row("r", "here", "Find it.", source)))
+        if shape in (text_shapes(seen) if one.reads else shapes(seen, one.least, one.most))
+    ]
+    given_calls = [Question.of((adapted(a, shape, seen) or (), value)) for a, value in CALLS]
     prober = Prober(sandbox, None)
-    (found,) = prober.run([Probe(one.source, ENTRY, [Question.of(c) for c in given_calls])])
+    found = prober.run([Probe(one.source, ENTRY, given_calls) for one in offered])
     prober.close()
-    assert all(answer.agrees() for answer in found)
+    assert any(all(answer.agrees() for answer in answers) for answers in found)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def assert_same_course(ours: Path, theirs: Path, *, rel: float = 2e-6) -> None:
         assert (x["step"], x["trained_tokens"], x["lr"]) == (y["step"], y["trained_tokens"], y["lr"])
         assert y["loss"] == pytest.approx(x["loss"], rel=rel)
         assert y["grad_norm"] == pytest.approx(x["grad_norm"], rel=10 * rel)
-    assert b[-1].get("val_loss") == pytest.approx(a[-1].get("val_loss"), rel=rel)
+    assert (b[-1].get("val_loss") or 0) == pytest.approx(a[-1].get("val_loss") or 0, rel=rel)
     left, right = weights(ours), weights(theirs)
     assert left.keys() == right.keys()
     for name, tensor in left.items():
@@ -64,10 +64,9 @@ def assert_same_course(ours: Path, theirs: Path, *, rel: float = 2e-6) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_two_processes_take_the_steps_of_our_loop(model: Path, tmp_path: Path, method: str) -> None:
+def test_two_processes_take_the_steps_of_our_loop(model: Path, tmp_path: Path) -> None:
     # 5 bins a step for 2 processes: one of them gets a filler; the last step of an epoch is short.
-    ways = {"method": method, "batch_size": 5, "micro_batch": 2, "validation": random_examples(5, seed=9)}
+    ways = {"method": "full", "batch_size": 5, "micro_batch": 2, "validation": random_examples(5, seed=9)}
     ours = loop.train(make_job(model, **ways), tmp_path / "a", "x", silent)
     heard_of: list[Event] = []
     job = make_job(model, engine="trl", processes=2, **ways)
@@ -79,12 +78,11 @@ def test_two_processes_take_the_steps_of_our_loop(model: Path, tmp_path: Path, m
     assert (theirs["engine"], theirs["processes"]) == ("trl", 2)
     assert [e.done for e in heard_of] == [min(e["trained_tokens"], 1200) for e in log_of(tmp_path / "b")]
     assert not (tmp_path / "b" / "order").exists()
-    if method == "full":
-        saved_model = AutoModelForCausalLM.from_pretrained(str(tmp_path / "b" / "model"))
-        assert saved_model.lm_head.weight.data_ptr() == saved_model.model.embed_tokens.weight.data_ptr()
-        assert saved_model.dtype == torch.float32
-        configs = [json.loads((tmp_path / x / "model" / "config.json").read_text()) for x in "ab"]
-        assert configs[0] == configs[1]
+    saved_model = AutoModelForCausalLM.from_pretrained(str(tmp_path / "b" / "model"))
+    assert saved_model.lm_head.weight.data_ptr() == saved_model.model.embed_tokens.weight.data_ptr()
+    assert saved_model.dtype == torch.float32
+    configs = [json.loads((tmp_path / x / "model" / "config.json").read_text()) for x in "ab"]
+    assert configs[0] == configs[1]
 
 
 def run_shards(order: Path) -> None:
@@ -142,9 +140,11 @@ def alive(words: str) -> list[int]:
 
 @pytest.mark.slow
 def test_a_run_killed_with_its_processes_goes_on_to_the_same_bytes(model: Path, tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    ways = {"method": "lora", "engine": "trl", "processes": 2, "save_every": 2, "budget": 2500}
-    launch.train(make_job(model, **ways), whole, "x", silent)
+    ours, whole, broken = tmp_path / "ours", tmp_path / "whole", tmp_path / "broken"
+    ways = {"method": "lora", "save_every": 2, "budget": 2500}
+    loop.train(make_job(model, **ways), ours, "x", silent)
+    launch.train(make_job(model, engine="trl", processes=2, **ways), whole, "x", silent)
+    assert_same_course(ours, whole)
     command = [sys.executable, "-c", _SCRIPT, str(model), str(broken)]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     child = subprocess.Popen(command, cwd=ROOT, env=env)

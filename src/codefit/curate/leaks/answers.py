@@ -7,6 +7,7 @@ prints, returns a set for a list, or says "Yes" for True.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ _DIGIT = re.compile(r"\d")
 _SENTENCE_WORDS = 3
 _LOOSE = 1e-3
 _NOTHING = ("", "[]", "()", "{}", "set()", "''", '""')
-_SAID_CHARS = 200
+_SAID_CHARS, _MOST_JSON = 200, 4_000
 _MOST_BITS = 10_000  # below Python's limit on int -> str
 
 
@@ -75,6 +76,18 @@ def parted(got: Any) -> tuple[str, Any]:
         ):
             return kind, value
     return "", got
+
+
+def unwritten(expected: Any, got: Any) -> Any:
+    """Return what a JSON text of a list or an object holds, where no text is expected; anything else as it is."""
+    kind, value = parted(got)
+    text = value.strip() if isinstance(value, str) and kind != CHANGED else ""
+    if isinstance(expected, str) or text[:1] not in ("{", "[") or len(text) > _MOST_JSON:
+        return got
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return got
 
 
 def absent(value: Any, arguments: tuple[Any, ...] = ()) -> bool:
@@ -136,7 +149,7 @@ def _empty(value: Any) -> bool:
 def _loose(expected: Any, got: Any, arguments: tuple[Any, ...] = ()) -> bool:
     if isinstance(got, dict) and len(got) == 1 and json_equal(expected, *got.values()):
         return True
-    wanted, given = _label(expected, arguments), polarity(got)
+    wanted, given = yes_no(expected, arguments), polarity(got)
     if wanted is not None and given is not None:
         return wanted == given
     if isinstance(expected, str) != isinstance(got, str):
@@ -186,7 +199,7 @@ def polarity(value: Any) -> bool | None:
     return None
 
 
-def _label(value: Any, arguments: tuple[Any, ...]) -> bool | None:
+def yes_no(value: Any, arguments: tuple[Any, ...]) -> bool | None:
     """Return the yes or no of an expected value; a text must be a short label, and not be words that were given."""
     if isinstance(value, str):
         said = _words(value)

@@ -17,7 +17,7 @@ from codefit.curate.leaks.classes import class_ways
 from codefit.curate.leaks.foreign import with_runtime
 from codefit.curate.leaks.lift import Lifted, lifted, reads_input
 from codefit.curate.leaks.made import OBJECTS, made
-from codefit.curate.leaks.packed import FIELDS, packed
+from codefit.curate.leaks.packed import FIELDS, TEXT, packed
 
 ENTRY = "codefit_answer"
 _PER_ROW = 5
@@ -39,10 +39,14 @@ def {entry}(*arguments):
             _value = list(_i.islice(_value, 10_000))
     if hasattr(_value, "_fields") and isinstance(_value, tuple):
         return tuple(_value)
+    if hasattr(type(_value), "__members__"):
+        return _value.value if isinstance(_value.value, str) else _value.name
     for _kind in (str, list, dict, set, int, float):
         if isinstance(_value, _kind) and type(_value) not in (_kind, bool):
             _value = _kind(_value)
     _plain = isinstance(_value, (str, list, tuple, dict, set, frozenset, int, float, type(None)))
+    if not _plain and "__str__" in vars(type(_value)) and type(_value).__module__ == __name__:
+        return str(_value)
     if not _plain and not callable(_value) and getattr(_value, "__dict__", None):
         _state = dict(_value.__dict__)
         return next(iter(_state.values())) if len(_state) == 1 else _state
@@ -67,6 +71,7 @@ def codefit_program(text):
 codefit_code = compile({source!r}, "program", "exec")
 """
 _PROGRAM = "codefit_program"
+_HELPERS = {"codefit_fields": FIELDS, "codefit_made": OBJECTS, "codefit_text": TEXT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ def _packed(tree: ast.Module) -> list[Callee]:
     found = []
     for one in [*packed(tree), *made(tree)]:
         nodes = sum(1 for _ in ast.walk(one.tree))
-        extra = FIELDS if "codefit_fields" in one.call else OBJECTS if "codefit_made" in one.call else ""
+        extra = "".join(text for mark, text in _HELPERS.items() if mark in one.call)
         found.append(
             Callee(
                 one.name, one.call, extra, one.least, one.most, nodes, shape(one.tree), guessed=one.guessed

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 _PER_CLASS = 6  # of those that are plain, and as many of those that are guessed
 _MOST_MADE = 2
+_MOST_PROPERTIES = 4
 _LEAST_USE_NODES = 25  # a length or a text of what is held is in every other class
 _FIELDS = ("dataclass", "NamedTuple")
 _BUILT_IN = frozenset(
@@ -53,9 +54,12 @@ class _Signature:
     least: int
     most: int
     keywords: tuple[str, ...] = ()
+    named: bool = False  # takes any keywords and nothing else, so it is given a mapping
 
     def given(self, first: int, count: int) -> str:
         """Return the text of a call's `count` arguments, which stand from place `first` in `a`."""
+        if self.named:
+            return f"**a[{first}]"
         end = first + count - len(self.keywords)
         named = [f"{name}=a[{end + i}]" for i, name in enumerate(self.keywords)]
         return ", ".join([f"*a[{first}:{end}]", *named])
@@ -69,6 +73,7 @@ def class_ways(tree: ast.Module) -> list[Way]:
         methods = _methods(node, classes)
         made = _made(node, methods)
         ways = [] if made is None else [*_called(node.name, methods, made), *_fed(node.name, methods, made)]
+        ways += [] if made is None else _all_properties(node.name, methods, made)
         for fed in (True, False):
             found += sorted((w for w in ways if w.fed is fed), key=lambda way: way.nodes)[-_PER_CLASS:]
     return sorted(found, key=lambda way: not way.fed)
@@ -106,6 +111,8 @@ def _takes(method: ast.FunctionDef, own: int) -> _Signature | None:
     if count < 0:
         return None
     least = max(0, count - len(arguments.defaults)) + len(keywords)
+    if arguments.kwarg and not (count or keywords or arguments.vararg):
+        return _Signature(1, 1, named=True)
     if keywords:
         return _Signature(least, least, keywords)
     return _Signature(least, max(count, 1) if arguments.vararg else count)
@@ -142,6 +149,9 @@ def _called(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) ->
                 plain = not first and not takes.keywords and method.name not in _USES
                 call = f"{name}().{method.name}" if plain else f"(lambda *a: {used.format(o=thing)})"
                 yield Way(method.name, call, first + takes.least, first + takes.most, nodes, method)
+            if method.name == "__iter__":
+                call = f"(lambda *a: list(__import__('itertools').islice({thing}, a[{first}])))"
+                yield Way(method.name, call, first + 1, first + 1, nodes, method)
             if takes.most and made.most and not marks and method.name not in _USES:
                 state = f"(lambda *a: [(o := {thing}), {used.format(o='o')}, o][-1])"
                 yield Way(method.name, state, first + takes.least, first + takes.most, nodes, method, True)
@@ -167,7 +177,35 @@ def _splits(made: _Signature, takes: _Signature) -> list[int]:
     """Return how many arguments the constructor may be given; optional ones where the method takes none."""
     if takes.most:
         return sorted({made.least, made.most}) if made.most <= _MOST_MADE else [made.least]
-    return [made.least or made.most] if made.most else []
+    return [made.least or made.most] if made.most and not made.named else [made.least]
+
+
+def _all_properties(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) -> Iterator[Way]:
+    """Yield what all public properties of a class say together, by name."""
+    found = [
+        m for m in methods.values()
+        if not m.name.startswith("_")
+        and {ast.unparse(n).rpartition(".")[2] for n in m.decorator_list} & set(_PROPERTIES)
+    ]  # fmt: skip
+    count = made.least or made.most
+    if 2 <= len(found) <= _MOST_PROPERTIES and count:
+        said = ", ".join(f"{m.name!r}: o.{m.name}" for m in found)
+        nodes = sum(_reached(m, methods) for m in found)
+        call = f"(lambda *a: [(o := {name}({made.given(0, count)})), {{{said}}}][-1])"
+        yield Way("all properties", call, count, count, nodes, found[-1])
+
+
+def _attributes(methods: dict[str, ast.FunctionDef]) -> list[str]:
+    """Return the public attributes that a constructor sets to what is not one of its arguments."""
+    if "__init__" not in methods:
+        return []
+    return [
+        target.attr
+        for n in ast.walk(methods["__init__"])
+        if isinstance(n, ast.Assign | ast.AnnAssign) and not isinstance(n.value, ast.Name)
+        for target in (n.targets if isinstance(n, ast.Assign) else [n.target])
+        if isinstance(target, ast.Attribute) and not target.attr.startswith("_")
+    ]
 
 
 def _fed(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) -> Iterator[Way]:
@@ -183,8 +221,12 @@ def _fed(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) -> It
             continue
         item = "x" if takes.least <= 1 else "*x"
         each = f"[o.{feeder.name}({item}) for x in a[{first}]]"
+        nodes = _reached(feeder, methods)
+        for attribute in _attributes(methods) if takes.least <= 1 and nodes >= _LEAST_USE_NODES else ():
+            for way in (each, f"o.{feeder.name}(a[{first}])"):
+                call = f"(lambda *a: [{thing}, {way}, o.{attribute}][-1])"
+                yield Way(attribute, call, first + 1, first + 1, nodes, feeder, True)
         if _gives(feeder):
-            nodes = _reached(feeder, methods)
             yield Way(
                 feeder.name, f"(lambda *a: [{thing}, {each}][-1])", first + 1, first + 1, nodes, feeder, True
             )
@@ -195,18 +237,17 @@ def _fed(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) -> It
             if getter is feeder or not _gives(getter) or asked is None or marks - set(_PROPERTIES):
                 continue
             nodes = _reached(feeder, methods) + _reached(getter, methods)
-            end = _used(getter.name, asked, first + 1, prop=bool(marks)).format(o="o")
-            least, most = first + 1 + asked.least, first + 1 + asked.most
-            yield Way(
-                getter.name, f"(lambda *a: [{thing}, {each}, {end}][-1])", least, most, nodes, getter, True
-            )
+            prop = bool(marks)
             if not asked.least:
-                end = _used(getter.name, _Signature(0, 0), first + takes.most, prop=bool(marks)).format(o="o")
-                at_once = (
-                    f"(lambda *a: [{thing}, o.{feeder.name}(*a[{first}:{first + takes.most}]), {end}][-1])"
-                )
+                end = _used(getter.name, _Signature(0, 0), first + takes.most, prop=prop).format(o="o")
+                fed = f"o.{feeder.name}(*a[{first}:{first + takes.most}])"
+                call = f"(lambda *a: [{thing}, {fed}, {end}][-1])"
                 least, most = first + max(takes.least, 1), first + takes.most
-                yield Way(getter.name, at_once, least, most, nodes, getter, True)
+                yield Way(getter.name, call, least, most, nodes, getter, True)
+            end = _used(getter.name, asked, first + 1, prop=prop).format(o="o")
+            call = f"(lambda *a: [{thing}, {each}, {end}][-1])"
+            least, most = first + 1 + asked.least, first + 1 + asked.most
+            yield Way(getter.name, call, least, most, nodes, getter, True)
 
 
 def _gives(method: ast.FunctionDef) -> bool:

@@ -20,11 +20,12 @@ from codefit.curate.leaks.answers import (
     none_expected,
     parted,
     polarity,
+    yes_no,
 )
 from codefit.curate.leaks.places import FROM_END, FROM_START, in_order, places, same_number, says, words
 from codefit.suites.compare import close_numbers, is_number, json_equal
 
-_MOST_PARTS, _LEAST_LIST = 4, 2
+_MOST_PARTS, _LEAST_LIST, _LEAST_UNORDERED, _MOST_TIMES = 4, 2, 3, 1_000
 _LABEL_CHARS, _OPENING = 40, ("[", "(", "{")
 _ROUNDED_CHARS, _LARGE, _HUGE = 24, 10, 1e15
 
@@ -50,6 +51,8 @@ class Form(IntFlag):
     IN_ORDER = auto()
     LAST_ITEM = auto()
     LABEL = auto()
+    UNORDERED = auto()
+    AT = auto()
     START_1 = auto()
     START_2 = auto()
     START_3 = auto()
@@ -88,6 +91,8 @@ _TEXTS = {
     Form.IN_ORDER: "with words between",
     Form.LAST_ITEM: "last of a list",
     Form.LABEL: "as two words of its own",
+    Form.UNORDERED: "in another order",
+    Form.AT: "by the place in what was given",
 }
 FORMS = tuple(form for form in Form if form)
 FROM_STARTS = FORMS[FORMS.index(Form.START_1) :][:FROM_START]
@@ -100,10 +105,14 @@ PARTS = Form(
     sum({Form.COUNT, Form.TRUTHY, Form.FIRST, Form.LAST, Form.LABEL, Form.LAST_ITEM, Form.NUMBER, Form.NOT})
 )
 """Forms that hold less than the value, or more: they show little by themselves."""
-LOOSE = PARTS | Form.JOINED | Form.SCALED
+LOOSE = PARTS | Form.JOINED | Form.SCALED | Form.UNORDERED | Form.AT
 """Forms that may come about by accident."""
-_NOTHING = Form(
-    sum(WHOLE | {Form.SWAPPED, Form.ABOVE, Form.BELOW, Form.FIRST, Form.LAST, Form.COUNT, Form.LAST_ITEM})
+NOTHING = Form(
+    sum(
+        WHOLE
+        | {Form.SWAPPED, Form.ABOVE, Form.BELOW, Form.FIRST, Form.LAST, Form.COUNT, Form.LAST_ITEM}
+        | {Form.UNORDERED, Form.AT}
+    )
 )
 """Forms in which nothing stands for nothing."""
 
@@ -115,22 +124,27 @@ def forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
     if isinstance(expected, bool):
         return beside or _of_boolean(expected, kind, value, arguments)
     unchanged = kind == CHANGED and json_equal(list(arguments), list(value))
+    said = yes_no(expected, arguments) if isinstance(expected, str) else None
+    beside |= Form.NONE if said is None else _of_boolean(said, kind, value, arguments) & Form.TRUTHY
     if none_expected(expected, arguments) and (absent(value, arguments) or unchanged):
-        return _NOTHING
+        return NOTHING | beside
     found = beside | _written(expected, kind, value, arguments)
+    found |= Form.AT if not kind and _by_place(expected, value, arguments) else Form.NONE
     if is_number(expected) and not isinstance(expected, complex):
         found |= _of_number(expected, kind, value)
     elif isinstance(expected, str):
         found |= Form.JOINED if _pieces(expected, value, arguments) else Form.NONE
     elif isinstance(expected, list | tuple | dict | set | frozenset):
         found |= Form.FLAT if _nested_otherwise(expected, kind, value, arguments) else Form.NONE
+    found |= Form.UNORDERED if not kind and _in_another_order(expected, value, arguments) else Form.NONE
     found |= Form.LAST_ITEM if _ends_with(expected, value, arguments) else Form.NONE
     return found | (_swapped(expected, got, arguments) if isinstance(expected, list | tuple) else Form.NONE)
 
 
 def _of_boolean(expected: bool, kind: str, value: Any, arguments: tuple[Any, ...]) -> Form:
     if isinstance(value, int) and not isinstance(value, bool):
-        return Form.NUMBER if value == expected else Form.NONE
+        found = Form.NUMBER if value == expected else Form.NONE
+        return found | (Form.TRUTHY if (value not in (0, -1)) is expected else Form.NONE)
     said = polarity(value)
     found = Form.NOT if said is not None and said is not expected else Form.NONE
     there = kind != CHANGED and not absent(value, arguments)
@@ -159,6 +173,10 @@ def _beside(expected: Any, value: Any) -> Form:
     parts: Any = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(value, tuple | dict) or not 2 <= len(parts) <= _MOST_PARTS:
         return Form.NONE
+    if isinstance(expected, list | tuple) and 2 <= len(expected) < len(parts):
+        wanted, count = list(expected), len(expected)
+        found = Form.FIRST if json_equal(wanted, list(parts[:count])) else Form.NONE
+        return found | (Form.LAST if json_equal(wanted, list(parts[-count:])) else Form.NONE)
     found = Form.FIRST if _equal(expected, parts[0]) else Form.NONE
     return found | (Form.LAST if _equal(expected, parts[-1]) else Form.NONE)
 
@@ -264,6 +282,8 @@ def _nested_otherwise(expected: Any, kind: str, value: Any, arguments: tuple[Any
         return False
     wanted = _without_none(words(expected))
     given = [words(a) for a in arguments]
+    if wanted and not isinstance(expected, dict) and wanted == _repeated(value):
+        return True
     if not wanted or wanted in given or wanted == [w for a in given for w in a]:
         return False
     if not isinstance(value, dict):
@@ -272,6 +292,47 @@ def _nested_otherwise(expected: Any, kind: str, value: Any, arguments: tuple[Any
     if sorted(wanted) in map(sorted, given):  # the order is what was asked for
         return any(wanted == _without_none(reading) for reading in readings)
     return any(sorted(wanted) == sorted(_without_none(reading)) for reading in readings)
+
+
+def _repeated(value: Any) -> list[str]:
+    """Return the words of items with how often each comes, that often each: of a mapping, or of pairs; else nothing."""
+    pairs = list(value.items()) if isinstance(value, dict) else value
+    if not isinstance(pairs, list | tuple) or not all(
+        isinstance(p, list | tuple) and len(p) == 2 and type(p[1]) is int and 0 < p[1] <= _MOST_TIMES
+        for p in pairs
+    ):
+        return []
+    return [word for item, times in pairs for word in words(item) * times]
+
+
+def _in_another_order(expected: Any, value: Any, arguments: tuple[Any, ...]) -> bool:
+    """Return True if a collection has the same items in another order; not where the order is what was asked for."""
+    if not isinstance(expected, list | tuple) or not isinstance(value, list | tuple | set | frozenset):
+        return False
+    if not _LEAST_UNORDERED <= len(expected) == len(value):
+        return False
+    items = _unordered(expected)
+    return items == _unordered(value) and not any(items == _unordered(a) for a in arguments)
+
+
+def _unordered(value: Any) -> Any:
+    """Return a value as a text in which the order of items, and of theirs, does not count."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return f"[{','.join(sorted(map(_unordered, value)))}]"
+    return dumped(value)
+
+
+def _by_place(expected: Any, value: Any, arguments: tuple[Any, ...]) -> bool:
+    """Return True if the place of the expected item in what was given is told, or the item for its place."""
+    rows = [a for a in arguments if isinstance(a, list | tuple | str)]
+    if isinstance(expected, list | tuple) and isinstance(value, list | tuple):
+        same = len(expected) == len(value) >= 2
+        return same and any(all(map(_item_at, [row] * len(value), value, expected)) for row in rows)
+    return any(_item_at(row, value, expected) or _item_at(row, expected, value) for row in rows)
+
+
+def _item_at(row: Any, place: Any, item: Any) -> bool:
+    return type(place) is int and 0 <= place < len(row) and _equal(item, row[place])
 
 
 def _without_none(said: list[str]) -> list[str]:

@@ -59,7 +59,7 @@ def _curried(node: ast.FunctionDef) -> Iterator[Packed]:
 
 
 def _endless(node: ast.FunctionDef) -> Iterator[Packed]:
-    """Yield a generator that needs no arguments as a function of the place of the value, from 1 and from 0."""
+    """Yield a generator that needs no arguments as a function of the place of the value, or of how many are wanted."""
     yields = any(isinstance(n, ast.Yield) for n in ast.walk(node))
     if not yields or _least(node) or node.args.vararg:
         return
@@ -67,6 +67,8 @@ def _endless(node: ast.FunctionDef) -> Iterator[Packed]:
         place = f"n - {start}" if start else "n"
         call = f"(lambda n: next(__import__('itertools').islice({node.name}(), {place}, None)))"
         yield Packed(node.name, call, 1, 1, node, guessed=True)
+    call = f"(lambda n: list(__import__('itertools').islice({node.name}(), n)))"
+    yield Packed(node.name, call, 1, 1, node, guessed=True)
 
 
 def _of_objects(node: ast.FunctionDef, classes: set[str]) -> Iterator[Packed]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MOST_FIELDS = 4
+_SPLITS = {"split": " ", "rsplit": " ", "partition": "", "rpartition": "", "splitlines": "\n"}
 _OVER_ITEMS = frozenset(
     {"sorted", "max", "min", "filter", "map", "enumerate", "groupby", "reversed", "sum", "list"}
 )
@@ -37,7 +38,7 @@ def packed(tree: ast.Module) -> list[Packed]:
     found: list[Packed] = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
-            found += _function(node)
+            found += [*_function(node), *_of_text(node)]
         elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Lambda):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name):
@@ -143,8 +144,58 @@ def _read(name: str, node: ast.FunctionDef) -> list[tuple[int, int, str]]:
     return found
 
 
+def _of_text(node: ast.FunctionDef) -> Iterator[Packed]:
+    """Yield a function that takes apart a text at marks of its own, given the parts with these marks between."""
+    plain = [*node.args.posonlyargs, *node.args.args]
+    least = len(plain) - len(node.args.defaults)
+    marks = _separators(node)
+    if not marks or not least or node.args.vararg or node.args.kwonlyargs:
+        return
+    name = plain[0].arg
+    over = {id(n.iter) for n in ast.walk(node) if isinstance(n, ast.For | ast.comprehension)}
+    if any(id(n) in over for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == name):
+        text = f"[codefit_text(x, {marks!r}) for x in a[0]]"
+    else:
+        text = f"codefit_text(a[0], {marks!r})"
+        if least == 1:
+            call = f"(lambda *a: {node.name}(codefit_text(a, {marks!r})))"
+            yield Packed(node.name, call, 2, _MOST_FIELDS, node, guessed=True)
+    call = f"(lambda *a: {node.name}({text}, *a[1:]))"
+    yield Packed(node.name, call, least, len(plain), node, guessed=True)
+
+
+def _separators(node: ast.FunctionDef) -> tuple[str, ...]:
+    """Return at which marks a function splits texts, in order; none where it splits at spaces and lines only."""
+    found: list[tuple[int, int, str]] = []
+    for n in ast.walk(node):
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in _SPLITS:
+            first = n.args[0] if n.args else None
+            mark = first.value if isinstance(first, ast.Constant) else _SPLITS[n.func.attr]
+            if isinstance(mark, str) and mark:
+                found.append((n.func.end_lineno or 0, n.func.end_col_offset or 0, mark))
+    marks = tuple(dict.fromkeys(mark for _, _, mark in sorted(found)))
+    return marks if len(marks) <= 2 and any(mark.strip() for mark in marks) else ()
+
+
 def _is(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
+
+
+TEXT = '''
+
+def codefit_text(value, marks):
+    """Write a value as a text, its parts with the marks between: the first outside, the second inside."""
+    if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], (list, tuple, dict)):
+        value = value[0]
+    if isinstance(value, dict):
+        value = list(value.items())
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    nested = any(isinstance(part, (list, tuple)) for part in value)
+    inner = marks[1:] if len(marks) > 1 else ("",) if nested else marks
+    outer = marks[0] if marks else ""
+    return outer.join(codefit_text(part, inner) for part in value)
+'''
 
 
 FIELDS = '''

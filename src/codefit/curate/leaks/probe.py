@@ -13,8 +13,15 @@ from typing import Any
 from codefit.core.files import Ledger, digest
 from codefit.core.types import Outcome
 from codefit.curate.calls import Call, magnitude
-from codefit.curate.leaks.answers import Agreement, agreement, dumped
-from codefit.curate.leaks.forms import FORMS, Form, forms, label
+from codefit.curate.leaks.answers import (
+    Agreement,
+    agreement,
+    dumped,
+    none_expected,
+    unwritten,
+    yes_no,
+)
+from codefit.curate.leaks.forms import FORMS, NOTHING, Form, forms, label
 from codefit.curate.runner import HARNESS, refuse_unjudged
 from codefit.sandbox import Limits, Program, Run, Sandbox
 
@@ -23,9 +30,10 @@ _MOST_RUNS = 8
 _MOST_CPU_S = 7.5  # of a program over all restarts: one that is slow on every call is not worth more
 _MOST_PARTS, _LONG, _LARGE = 6, 5, 1000
 _MINDED = ("-", "0", "N")
-_REVISION = "probe-9"
+_REVISION = "probe-10"
 _LETTERS = dict(zip(FORMS, string.ascii_letters, strict=False))
 _OF_LETTER = {letter: form for form, letter in _LETTERS.items()}
+_RAISED = re.compile(r"\braise (\w+)")
 _CODE = re.compile(r"\d[a-zA-Z]*(?:~[0-9a-f]{4})?")
 # Ends that one call may have brought about. Which of them comes first is a matter of milliseconds,
 # so they must lead to the same answer.
@@ -95,6 +103,7 @@ class Probe:
         self._found: dict[int, Answer] = {}
         self._waiting = list(range(len(questions)))
         self._spent_s = 0.0
+        self._raised = frozenset(_RAISED.findall(source))
 
     def program(self) -> Program:
         """Return the program over the calls that have not been made yet."""
@@ -110,7 +119,7 @@ class Probe:
         for i, frame in zip(made, run.frames, strict=True):
             arguments, expected = self._calls[i]
             if frame.error:
-                self._found[i] = _FAILED
+                self._found[i] = self._refused(frame.error, expected, arguments)
             else:
                 self._found[i] = _answer(expected, frame.value, arguments) if self._compared else _GIVEN
         if run.outcome is Outcome.PASSED or (not run.frames and run.outcome not in _ONE_CALL):
@@ -122,6 +131,14 @@ class Probe:
             busy = _hanging_kind(self._calls[self._waiting.pop(0)][0])
             self._waiting.sort(key=lambda i: _hanging_kind(self._calls[i][0]) == busy)
         return not self._waiting
+
+    def _refused(self, error: str, expected: Any, arguments: tuple[Any, ...]) -> Answer:
+        """Return the answer of a call that raised: an error that the program raises itself says that there is none."""
+        if not self._compared or error.partition(":")[0] not in self._raised:
+            return _FAILED
+        if expected is False or (isinstance(expected, str) and yes_no(expected, arguments) is False):
+            return Answer(Agreement.OTHER, Form.TRUTHY)
+        return Answer(Agreement.LOOSE, NOTHING) if none_expected(expected, arguments) else _FAILED
 
     def outcome(self) -> list[Answer]:
         """Return per call how it came out; calls never made have failed."""
@@ -214,6 +231,7 @@ def _programs(waiting: deque[Probe], running: list[Probe]) -> Iterator[tuple[Pro
 
 
 def _answer(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Answer:
+    got = unwritten(expected, got)
     return Answer(agreement(expected, got, arguments), forms(expected, got, arguments), label(expected, got))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
@@ -21,6 +22,7 @@ _MOST_CONSTANTS = 4
 _MOST_SPREAD = 4
 _COMMON = (2, 10, 3)
 _HUGE = 10**18
+_MOST_RANGE = 1_000
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\w|\.\d)")
 
 Change = Callable[[Arguments], Arguments | None]
@@ -123,6 +125,54 @@ def _mapped(arguments: Arguments) -> Arguments | None:
     return (dict(rows), *pairs[1:])
 
 
+def _rows_of_lists(arguments: Arguments) -> Arguments | None:
+    """Return three or more lists of one length as one list of rows."""
+    lists = len(arguments) > 2 and all(isinstance(a, list | tuple) for a in arguments)
+    if not lists or len({len(a) for a in arguments}) != 1:
+        return None
+    return (list(zip(*arguments, strict=True)),)
+
+
+def _range(more: int) -> Change:
+    """Return a change of a first and a last number into the numbers between, `more` behind the last."""
+
+    def changed(arguments: Arguments) -> Arguments | None:
+        if len(arguments) != 2 or any(type(a) is not int for a in arguments):
+            return None
+        low, high = arguments
+        return ([*range(low, high + more)],) if low <= high <= low + _MOST_RANGE else None
+
+    return changed
+
+
+def _cells(arguments: Arguments) -> Arguments | None:
+    """Return a table as a mapping of (row, column) to value, and two numbers after it as such a place."""
+    table, *others = arguments
+    if not isinstance(table, list | tuple) or not all(isinstance(r, list | tuple) for r in table):
+        return None
+    cells = {(i, j): v for i, row in enumerate(table) for j, v in enumerate(row)}
+    place = len(others) == 2 and all(type(o) is int for o in others)
+    return (cells, tuple(others)) if place else (cells, *others)
+
+
+def _lines(value: Any) -> Any:
+    """Return a table as lines of a text, without spaces where all cells are single characters."""
+    if (
+        not isinstance(value, list | tuple)
+        or not value
+        or not all(isinstance(r, list | tuple) for r in value)
+    ):
+        return None
+    rows = [[str(v) for v in row if isinstance(v, str | int | float)] for row in value]
+    between = "" if all(len(cell) == 1 for row in rows for cell in row) else " "
+    return "\n".join(map(between.join, rows))
+
+
+def _counted(value: Any) -> Any:
+    plain = isinstance(value, list | tuple) and all(isinstance(v, str | int) for v in value)
+    return dict(Counter(value)) if plain else None
+
+
 def _all_in_one(arguments: Arguments) -> Arguments | None:
     """Return lists as one list of lists."""
     lists = len(arguments) > 1 and all(isinstance(a, list | tuple) for a in arguments)
@@ -208,6 +258,12 @@ _CHANGES: dict[str, Change] = {
     "pairs": _zipped,
     "a mapping": _mapped,
     "lists in one": _all_in_one,
+    "rows of lists": _rows_of_lists,
+    "a range": _range(1),
+    "a range to": _range(0),
+    "cells": _cells,
+    "lines": _each(_lines),
+    "how often each": _first(_counted),
     "flat lists": _each(_flat),
     "words": _first(_words),
     "characters": _each(_characters),
