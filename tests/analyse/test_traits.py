@@ -186,11 +186,13 @@ def test_a_reference_that_was_stretched_by_a_busy_machine_is_measured_again(tmp_
 
 
 def test_a_program_that_never_ends_on_the_largest_inputs_is_measured_on_smaller_ones(tmp_path):
-    quadratic = "def squares(v):\n    return sum(x * x for i, x in enumerate(v) if len(v[i:]) > 0)"
-    programs = {"start": {"t/1": TASK.reference}, "tuned": {"t/1": quadratic}}
+    reference = "def squares(v):\n    return sum(x * x for x in v for _ in range(5))"
+    quadratic = "def squares(v):\n    return 5 * sum(x * x for i, x in enumerate(v) if len(v[i:]) > 0)"
+    task = replace(TASK, reference=reference)
+    programs = {"start": {"t/1": reference}, "tuned": {"t/1": quadratic}}
     with Sandbox(jobs=1) as sandbox:
-        found = efficiency.efficiency({"t/1": TASK}, programs, sandbox, tmp_path / "l", lambda *_: None)
-    assert found["tuned"]["t/1"]["cpu_log2"] > 5
+        found = efficiency.efficiency({"t/1": task}, programs, sandbox, tmp_path / "l", lambda *_: None)
+    assert found["tuned"]["t/1"]["cpu_log2"] > 2
 
 
 @pytest.mark.parametrize("source", [OTHER, CHEAT])

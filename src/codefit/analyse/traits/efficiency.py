@@ -22,7 +22,7 @@ from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Limits, Program, Run
 
 _VERSION = "2"
-FACTORS = (1, 10, 100, 1_000, 10_000)
+FACTORS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 REPEATS = 3
 _CALLS = 2  # of a task that may be grown: those with the longest arguments
 _ENOUGH_S, _LONGEST_S = 0.001, 0.1  # of one call of the reference

@@ -130,7 +130,7 @@ def _called(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) ->
         if unbound:
             if takes.most and not method.name.startswith("_"):
                 call = f"(lambda *a: {name}.{method.name}({takes.given(0, takes.most)}))"
-                call = call if takes.keywords else f"{name}.{method.name}"
+                call = call if takes.keywords or takes.named else f"{name}.{method.name}"
                 yield Way(method.name, call, takes.least, takes.most, nodes, method)
             continue
         if takes.most == 1 and made.least and _takes_its_like(name, method):
@@ -146,7 +146,7 @@ def _called(name: str, methods: dict[str, ast.FunctionDef], made: _Signature) ->
             thing = f"{name}({made.given(0, first)})"
             used = _used(method.name, takes, first, prop=bool(marks))
             if first + takes.most:
-                plain = not first and not takes.keywords and method.name not in _USES
+                plain = not first and used == f"{{o}}.{method.name}(*a[0:])"
                 call = f"{name}().{method.name}" if plain else f"(lambda *a: {used.format(o=thing)})"
                 yield Way(method.name, call, first + takes.least, first + takes.most, nodes, method)
             if method.name == "__iter__":
@@ -161,7 +161,7 @@ def _used(name: str, takes: _Signature, first: int, *, prop: bool) -> str:
     """Return the text that uses a method of `{o}` with the arguments from place `first`."""
     if prop:
         return f"{{o}}.{name}"
-    if takes.keywords:
+    if takes.keywords or takes.named:
         return f"{{o}}.{name}({takes.given(first, takes.most)})"
     return _USES.get(name, f"{{o}}.{name}(*{{a}})").replace("{a}", f"a[{first}:]")
 
