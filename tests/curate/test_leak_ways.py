@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from codefit.core.types import Row
 from codefit.curate.leaks.adapt import adapted
-from codefit.curate.leaks.answers import Agreement, agreement
+from codefit.curate.leaks.answers import Agreement, agreement, unwritten
 from codefit.curate.leaks.callables import ENTRY, callables
-from codefit.curate.leaks.forms import forms
+from codefit.curate.leaks.forms import Form, forms
 from codefit.curate.leaks.places import echo, words
 from codefit.curate.leaks.probe import Probe, Prober, Question
 from codefit.curate.leaks.program import program_of
@@ -232,6 +232,8 @@ def test_numbers_of_any_size_can_be_expected_given_and_named() -> None:
     huge = 10**5_000
     assert constants("def f():\n    return 1e999 + 0x" + "f" * 5_000, "Find it.") == [2, 10, 3]
     assert wide_shapes([(huge, "a")], [], 1, 2)
+    assert wide_shapes([([huge, 2],)], [], 1, 2)
+    assert wide_shapes([([[huge, 1], [2, 3]],)], [], 1, 2)
     for expected, got in [
         ("MM", (2_000, huge)),
         ({"a": 1}, {huge: 1}),
@@ -240,6 +242,20 @@ def test_numbers_of_any_size_can_be_expected_given_and_named() -> None:
     ]:
         assert agreement(expected, got, (1,)) is Agreement.OTHER
         forms(expected, got, (huge,))
+
+
+def test_values_of_any_depth_can_be_compared() -> None:
+    deep: Any = 1
+    for _ in range(3_000):
+        deep = [deep]
+    text = "[" * 900 + "]" * 900
+    for expected, got in [
+        ([1, 2, 3], [deep, 2, 3]),
+        ([[1], [2], [3]], [deep] * 3),
+        ([1, 2, 3], unwritten([], text)),
+    ]:
+        assert not forms(expected, got, ([1, 2, 3],)) & Form.UNORDERED
+    assert unwritten([], "[" * 100_000) == "[" * 100_000
 
 
 def test_helpers_stay_within_reach_of_each_other(sandbox: Sandbox) -> None:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from enum import IntEnum
+from itertools import accumulate
 from typing import Any
 
 from codefit.core.values import dump
@@ -37,7 +38,7 @@ _DIGIT = re.compile(r"\d")
 _SENTENCE_WORDS = 3
 _LOOSE = 1e-3
 _NOTHING = ("", "[]", "()", "{}", "set()", "''", '""')
-_SAID_CHARS, _MOST_JSON = 200, 4_000
+_SAID_CHARS, _MOST_JSON, _MOST_DEPTH = 200, 4_000, 50
 _MOST_BITS = 10_000  # below Python's limit on int -> str
 
 
@@ -84,9 +85,12 @@ def unwritten(expected: Any, got: Any) -> Any:
     text = value.strip() if isinstance(value, str) and kind != CHANGED else ""
     if isinstance(expected, str) or text[:1] not in ("{", "[") or len(text) > _MOST_JSON:
         return got
+    depths = accumulate((c in "[{") - (c in "]}") for c in text)
+    if max(depths) > _MOST_DEPTH:  # what comes after goes down one call a level
+        return got
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return got
 
 

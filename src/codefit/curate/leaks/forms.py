@@ -311,8 +311,11 @@ def _in_another_order(expected: Any, value: Any, arguments: tuple[Any, ...]) -> 
         return False
     if not _LEAST_UNORDERED <= len(expected) == len(value):
         return False
-    items = _unordered(expected)
-    return items == _unordered(value) and not any(items == _unordered(a) for a in arguments)
+    try:
+        items = _unordered(expected)
+        return items == _unordered(value) and not any(items == _unordered(a) for a in arguments)
+    except RecursionError:
+        return False
 
 
 def _unordered(value: Any) -> Any:

@@ -14,7 +14,7 @@ from itertools import permutations
 from typing import Any
 
 from codefit.curate.code import parse
-from codefit.curate.leaks.answers import dumped
+from codefit.curate.leaks.answers import dumped, shown
 from codefit.curate.leaks.vary import Arguments, length_arguments
 
 PREFIX = "with "
@@ -163,7 +163,7 @@ def _lines(value: Any) -> Any:
         or not all(isinstance(r, list | tuple) for r in value)
     ):
         return None
-    rows = [[str(v) for v in row if isinstance(v, str | int | float)] for row in value]
+    rows = [[shown(v) for v in row if isinstance(v, str | int | float)] for row in value]
     between = "" if all(len(cell) == 1 for row in rows for cell in row) else " "
     return "\n".join(map(between.join, rows))
 
@@ -205,7 +205,7 @@ def _of_values(between: str) -> Callable[[Any], Any]:
         plain = (
             isinstance(value, list | tuple) and value and all(isinstance(v, str | int | float) for v in value)
         )
-        return between.join(map(str, value)) if plain else None
+        return between.join(map(shown, value)) if plain else None
 
     return joined
 
