@@ -25,8 +25,8 @@ from codefit.pipeline.develop import check_watches, development
 from codefit.score.interval import wilson
 from tests.shared_data import shared_data
 
-SMALL = ("sources.0.limit=300", "train.epochs=2", "train.validation_rows=20", "train.validate_every=4",
-         "train.develop.every=6", "train.develop.limit=16", "train.save_every=4", "evaluate.0.limit=10",
+SMALL = ("sources.0.limit=200", "train.epochs=2", "train.validation_rows=20", "train.validate_every=4",
+         "train.develop.every=6", "train.develop.limit=16", "train.save_every=4", "evaluate.0.limit=6",
          "train.choose.scales=[0, 0.5]", "train.choose.average_last=2", "curate.steps=[normalise, syntax]")  # fmt: skip
 
 

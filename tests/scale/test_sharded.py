@@ -228,7 +228,7 @@ from tests.scale.test_sharded import SETTINGS, SUITES
 
 if __name__ == "__main__":
     executor = LocalExecutor(2)
-    source = open_source({"kind": "micro", "limit": 240})
+    source = open_source({"kind": "micro", "limit": 160})
     curate_sharded(Input("micro", source.rows), SETTINGS, Path(sys.argv[1]), tasks=SUITES, executor=executor,
                    code="1", seed=3, shard_rows=25, in_memory_rows=0)
     executor.close()
@@ -255,7 +255,7 @@ def test_killed_runs_end_with_the_same_bytes(tmp_path: Path) -> None:
     assert start("killed").wait(120) == 0
     whole, killed = (_files(tmp_path / name, (*FILES, "card.md")) for name in ("whole", "killed"))
     assert killed == whole
-    rows = list(open_source({"kind": "micro", "limit": 240}).rows())
+    rows = list(open_source({"kind": "micro", "limit": 160}).rows())
     want = _in_memory(rows, tmp_path / "memory")
     assert {name: killed[name] for name in FILES} == {name: want[name] for name in FILES}
 

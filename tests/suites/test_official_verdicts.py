@@ -1,7 +1,7 @@
 """Published outputs of real models against the verdicts published with them.
 
-Every disagreement is named with its reason; one more is a bug of ours. Mbpp/599 is left out: its
-plus tests alone take half of all CPU time.
+Every disagreement is named with its reason; one more is a bug of ours. The tasks left out take nearly all of the
+CPU time: Mbpp/599 as much as all others, the rest over half a second each, some up to the limit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.shared_data import shared_data
 
 BASE_MODEL = "outputs/qwen2.5-coder-1.5b-base"
 TUNED = "outputs/tuned-1.5b-half"
-DEAR = "Mbpp/599"
+DEAR = frozenset(f"Mbpp/{n}" for n in (61, 126, 260, 271, 295, 389, 453, 599, 605, 739))
 SET_EQUALITY = {"Mbpp/2", "Mbpp/111", "Mbpp/232", "Mbpp/249", "Mbpp/579"}  # the oracle changed in 0.3
 HASH_ORDER = {"Mbpp/579"}  # tuple(set) of strings: the published verdict hangs on an unpinned hash seed
 ON_THE_LIMIT = {"Mbpp/123"}  # over 1 s of CPU time; the published run allowed 4 s
@@ -32,10 +32,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def without_the_dear_task(data: Path, folder: Path) -> Path:
+def without_the_dear_tasks(data: Path, folder: Path) -> Path:
     kept = folder / data.name
     with gzip.open(data, "rt") as source, gzip.open(kept, "wt") as f:
-        f.writelines(line for line in source if json.loads(line)["task_id"] != DEAR)
+        f.writelines(line for line in source if json.loads(line)["task_id"] not in DEAR)
     return kept
 
 
@@ -68,7 +68,7 @@ def differences(out: Path, verdicts: dict[str, tuple[bool, bool]]) -> tuple[set[
 def test_mbpp_plus_of_the_base_model(
     oracle: str, explained: set[str], sandbox: Sandbox, cache: Path, tmp_path: Path
 ) -> None:
-    data = without_the_dear_task(shared_data("mbpp_plus_v0.1.0.jsonl.gz"), tmp_path)
+    data = without_the_dear_tasks(shared_data("mbpp_plus_v0.1.0.jsonl.gz"), tmp_path)
     suite = load_suite("mbpp+", data, oracle=oracle)
     completions = shared_data(f"{BASE_MODEL}/mbpp.completions.jsonl.gz")
     out = tmp_path / "out"
@@ -76,20 +76,20 @@ def test_mbpp_plus_of_the_base_model(
     base, plus = differences(out, official(f"{BASE_MODEL}/mbpp.verdicts.json.gz"))
     assert base <= explained - HASH_ORDER
     assert plus <= explained
-    assert len(ours(out)) == 398
+    assert len(ours(out)) == 399 - len(DEAR)
     assert found.sandbox_failed == 0
     assert sum(p.stat().st_size for p in cache.iterdir()) < 10_000_000
 
 
 @pytest.mark.slow
 def test_mbpp_plus_of_the_tuned_model(sandbox: Sandbox, cache: Path, tmp_path: Path) -> None:
-    data = without_the_dear_task(shared_data("mbpp_plus_v0.2.0.jsonl.gz"), tmp_path)
+    data = without_the_dear_tasks(shared_data("mbpp_plus_v0.2.0.jsonl.gz"), tmp_path)
     completions = shared_data(f"{TUNED}/mbpp.completions.jsonl.gz")
     out = tmp_path / "out"
     execute(load_suite("mbpp+", data), completions, out, sandbox, pass_figures, cache=cache)
     base, plus = differences(out, official(f"{TUNED}/mbpp.verdicts.json.gz"))
     assert base | plus <= ON_THE_LIMIT
-    assert len(ours(out)) == 377
+    assert len(ours(out)) == 378 - len(DEAR) + 1  # 0.2.0 has no Mbpp/295
 
 
 def test_humaneval_of_the_base_model(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_humaneval_of_the_base_model(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_raw_outputs_are_extracted_at_least_as_well_as_they_were_sanitised(
     sandbox: Sandbox, cache: Path, tmp_path: Path
 ) -> None:
-    suite = load_suite("mbpp", without_the_dear_task(shared_data("mbpp_plus_v0.2.0.jsonl.gz"), tmp_path))
+    suite = load_suite("mbpp", without_the_dear_tasks(shared_data("mbpp_plus_v0.2.0.jsonl.gz"), tmp_path))
     out = tmp_path / "out"
     execute(suite, shared_data(f"{TUNED}/mbpp.raw.jsonl.gz"), out, sandbox, pass_figures, cache=cache)
     verdicts = official(f"{TUNED}/mbpp.verdicts.json.gz")

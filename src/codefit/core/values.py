@@ -10,6 +10,8 @@ from codefit.core.types import Tests
 
 _TAG = "$"
 _PLAIN_INT = 1 << 10_000  # below Python's limit of 4,300 digits for int -> str
+_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+_AS_THEY_ARE = frozenset({str, bool, type(None)})
 
 
 def tests_to_json(tests: Tests) -> str:
@@ -36,7 +38,7 @@ def tests_from_json(text: str) -> Tests:
 
 def dump(value: Any) -> str:
     """Return a plain value as one canonical JSON text; raises `TypeError` for other types."""
-    return json.dumps(_pack(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(_pack(value))
 
 
 def load(text: str) -> Any:
@@ -45,7 +47,7 @@ def load(text: str) -> Any:
 
 
 def _pack(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
+    if type(value) in _AS_THEY_ARE or isinstance(value, str):
         return value
     if isinstance(value, int):
         return value if -_PLAIN_INT < value < _PLAIN_INT else {_TAG: "int", "v": hex(value)}

@@ -185,11 +185,10 @@ class ExecutionMatch:
         ones = callables(evidence.program)
         wanted = self._wanted(evidence) if ones else []
         places = self._places(evidence) if wanted else {}
+        wanted = [i for i in wanted if not contradict(evidence.calls, self._index.targets[i].calls)]
         alike = {i for i in wanted if self._near(evidence, i) >= near_support(self._settings.support)}
         for one in ones:
             for target in wanted:
-                if contradict(evidence.calls, self._index.targets[target].calls):
-                    continue
                 ways = [*self._asked.ways(target, one)]
                 ways += self._asked.wide_ways(target, one) if places[target] < _LIKELY else ()
                 found += [_Fit(row, one, target, way, places[target], target in alike) for way in ways]

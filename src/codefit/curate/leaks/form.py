@@ -43,9 +43,10 @@ def formed(seen: Sequence[Arguments], count: int, seed: str) -> list[Arguments]:
         arguments = _changed_once(seen, rules, generator)
         for i, of in lengths.items():
             arguments[i] = len(arguments[of])
-        fits = all(rule(a) for a, mine in zip(arguments, rules, strict=True) for rule in mine)
+        if not all(rule(a) for a, mine in zip(arguments, rules, strict=True) for rule in mine):
+            continue
         text = dumped(tuple(arguments))
-        if fits and text not in known and all(relation(arguments) for relation in relations):
+        if text not in known and all(relation(arguments) for relation in relations):
             known.add(text)
             found.append(tuple(arguments))
     return found

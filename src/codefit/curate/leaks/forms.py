@@ -6,7 +6,10 @@ task is done. Each call says in which forms its answer is the expected one; a fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntFlag, auto
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from codefit.core.files import digest
@@ -128,17 +131,28 @@ def forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
     beside |= Form.NONE if said is None else _of_boolean(said, kind, value, arguments) & Form.TRUTHY
     if none_expected(expected, arguments) and (absent(value, arguments) or unchanged):
         return NOTHING | beside
-    found = beside | _written(expected, kind, value, arguments)
-    found |= Form.AT if not kind and _by_place(expected, value, arguments) else Form.NONE
+    found = [beside, _written(expected, kind, value, arguments)]
+    if not kind and _by_place(expected, value, arguments):
+        found.append(Form.AT)
     if is_number(expected) and not isinstance(expected, complex):
-        found |= _of_number(expected, kind, value)
+        found.append(_of_number(expected, kind, value))
     elif isinstance(expected, str):
-        found |= Form.JOINED if _pieces(expected, value, arguments) else Form.NONE
+        found.append(Form.JOINED if _pieces(expected, value, arguments) else Form.NONE)
     elif isinstance(expected, list | tuple | dict | set | frozenset):
-        found |= Form.FLAT if _nested_otherwise(expected, kind, value, arguments) else Form.NONE
-    found |= Form.UNORDERED if not kind and _in_another_order(expected, value, arguments) else Form.NONE
-    found |= Form.LAST_ITEM if _ends_with(expected, value, arguments) else Form.NONE
-    return found | (_swapped(expected, got, arguments) if isinstance(expected, list | tuple) else Form.NONE)
+        found.append(Form.FLAT if _nested_otherwise(expected, kind, value, arguments) else Form.NONE)
+    if not kind and _in_another_order(expected, value, arguments):
+        found.append(Form.UNORDERED)
+    if _ends_with(expected, value, arguments):
+        found.append(Form.LAST_ITEM)
+    if isinstance(expected, list | tuple):
+        found.append(_swapped(expected, got, arguments))
+    return _together(found)
+
+
+def _together(found: Sequence[Form]) -> Form:
+    """Return several forms as one; most answers hold none, and joining flags takes longer than finding them."""
+    some = [form for form in found if form is not Form.NONE]
+    return reduce(or_, some) if some else Form.NONE
 
 
 def _of_boolean(expected: bool, kind: str, value: Any, arguments: tuple[Any, ...]) -> Form:
@@ -177,8 +191,8 @@ def _beside(expected: Any, value: Any) -> Form:
         wanted, count = list(expected), len(expected)
         found = Form.FIRST if json_equal(wanted, list(parts[:count])) else Form.NONE
         return found | (Form.LAST if json_equal(wanted, list(parts[-count:])) else Form.NONE)
-    found = Form.FIRST if _equal(expected, parts[0]) else Form.NONE
-    return found | (Form.LAST if _equal(expected, parts[-1]) else Form.NONE)
+    ends = ((Form.FIRST, parts[0]), (Form.LAST, parts[-1]))
+    return _together([form for form, part in ends if _equal(expected, part)])
 
 
 def _equal(expected: Any, part: Any) -> bool:
@@ -187,13 +201,11 @@ def _equal(expected: Any, part: Any) -> bool:
 
 def _written(expected: Any, kind: str, value: Any, arguments: tuple[Any, ...]) -> Form:
     """Return at which places of a text that was printed or returned the expected value stands."""
-    found = Form.NONE
-    if kind != CHANGED and isinstance(value, str) and says(value, expected, arguments):
-        starts, ends = places(expected, value, arguments)
-        found |= Form.IN_ORDER if in_order(expected, value, arguments) else Form.NONE
-        for form in (*(FROM_STARTS[i] for i in starts), *(FROM_ENDS[i] for i in ends)):
-            found |= form
-    return found
+    if kind == CHANGED or not isinstance(value, str) or not says(value, expected, arguments):
+        return Form.NONE
+    starts, ends = places(expected, value, arguments)
+    ordered = (Form.IN_ORDER,) if in_order(expected, value, arguments) else ()
+    return _together([*ordered, *(FROM_STARTS[i] for i in starts), *(FROM_ENDS[i] for i in ends)])
 
 
 def _swapped(expected: list[Any] | tuple[Any, ...], got: Any, arguments: tuple[Any, ...]) -> Form:
@@ -205,21 +217,20 @@ def _swapped(expected: list[Any] | tuple[Any, ...], got: Any, arguments: tuple[A
 
 
 def _of_number(expected: int | float, kind: str, value: Any) -> Form:
-    found = Form.NONE
+    found: list[Form] = []
     if isinstance(expected, int):
-        if isinstance(value, int) and not isinstance(value, bool):
-            found |= Form.ABOVE if value == expected + 1 else Form.NONE
-            found |= Form.BELOW if value == expected - 1 else Form.NONE
-        found |= Form.COUNT if _count(kind, value) == expected else Form.NONE
-        found |= Form.BASE if isinstance(value, str) and _in_base(expected, value) else Form.NONE
-    if not _finite(expected):
-        return found
-    if _finite(value):
-        if isinstance(expected, float):
-            found |= Form.ROUNDED if _rounded(expected, value) else Form.NONE
-        scaled = any(close_numbers(expected * by, value, 1e-3, 1e-6) for by in (100, 0.01))
-        found |= Form.SCALED if scaled else Form.NONE
-    return found
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value - expected) == 1:
+            found.append(Form.ABOVE if value > expected else Form.BELOW)
+        if _count(kind, value) == expected:
+            found.append(Form.COUNT)
+        if isinstance(value, str) and _in_base(expected, value):
+            found.append(Form.BASE)
+    if _finite(expected) and _finite(value):
+        if isinstance(expected, float) and _rounded(expected, value):
+            found.append(Form.ROUNDED)
+        if any(close_numbers(expected * by, value, 1e-3, 1e-6) for by in (100, 0.01)):
+            found.append(Form.SCALED)
+    return _together(found)
 
 
 def _finite(value: Any) -> bool:
@@ -281,13 +292,15 @@ def _nested_otherwise(expected: Any, kind: str, value: Any, arguments: tuple[Any
     if kind or not isinstance(value, list | tuple | dict | set | frozenset):
         return False
     wanted = _without_none(words(expected))
-    given = [words(a) for a in arguments]
     if wanted and not isinstance(expected, dict) and wanted == _repeated(value):
         return True
-    if not wanted or wanted in given or wanted == [w for a in given for w in a]:
+    if not wanted or not (isinstance(value, dict) or wanted == _without_none(words(value))):
+        return False
+    given = [words(a) for a in arguments]
+    if wanted in given or wanted == [w for a in given for w in a]:
         return False
     if not isinstance(value, dict):
-        return wanted == _without_none(words(value))
+        return True
     readings = [words(value), words(list(value)), words(list(value.values()))]
     if sorted(wanted) in map(sorted, given):  # the order is what was asked for
         return any(wanted == _without_none(reading) for reading in readings)

@@ -74,8 +74,8 @@ def says(text: str, expected: Any, arguments: tuple[Any, ...]) -> bool:
     """Return True if a text of some length at most has words of its own: more than what went in and came out."""
     if len(text) > _MOST_CHARS:
         return False
-    given = {*words(expected), *(word for a in arguments for word in words(a))}
-    return any(word.isalpha() and len(word) > 1 and word not in given for word in words(text))
+    said = {word for word in words(text) if word.isalpha() and len(word) > 1}
+    return bool(said) and not said <= {*words(expected), *(word for a in arguments for word in words(a))}
 
 
 def words(value: Any) -> list[str]:

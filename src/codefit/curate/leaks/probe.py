@@ -7,6 +7,7 @@ import string
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,7 @@ class Answer:
     @property
     def code(self) -> str:
         """Return the answer as the cache holds it: a digit, a letter for each form, and the label."""
-        return (
-            str(int(self.way))
-            + "".join(_LETTERS[form] for form in self.forms)
-            + f"~{self.label}" * bool(self.label)
-        )
+        return f"{self.way:d}{_letters(self.forms)}{f'~{self.label}' * bool(self.label)}"
 
 
 _FAILED, _GIVEN = Answer(Agreement.FAILED), Answer(Agreement.OTHER)
@@ -218,9 +215,9 @@ class Prober:
         refuse_unjudged(len(failed))
 
     def _settle(self, probe: Probe) -> None:
-        self._known[probe.key] = probe.outcome()
+        found = self._known[probe.key] = probe.outcome()
         if self._ledger:
-            self._ledger.append({"key": probe.key, "found": "".join(a.code for a in probe.outcome())})
+            self._ledger.append({"key": probe.key, "found": "".join(answer.code for answer in found)})
 
 
 def _programs(waiting: deque[Probe], running: list[Probe]) -> Iterator[tuple[Program, None]]:
@@ -233,6 +230,11 @@ def _programs(waiting: deque[Probe], running: list[Probe]) -> Iterator[tuple[Pro
 def _answer(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Answer:
     got = unwritten(expected, got)
     return Answer(agreement(expected, got, arguments), forms(expected, got, arguments), label(expected, got))
+
+
+@lru_cache(1 << 12)
+def _letters(forms: Form) -> str:
+    return "".join(_LETTERS[form] for form in forms)
 
 
 def _unpacked(text: str) -> list[Answer]:
