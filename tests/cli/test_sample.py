@@ -96,6 +96,7 @@ def test_kept_answers_pass_codefits_own_verify(whole: tuple[Path, str], cli: Cli
     assert found == ["passed"] * len(list(read_rows(rows)))
 
 
+@pytest.mark.release
 def test_kill_9_loses_no_answer_and_changes_no_byte(
     whole: tuple[Path, str], recipe: Path, tmp_path: Path, cache: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_every_candidate_is_answered_counted_and_the_best_one_published(whole: P
     assert not list((whole / "train" / "choose").glob("*/weights"))
 
 
+@pytest.mark.release
 def test_a_killed_choice_goes_on_with_the_candidate_at_which_it_stood(
     whole: Path, tmp_path: Path, env: dict[str, str]
 ) -> None:

@@ -94,7 +94,7 @@ def run_shards(order: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_shards_of_two_processes_take_the_steps_of_our_loop(model: Path, tmp_path: Path, method: str) -> None:
     """FSDP over gloo. accelerate has it for GPUs only, so these processes pass for such (`fsdp_on_cpu`)."""
@@ -138,7 +138,7 @@ def alive(words: str) -> list[int]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_run_killed_with_its_processes_goes_on_to_the_same_bytes(model: Path, tmp_path: Path) -> None:
     ours, whole, broken = tmp_path / "ours", tmp_path / "whole", tmp_path / "broken"
     ways = {"method": "lora", "save_every": 2, "budget": 2500}
@@ -167,7 +167,7 @@ def test_a_run_killed_with_its_processes_goes_on_to_the_same_bytes(model: Path, 
     )
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_loss_that_is_not_finite_ends_in_the_one_line_of_our_loop(model: Path, tmp_path: Path) -> None:
     job = make_job(model, engine="trl", learning_rate=0.99, max_grad_norm=1e30, weight_decay=1e30)
     with pytest.raises(loop.LossDiverged, match="loss is not finite at step 2"):
@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_finite_ends_in_the_one_line_of_our_loop(model: Path,
     assert json.loads((tmp_path / "a" / "diverged.json").read_text())["rows"]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_processes_that_end_without_a_word_are_one_line_that_names_the_log(
     model: Path, tmp_path: Path
 ) -> None:

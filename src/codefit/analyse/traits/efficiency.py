@@ -21,14 +21,15 @@ from codefit.core.types import Outcome, Task
 from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Limits, Program, Run
 
-_VERSION = "2"
+_VERSION = "3"
 FACTORS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 REPEATS = 3
 _CALLS = 2  # of a task that may be grown: those with the longest arguments
 _ENOUGH_S, _LONGEST_S = 0.001, 0.1  # of one call of the reference
 _MOST_ITEMS = 200_000
 _SMALLEST_S = 1e-5
-_TRIES = 3  # a busy machine stretches the CPU time of one run by more than the figures allow for
+_TRIES = 5  # a busy machine stretches the CPU time of one run by more than the figures allow for
+_STEADY = 1.5  # the reference's second time may be so much longer or shorter than its first
 _EMPTY = "def {}(*arguments):\n    return None\n"
 _DIGEST_OVER = 64 * 1024
 _REFERENCE = Limits(
@@ -135,19 +136,24 @@ def _measured(task: Task, sources: Sequence[str], sandbox: Sandbox) -> list[dict
 def _figures(
     task: Task, sources: Sequence[str], load: Load, sandbox: Sandbox
 ) -> list[dict[str, float]] | None:
-    """Return the figures of each program under one load; None where a program gives another value."""
-    runs = [_timed(source, task, load, sandbox) for source in (str(task.reference), *sources)]
+    """Return the figures of each program under one load; None where a program gives another value.
+
+    The reference is timed before all programs and after them: where the two times differ, so may the others.
+    """
+    reference = str(task.reference)
+    runs = [_timed(source, task, load, sandbox) for source in (reference, *sources, reference)]
     if any(r is None for r in runs):
         return None
     # receiving the arguments takes time that is not the program's
     empty = _run(_EMPTY.format(task.entry_point), task, load.calls, _PROGRAM, sandbox)
     received_s = min((f.cpu_s for f in empty.frames), default=0.0)
     own = [max(r[0] - received_s, _SMALLEST_S) for r in runs if r is not None]
-    if own[0] < _ENOUGH_S / 2:
+    least, most = sorted((own[0], own[-1]))
+    if least < _ENOUGH_S / 2 or most > _STEADY * least:
         raise _UnsteadyError
     return [
-        {"cpu_log2": round(log2(seconds / own[0]), 4), "peak_mb": r[1]}
-        for seconds, r in zip(own[1:], runs[1:], strict=True)
+        {"cpu_log2": round(log2(seconds / least), 4), "peak_mb": r[1]}
+        for seconds, r in zip(own[1:-1], runs[1:-1], strict=True)
         if r is not None
     ]
 

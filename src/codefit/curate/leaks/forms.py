@@ -121,7 +121,14 @@ NOTHING = Form(
 
 
 def forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
-    """Return all forms in which an answer is the expected value."""
+    """Return all forms in which an answer is the expected value; none where one is nested too deeply to compare."""
+    try:
+        return _forms(expected, got, arguments)
+    except RecursionError:
+        return Form.NONE
+
+
+def _forms(expected: Any, got: Any, arguments: tuple[Any, ...]) -> Form:
     kind, value = parted(got)
     beside = Form.NONE if kind else _beside(expected, value)
     if isinstance(expected, bool):
@@ -324,11 +331,8 @@ def _in_another_order(expected: Any, value: Any, arguments: tuple[Any, ...]) -> 
         return False
     if not _LEAST_UNORDERED <= len(expected) == len(value):
         return False
-    try:
-        items = _unordered(expected)
-        return items == _unordered(value) and not any(items == _unordered(a) for a in arguments)
-    except RecursionError:
-        return False
+    items = _unordered(expected)
+    return items == _unordered(value) and not any(items == _unordered(a) for a in arguments)
 
 
 def _unordered(value: Any) -> Any:
