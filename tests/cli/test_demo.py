@@ -282,6 +282,16 @@ def test_ctrl_c_says_how_to_go_on_and_twice_ends_at_once(tmp_path: Path, cache: 
     assert "Traceback" not in errors
 
 
+def test_the_summary_says_whether_the_gate_is_passed_and_what_keeps_it_shut(small: Path, cli: Cli) -> None:
+    gate = json.loads((small / "scores.json").read_text())["gate"]
+    shown = cli("demo", "--out", small, *SMALL)
+    assert shown.returncode == 0, shown.stderr
+    (line,) = [line for line in shown.stdout.splitlines() if line.startswith("Gate: ")]
+    assert (line == "Gate: passed") is gate["passed"]
+    if not gate["passed"]:
+        assert f"lower bound is {gate['suites'][0]['lower_bound']:+.1f} points, not above 0" in line
+
+
 def test_another_recipe_in_the_folder_is_refused(small: Path, cli: Cli) -> None:
     result = cli("demo", "--out", small, "--set", "train.epochs=7")
     assert result.returncode == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -70,22 +69,4 @@ def compare(
                 click.echo(line)
         click.echo(f"Results: {out / 'comparison.json'}, churn and cases: {out / 'findings.json'}")
     if gate and not verdict["passed"]:
-        raise GateNotPassed(_why(verdict), where="--gate")
-
-
-def _why(verdict: dict[str, Any]) -> str:
-    """Return which suites keep the gate shut, in one line."""
-    faults = []
-    for suite in verdict["suites"]:
-        if suite["passed"]:
-            continue
-        if suite["stamp"]:
-            faults.append(f"{suite['suite']} is {suite['stamp']}")
-        else:
-            kind = "loss" if suite["role"] == "guard" else "gain"
-            wanted = "at least" if suite["role"] == "guard" else "above"
-            faults.append(
-                f"{suite['suite']}: the {kind}'s lower bound is {suite['lower_bound']:+.1f} points,"
-                f" not {wanted} {suite['must_be']:g}"
-            )
-    return "; ".join(faults) or "every suite is a guard: none of them was to gain"
+        raise GateNotPassed(show.why_shut(verdict), where="--gate")

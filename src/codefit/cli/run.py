@@ -73,7 +73,10 @@ def _tell(recipe: Recipe, result: RunResult, until: str | None, as_json: bool) -
         if recipe.rivals:
             console.print(show.models_table(result.models()))
         for c in scores["comparisons"]:
-            console.print(show.comparison_line(c), soft_wrap=True, markup=False)
+            for line in (show.comparison_line(c), *show.stamp_lines(c)):
+                console.print(line, soft_wrap=True, markup=False)
+        if gate := scores.get("gate"):
+            console.print(show.gate_line(gate), soft_wrap=True, markup=False)
         console.print(f"Report: {report}", soft_wrap=True, markup=False)
     else:
         console.print(f"Results: {result.out}", soft_wrap=True, markup=False)

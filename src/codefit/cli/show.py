@@ -177,6 +177,29 @@ def stamp_lines(c: dict[str, Any]) -> list[str]:
     return lines
 
 
+def gate_line(verdict: dict[str, Any]) -> str:
+    """Return whether the gate from the start model to the main arm is passed, and what keeps it shut."""
+    return "Gate: passed" if verdict["passed"] else f"Gate: not passed: {why_shut(verdict)}"
+
+
+def why_shut(verdict: dict[str, Any]) -> str:
+    """Return which suites keep the gate shut, in one line."""
+    faults = []
+    for suite in verdict["suites"]:
+        if suite["passed"]:
+            continue
+        if suite["stamp"]:
+            faults.append(f"{suite['suite']} is {suite['stamp']}")
+        else:
+            kind = "loss" if suite["role"] == "guard" else "gain"
+            wanted = "at least" if suite["role"] == "guard" else "above"
+            faults.append(
+                f"{suite['suite']}: the {kind}'s lower bound is {suite['lower_bound']:+.1f} points,"
+                f" not {wanted} {suite['must_be']:g}"
+            )
+    return "; ".join(faults) or "every suite is a guard: none of them was to gain"
+
+
 def trait_lines(pair: dict[str, Any]) -> list[str]:
     """Return one pair's traits as lines, what got worse first, and what was not measured."""
     lines = [
