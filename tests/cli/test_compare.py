@@ -80,6 +80,21 @@ def test_a_comparison_holds_churn_cases_and_both_sides_as_a_run(
     assert [(s["arm"], s["suite"]) for s in scores["scores"]][:2] == [("start", "mbpp"), ("start", "mbpp+")]
 
 
+def test_base_tests_that_are_asked_by_themselves_are_compared_once(
+    cli: Cli, judged: Path, tmp_path: Path
+) -> None:
+    data = judged / "tasks.jsonl"
+    for side in ("start", "tuned"):
+        for suite in ("mbpp", "mbpp+"):
+            judging = ("--completions", judged / f"{side}.jsonl", "--out", f"{side}/{suite}", "--jobs", "1")
+            assert cli("execute", suite, "--data", data, *judging).returncode == 0
+    result = cli("compare", "start", "tuned", "--out", "cmp", "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert [(c["suite"], c["family"]) for c in found["comparisons"]] == [("mbpp", 2), ("mbpp+", 2)]
+    assert [entry["suite"] for entry in found["gate"]["suites"]] == ["mbpp", "mbpp+"]
+
+
 def test_the_gate_names_the_suite_that_shuts_it(cli: Cli, judged: Path, tmp_path: Path) -> None:
     sides = execute(cli, judged, "start"), execute(cli, judged, "tuned")
     shut = cli("compare", *sides, "--out", "a", "--gate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,30 +59,45 @@ TOOK = {"decoding": "greedy", "weights": "float32", "engine": "transformers", "f
 ARMS = "arms=[{name: a, train: {seed: 0}}, {name: b, train: {seed: 1}}, {name: c, rows: raw}]"
 
 
+def judged(folder: Path, suites: Sequence[str], passed: Mapping[str, bool]) -> None:
+    """Write what judging leaves of one arm: a score per name, and a verdict per task."""
+    counts = {"value": sum(passed.values()) / len(passed), "passed": sum(passed.values()), "n": len(passed)}
+    about = {"revision": "r", "harness": "h", "metric": "pass@1", "ci95": [0.0, 1.0], "limit": None}
+    write_json(folder / SPENT, TOOK)
+    write_json(folder / "scores.json", [{"suite": suite, **about, **counts} for suite in suites])
+    outcomes = {task: "passed" if ok else "timeout" for task, ok in passed.items()}
+    write_jsonl(
+        folder / "verdicts.jsonl",
+        ({"task_id": t, "outcome": o, "base_outcome": o, "plus_outcome": o} for t, o in outcomes.items()),
+    )
+
+
+def test_base_tests_that_are_asked_by_themselves_are_compared_once(tmp_path: Path) -> None:
+    task = {"entry_point": "f", "prompt": '"""\nNothing.\n"""\n', "canonical_solution": "def f(x):\n    return x\n",
+            "base_input": [[1]], "plus_input": [[2]], "atol": 0}  # fmt: skip
+    tasks = [{"task_id": f"Mbpp/{i}", **task} for i in range(11, 21)]
+    write_jsonl(tmp_path / "tasks.jsonl", tasks)
+    suites = ", ".join(f"{{name: {name}, data: {tmp_path / 'tasks.jsonl'}}}" for name in ("mbpp", "mbpp+"))
+    recipe = load_recipe(RECIPE, (f"evaluate=[{suites}]", "arms=[{name: a}]"))
+    context = Context(recipe, tmp_path, tmp_path / "cache", silent, frozenset())
+    for arm, least in (("start", 20), ("a", 11)):
+        passed = {f"Mbpp/{i}": i >= least for i in range(11, 21)}
+        judged(tmp_path / "arms" / arm / "mbpp", ("mbpp",), passed)
+        judged(tmp_path / "arms" / arm / "mbpp+", ("mbpp", "mbpp+"), passed)
+    evidence.score_stage(context)
+    found = read_json(tmp_path / "scores.json")
+    assert [(c["suite"], c["family"]) for c in found["comparisons"]] == [("mbpp", 2), ("mbpp+", 2)]
+    assert [entry["suite"] for entry in found["gate"]["suites"]] == ["mbpp", "mbpp+"]
+    assert len(found["scores"]) == 2 * 3  # what was measured is all there
+
+
 def test_scores_hold_families_seeds_and_the_gate(tmp_path: Path) -> None:
     recipe = load_recipe(RECIPE, (ARMS, "evaluate.0.limit=2"))
     context = Context(recipe, tmp_path, tmp_path / "cache", silent, frozenset())
     names = [f"micro/{i}" for i in range(40)]
     passing = {"start": range(10), "a": range(30), "b": range(26), "c": range(12)}
     for arm, passed in passing.items():
-        folder = tmp_path / "arms" / arm / "micro"
-        score = {
-            "suite": "micro",
-            "revision": "r",
-            "harness": "h",
-            "metric": "pass@1",
-            "value": len(passed) / 40,
-            "passed": len(passed),
-            "n": 40,
-            "ci95": [0.0, 1.0],
-            "limit": None,
-        }
-        write_json(folder / SPENT, TOOK)
-        write_json(folder / "scores.json", [score])
-        write_jsonl(
-            folder / "verdicts.jsonl",
-            ({"task_id": t, "outcome": "passed" if i in passed else "timeout"} for i, t in enumerate(names)),
-        )
+        judged(tmp_path / "arms" / arm / "micro", ("micro",), {t: i in passed for i, t in enumerate(names)})
     evidence.score_stage(context)
     found = read_json(tmp_path / "scores.json")
     pairs = [(c["before_arm"], c["after_arm"]) for c in found["comparisons"]]

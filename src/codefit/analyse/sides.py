@@ -14,7 +14,7 @@ from typing import Any
 from codefit.analyse.published import published_about, read_published
 from codefit.core.errors import InputError
 from codefit.core.files import read_json, read_jsonl, write_json, write_jsonl
-from codefit.score.compare import Side, compare, side
+from codefit.score.compare import Side, compare, named_once, side
 from codefit.score.several import as_family, gate
 from codefit.score.tally import pass_figures
 from codefit.suites.variants import variant_of
@@ -144,11 +144,12 @@ def compare_all(
 
 def _pairs(before: Mapping[str, Judged], after: Mapping[str, Judged]) -> list[tuple[Side, Side]]:
     """Return the sides of every suite that both have; base tests are paired within the folder they lie in."""
+    both = before.keys() & after.keys()
     pairs = [
         (first, after[name].sides[suite])
         for name, j in before.items()
-        if name in after
-        for suite, first in j.sides.items()
+        if name in both
+        for suite, first in named_once(j.sides, name, both).items()
         if suite in after[name].sides
     ]
     if not pairs:

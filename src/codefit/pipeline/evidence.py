@@ -50,7 +50,7 @@ def seeds_of(recipe: Recipe) -> dict[str, int]:
 
 def score_stage(context: Context) -> None:
     """Collect scores and compare arms in pairs, on the same tasks, by the same harness."""
-    from codefit.score.compare import read_sides
+    from codefit.score.compare import named_once, read_sides
     from codefit.score.several import gate
 
     main = context.main_arm.name
@@ -59,13 +59,14 @@ def score_stage(context: Context) -> None:
     scores: list[dict[str, Any]] = []
     suites: list[str] = []
     sides: dict[str, list[Side]] = {arm: [] for arm in arm_names(context)}
-    for _, suite in context.suites:
+    asked = [suite.info.name for _, suite in context.suites]
+    for name in asked:
         for arm in sides:
-            folder = context.out / "arms" / arm / suite.info.name
+            folder = context.out / "arms" / arm / name
             stand_in = context.recipe.stand_in
             scores += [{"arm": arm, **s, "stand_in": stand_in} for s in read_json(folder / "scores.json")]
-            suites += [suite.info.name] * (len(scores) - len(suites))
-            sides[arm] += read_sides(folder).values()
+            suites += [name] * (len(scores) - len(suites))
+            sides[arm] += named_once(read_sides(folder), name, asked).values()
     families = [_family(context, (b, a), sides[b], sides[a]) for b, a in pairs]
     # suite by suite, and of each suite every pair
     comparisons = [c for of_suite in zip(*families, strict=True) for c in of_suite]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,14 @@ def read_sides(folder: Path) -> dict[str, Side]:
         return {s["suite"]: side(s, verdicts, name=str(folder)) for s in scores if s["metric"] == "pass@1"}
     except (KeyError, TypeError, AttributeError) as e:
         raise InputError("not the results of codefit execute", where=str(folder)) from e
+
+
+def named_once(sides: Mapping[str, Side], name: str, asked: Collection[str]) -> dict[str, Side]:
+    """Return the sides of suite `name` without the base tests that come with it where they are asked by themselves.
+
+    So each suite is one line of a comparison, one entry of a gate and one p-value of a family.
+    """
+    return {suite: s for suite, s in sides.items() if suite == name or suite not in asked}
 
 
 def compare(
