@@ -194,7 +194,8 @@ def test_a_machine_that_was_busy_for_the_first_programs_only_is_waited_for(tmp_p
     assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 1
 
 
-def test_a_program_that_never_ends_on_the_largest_inputs_is_measured_on_smaller_ones(tmp_path):
+def test_a_program_that_never_ends_on_the_largest_inputs_is_measured_on_smaller_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(efficiency, "_PROGRAM", replace(efficiency._PROGRAM, test_cpu_s=1.0))
     reference = "def squares(v):\n    return sum(x * x for x in v for _ in range(5))"
     quadratic = "def squares(v):\n    return 5 * sum(x * x for i, x in enumerate(v) if len(v[i:]) > 0)"
     task = replace(TASK, reference=reference)

@@ -120,13 +120,16 @@ def _measured(task: Task, sources: Sequence[str], sandbox: Sandbox) -> list[dict
     """
     if not measurable(task):
         return None
+    too_slow: list[tuple[tuple[Any, ...], ...]] = []
     for _ in range(_TRIES):
         try:
             for load in loads_of(task, sandbox):
+                if load.calls in too_slow:
+                    continue
                 try:
                     return _figures(task, sources, load, sandbox)
                 except _TooSlowError:
-                    continue
+                    too_slow.append(load.calls)
             return None
         except _UnsteadyError:
             continue
