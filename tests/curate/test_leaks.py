@@ -288,6 +288,15 @@ def test_verdicts_survive_and_give_the_same_hits(sandbox: Sandbox, tmp_path: Pat
     assert sizes == {p.name: p.stat().st_size for p in tmp_path.iterdir()}
 
 
+def test_progress_is_told_several_times_in_a_few_hundred_rows_and_ends_with_all(sandbox: Sandbox) -> None:
+    told: list[tuple[int, int]] = []
+    rows = [row(f"r{n}", response=RENAMED) for n in range(8)]
+    decontaminate(rows, TASKS, sandbox=sandbox, on_progress=lambda done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1] == (8, 8)
+    assert len({done for done, _ in told}) >= 3
+
+
 @pytest.mark.parametrize(
     "mark",
     ["for item in items", "import groupby", "def longest_run(*a)"],

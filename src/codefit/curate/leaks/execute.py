@@ -11,7 +11,7 @@ Not covered: tasks whose tests state no calls (BigCodeBench), and answers that c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,12 +102,16 @@ class ExecutionMatch:
         found: dict[str, dict[int, Match]] = {}
         for start in range(0, len(evidence), _CHUNK_ROWS):
             chunk = evidence[start : start + _CHUNK_ROWS]
-            for row, match in self._answered(chunk, list(self._chunk(chunk)), verified):
+
+            def told(share: float, start: int = start, rows: int = len(chunk)) -> None:
+                self._progress(start + int(share * rows), len(evidence))
+
+            for row, match in self._answered(chunk, list(self._chunk(chunk, told)), verified):
                 mine = found.setdefault(chunk[row].row.id, {})
                 for twin in self._leaders[match.target]:
                     if twin not in mine or match.rank > mine[twin].rank:
                         mine[twin] = replace(match, target=twin)
-            self._progress(min(start + _CHUNK_ROWS, len(evidence)), len(evidence))
+            told(1)
         self._verdicts.refuse_unjudged()
         return {row: self._with_rivals(mine) for row, mine in found.items()}
 
@@ -129,16 +133,19 @@ class ExecutionMatch:
                 groups.setdefault((target.task.entry_point or "", target.request.key), []).append(i)
         return {members[0]: members for members in groups.values()}
 
-    def _chunk(self, chunk: Sequence[Evidence]) -> Iterator[tuple[int, Match]]:
+    def _chunk(self, chunk: Sequence[Evidence], told: Callable[[float], None]) -> Iterator[tuple[int, Match]]:
         fits = [fit for row, e in enumerate(chunk) for fit in self._fits(row, e)]
         direct = self._fitting_kinds(chunk, [fit for fit in fits if not is_last_resort(fit.shape)])
+        told(1 / 3)
         taken = {fit.place for fit in direct}
         others = [fit for fit in fits if is_last_resort(fit.shape) and fit.place not in taken]
         fits = sorted(
             direct + self._fitting_kinds(chunk, others), key=lambda fit: self._turn(chunk[fit.row], fit)
         )
         telling_calls = [[q for q in (self._asked.telling(f.target, f.shape),) if q] for f in fits]
+        told(1 / 2)
         found = self._round(fits, telling_calls)
+        told(3 / 4)
         fits = [fit for fit, answers in zip(fits, found, strict=True) if agreed(answers, fit.wanted)]
         own = self._round(fits, [self._asked.base(fit.target, fit.shape) for fit in fits])
         fits = [fit for fit, answers in zip(fits, own, strict=True) if agreed(answers, fit.wanted)]
