@@ -8,7 +8,8 @@ written for this purpose without sight of the detector, its description or the o
 behind a small adapter, passed its task's tests in the sandbox, and no look-alike's did) and
 `decontamination/real.jsonl` (Code Alpaca rows by id, read and labelled by hand; doubtful ones left out). All rows
 go through `codefit decontaminate` in one file; a pair counts as found if a hit on that task is `removed`, and
-under `rows` if a hit on any task is: a look-alike of one task may be dropped for another.
+under `rows` if a hit on any task is: a look-alike of one task may be dropped for another. `with_doubtful_removed`
+counts a match by execution that was listed with a doubt as removed, as `--doubtful remove` does.
 `--audit` also separates the whole of Code Alpaca, `--only-blind` measures the blind sets alone and leaves the other
 figures as they are. Writes results/decontaminate.json (the blind sets once more under `blind`) and prints a table.
 """
@@ -122,9 +123,17 @@ def judged(
 ) -> dict[str, Any]:
     """Return the rates by set, kind and method, and those of n-gram filters."""
     by_task: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    doubtful: set[tuple[str, str]] = set()
     for hit in hits:
+        place = hit["row_id"].partition("/")[2], hit["task_id"]
         if hit["action"] == "removed":
-            by_task[hit["row_id"].partition("/")[2], hit["task_id"]].append(hit)
+            by_task[place].append(hit)
+        elif hit["method"] == "execution":
+            doubtful.add(place)
+
+    def found_or_doubtful(pair: Pair) -> bool:
+        tasks = [pair["task_id"], *pair.get("also", [])]
+        return bool(methods(pair)) or any((pair["row_id"], t) in doubtful for t in tasks)
 
     def methods(pair: Pair) -> set[str]:
         tasks = [pair["task_id"], *pair.get("also", [])]
@@ -143,6 +152,9 @@ def judged(
         },
         "without_planted_java_and_javascript": rates(python, lambda p: bool(methods(p))),
         "sets": {name: rates(group, lambda p: bool(methods(p))) for name, group in sets.items()},
+        "with_doubtful_removed": {
+            name: rates(group, found_or_doubtful) for name, group in {**sets, "all": pairs}.items()
+        },
         "kinds": {name: rates(group, lambda p: bool(methods(p))) for name, group in kinds.items()},
         "methods_alone": {m: rates(pairs, lambda p, m=m: m in methods(p)) for m in METHODS},
         "filters": {f"{n}-gram": rates(pairs, sharing(rows, data, n)) for n in (13, 10, 8)},
@@ -191,9 +203,9 @@ def measured_pairs(data: Path, work: Path, only_blind: bool) -> dict[str, Any]:
 
 def show(figures: dict[str, Any]) -> None:
     """Print the table of some pairs."""
-    for part in ("sets", "rows", "kinds", "methods_alone", "filters"):
+    for part in ("sets", "rows", "with_doubtful_removed", "kinds", "methods_alone", "filters"):
         for name, r in figures[part].items():
-            label = SETS.get(name, name) if part in ("sets", "rows") else name
+            label = SETS.get(name, name)
             shown = (f"{r['found']}/{r['leaks']}", f"{r['false']}/{r['others']}", r["recall"], r["precision"])
             print(f"| {part} | {label} | " + " | ".join(map(str, shown)) + " |")
     print(figures["all"], figures["without_planted_java_and_javascript"])

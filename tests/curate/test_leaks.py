@@ -179,6 +179,19 @@ def test_generic_primitive_needs_similar_words(sandbox: Sandbox) -> None:
     }
 
 
+def test_doubtful_matches_are_removed_with_their_reason_where_that_is_asked_for(sandbox: Sandbox) -> None:
+    code = "def tidy(values):\n    result = list(values)\n    result.sort()\n    return [item for item in result]"
+    rows = [
+        row("far", "Homework seven", code),
+        row("other", "Homework eight", "def f(x):\n    return {x: 1}"),
+    ]
+    found = _run(rows, sandbox, execution_match="all", generic_tasks=3, doubtful="remove")
+    assert [r.id for r in found.kept] == ["other"]
+    assert {(h.action, h.reason) for h in found.hits} == {
+        ("removed", "generic primitive: it does what 3 tasks ask for")
+    }
+
+
 def test_the_reference_is_asked_for_the_row_s_own_tests_where_a_function_agrees_by_chance(
     sandbox: Sandbox,
 ) -> None:

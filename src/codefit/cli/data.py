@@ -124,6 +124,8 @@ def _told(live: Listener, stage: str) -> Any:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--execution", type=click.Choice(["off", "candidates", "all"]), default="all",
               show_default=True, help="Run rows' functions on the tasks' tests.")  # fmt: skip
+@click.option("--doubtful", type=click.Choice(["keep", "remove"]), default="keep", show_default=True,
+              help="Rows that may behave as a task asks by accident: list them, or remove them too.")  # fmt: skip
 @click.option("--embedding", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Encoder for neighbours by meaning (transformers layout); default none.")  # fmt: skip
 @click.option("--unittests", is_flag=True,
@@ -137,6 +139,7 @@ def decontaminate(
     against: tuple[str, ...],
     out: Path,
     execution: str,
+    doubtful: str,
     embedding: Path | None,
     unittests: bool,
     env: str | None,
@@ -157,7 +160,9 @@ def decontaminate(
     embed = _encoder(embedding)
     loaded, found_suites = _read_rows(rows, strict, bad), _suites(against, strict, env, judging=unittests)
     suites = {name: suite.all_tasks for name, suite in found_suites.items()}
-    settings = DecontaminateSettings.model_validate({"execution_match": execution, "against": tuple(suites)})
+    settings = DecontaminateSettings.model_validate(
+        {"execution_match": execution, "doubtful": doubtful, "against": tuple(suites)}
+    )
     if any(
         (out / name).exists() and (out / name).samefile(rows) for name in ("kept.parquet", "dropped.parquet")
     ):

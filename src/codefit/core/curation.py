@@ -114,6 +114,11 @@ class DecontaminateSettings(Settings):
         description="Run rows' functions on tasks whose tests are unittest classes (BigCodeBench) too, for pairs that "
         "look alike; needs the suite's libraries.",
     )
+    doubtful: Literal["keep", "remove"] = Field(
+        "keep",
+        description="Rows whose program gives the values of all of a task's calls, but may do so by accident or as a "
+        "generic primitive: keep and list them with the reason, or remove them too.",
+    )
     same_behaviour: float = Field(
         0.9,
         ge=0,

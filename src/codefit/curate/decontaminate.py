@@ -271,7 +271,7 @@ class _Decider:
                 tested=row_id in self.verified,
                 opposite=opposed(evidence.request, self.index.targets[i].request),
             )
-            action = "listed" if why else "removed"
+            action = "listed" if why and self.settings.doubtful == "keep" else "removed"
             found[i]["execution"] = (
                 round(match.share, 3),
                 action,

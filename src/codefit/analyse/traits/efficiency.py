@@ -129,7 +129,7 @@ def _measured(task: Task, sources: Sequence[str], sandbox: Sandbox) -> list[dict
                 try:
                     return _figures(task, sources, load, sandbox)
                 except _TooSlowError:
-                    too_slow.append(load.calls)
+                    too_slow.append(load.calls)  # on a second try they would take as long
             return None
         except _UnsteadyError:
             continue
