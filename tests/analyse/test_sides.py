@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -43,12 +44,18 @@ def arms(tmp_path):
     return tmp_path
 
 
-def test_suites_of_one_name_are_paired_within_their_folder(arms):
+def test_base_tests_are_left_out_where_both_sides_have_their_suite(arms):
     found = compare_all(read_side(arms / "start"), read_side(arms / "tuned"), guards=["humaneval"])
     cells = {(c["suite"], c["role"], c["fixed"], c["both"]) for c in found}
-    assert cells == {("humaneval", "guard", 0, 20), ("mbpp", "target", 10, 5), ("mbpp", "target", 0, 20),
-                     ("mbpp+", "target", 10, 5)}  # fmt: skip
-    assert {c["family"] for c in found} == {4}
+    assert cells == {("humaneval", "guard", 0, 20), ("mbpp", "target", 10, 5), ("mbpp+", "target", 10, 5)}
+    assert {c["family"] for c in found} == {3}
+
+
+def test_suites_of_one_name_are_paired_within_their_folder(arms):
+    shutil.rmtree(arms / "tuned" / "mbpp")
+    found = compare_all(read_side(arms / "start"), read_side(arms / "tuned"))
+    cells = [(c["suite"], c["fixed"], c["both"]) for c in found if c["suite"] != "humaneval"]
+    assert sorted(cells) == [("mbpp", 0, 20), ("mbpp+", 10, 5)]
 
 
 def test_what_is_written_is_a_run_to_analysis(arms):
@@ -59,7 +66,7 @@ def test_what_is_written_is_a_run_to_analysis(arms):
     assert found["mbpp+"]["pairs"][0]["churn"]["fixed"]["n"] == 10
     scores = json.loads((arms / "out" / "scores.json").read_text())
     assert {s["arm"] for s in scores["scores"]} == {"start", "tuned"}
-    assert not scores["gate"]["passed"]  # the base tests of MBPP+ gained nothing
+    assert not scores["gate"]["passed"]  # HumanEval gained nothing
 
 
 def test_a_suite_of_another_folder_is_taken_where_no_folder_is_shared(arms):

@@ -162,6 +162,7 @@ class TestCases(unittest.IsolatedAsyncioTestCase):
     assert wrong["failed_test"]["input"] == "test_each"
 
 
+@pytest.mark.release
 def test_a_pass_killed_before_its_probe_is_probed_on_the_next_run(tmp_path: Path) -> None:
     """A pass that waits for its probe is remembered, and is no verdict yet."""
     tasks = [task(0), *(task(i, test=SLOW_TEST) for i in range(1, 5))]

@@ -63,6 +63,7 @@ def assert_same_course(ours: Path, theirs: Path, *, rel: float = 2e-6) -> None:
         torch.testing.assert_close(right[name], tensor, rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_two_processes_take_the_steps_of_our_loop(model: Path, tmp_path: Path) -> None:
     # 5 bins a step for 2 processes: one of them gets a filler; the last step of an epoch is short.

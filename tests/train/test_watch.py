@@ -151,6 +151,7 @@ train(stopping(Path(sys.argv[1])), Path(sys.argv[2]), "x", silent)
 """
 
 
+@pytest.mark.release
 def test_sigkill_while_watching_loses_nothing(model: Path, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train(stopping(model), whole, "x", silent)
