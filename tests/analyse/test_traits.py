@@ -194,6 +194,14 @@ def test_a_machine_that_was_busy_for_the_first_programs_only_is_waited_for(tmp_p
     assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 1
 
 
+def test_a_machine_that_was_busy_for_one_program_only_is_waited_for(tmp_path):
+    programs = {"start": {"t/1": TASK.reference}, "tuned": {"t/1": SLOW}}
+    with Sandbox(jobs=1) as sandbox:
+        busy = Busy(sandbox, {3}, lambda _, cpu_s: cpu_s + 0.5)
+        found = efficiency.efficiency({"t/1": TASK}, programs, busy, tmp_path / "l", lambda *_: None)
+    assert found["tuned"]["t/1"]["cpu_log2"] > found["start"]["t/1"]["cpu_log2"] + 1
+
+
 def test_a_program_that_never_ends_on_the_largest_inputs_is_measured_on_smaller_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(efficiency, "_PROGRAM", replace(efficiency._PROGRAM, test_cpu_s=1.0))
     reference = "def squares(v):\n    return sum(x * x for x in v for _ in range(5))"

@@ -21,7 +21,7 @@ from codefit.core.types import Outcome, Task
 from codefit.sandbox.sandbox import Sandbox
 from codefit.sandbox.types import Limits, Program, Run
 
-_VERSION = "3"
+_VERSION = "4"
 FACTORS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 REPEATS = 3
 _CALLS = 2  # of a task that may be grown: those with the longest arguments
@@ -29,7 +29,8 @@ _ENOUGH_S, _LONGEST_S = 0.001, 0.1  # of one call of the reference
 _MOST_ITEMS = 200_000
 _SMALLEST_S = 1e-5
 _TRIES = 5  # a busy machine stretches the CPU time of one run by more than the figures allow for
-_STEADY = 1.5  # the reference's second time may be so much longer or shorter than its first
+_STEADY = 1.5  # the second least time of a program may be so much longer than the least
+_LEAST_ROUNDS, _MOST_ROUNDS = 2, 8
 _EMPTY = "def {}(*arguments):\n    return None\n"
 _DIGEST_OVER = 64 * 1024
 _REFERENCE = Limits(
@@ -141,24 +142,35 @@ def _figures(
 ) -> list[dict[str, float]] | None:
     """Return the figures of each program under one load; None where a program gives another value.
 
-    The reference is timed before all programs and after them: where the two times differ, so may the others.
+    A busy machine only ever makes a time longer. So all are timed again, one after the other, until the two least
+    times of each agree.
     """
-    reference = str(task.reference)
-    runs = [_timed(source, task, load, sandbox) for source in (reference, *sources, reference)]
-    if any(r is None for r in runs):
-        return None
+    sources = (str(task.reference), *sources)
+    rounds: list[list[tuple[float, float]]] = []
+    while len(rounds) < _LEAST_ROUNDS or not all(map(_steady, zip(*rounds, strict=True))):
+        if len(rounds) == _MOST_ROUNDS:
+            return None
+        runs = [r for source in sources if (r := _timed(source, task, load, sandbox))]
+        if len(runs) < len(sources):
+            return None
+        rounds.append(runs)
     # receiving the arguments takes time that is not the program's
     empty = _run(_EMPTY.format(task.entry_point), task, load.calls, _PROGRAM, sandbox)
     received_s = min((f.cpu_s for f in empty.frames), default=0.0)
-    own = [max(r[0] - received_s, _SMALLEST_S) for r in runs if r is not None]
-    least, most = sorted((own[0], own[-1]))
-    if least < _ENOUGH_S / 2 or most > _STEADY * least:
+    least = [min(times) for times in zip(*rounds, strict=True)]
+    own = [max(seconds - received_s, _SMALLEST_S) for seconds, _ in least]
+    if own[0] < _ENOUGH_S / 2:
         raise _UnsteadyError
     return [
-        {"cpu_log2": round(log2(seconds / least), 4), "peak_mb": r[1]}
-        for seconds, r in zip(own[1:-1], runs[1:-1], strict=True)
-        if r is not None
+        {"cpu_log2": round(log2(seconds / own[0]), 4), "peak_mb": peak_mb}
+        for seconds, (_, peak_mb) in zip(own[1:], least[1:], strict=True)
     ]
+
+
+def _steady(times: Sequence[tuple[float, float]]) -> bool:
+    """Return True if the two least times of a program are alike."""
+    least, next_s = sorted(seconds for seconds, _ in times)[:2]
+    return next_s <= _STEADY * least or next_s - least <= _ENOUGH_S / 2
 
 
 def loads_of(task: Task, sandbox: Sandbox) -> list[Load]:
