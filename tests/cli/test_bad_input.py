@@ -271,6 +271,30 @@ def test_decontaminate_finds_a_leak_and_keeps_the_rest(cli: Cli, tmp_path: Path)
     assert {"row_id", "suite", "task_id", "method", "score", "action"} <= set(hits[0])
 
 
+def test_rows_in_doubt_are_listed_or_removed_as_one_asks(cli: Cli, tmp_path: Path) -> None:
+    task = {
+        "task_id": "own/1",
+        "prompt": "Write a function to find the area of a square plot.",
+        "entry_point": "area",
+        "tests": ["assert area(3) == 9", "assert area(5) == 25"],
+        "reference": "def area(side):\n    return side * side",
+    }
+    tiny = {"instruction": "Homework nine, part b.", "output": "def power(n):\n    return n ** 2"}
+    write_rows(tmp_path / "own.jsonl", task)
+    write_rows(tmp_path / "rows.jsonl", tiny)
+    common = ("decontaminate", "rows.jsonl", "--against", "own.jsonl", "--json", "--out")
+    for doubtful, kept in (("keep", 1), ("remove", 0)):
+        found = json.loads(cli(*common, doubtful, "--doubtful", doubtful).stdout)
+        assert (found["kept"], found["dropped"]) == (kept, 1 - kept)
+        (hit,) = [json.loads(x) for x in (tmp_path / doubtful / "hits.jsonl").read_text().splitlines()]
+        assert hit["action"] == ("listed" if kept else "removed")
+        assert hit["reason"]
+    refused = cli(*common, "off", "--doubtful", "remove", "--execution", "off")
+    assert refused.returncode == 2
+    assert "--doubtful" in one_line(refused)
+    assert not (tmp_path / "off").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -15,6 +15,7 @@ from codefit.core.files import write_json, write_jsonl
 from codefit.core.progress import Event, Listener
 
 if TYPE_CHECKING:
+    from codefit.core.curation import DecontaminateSettings
     from codefit.core.types import Row
     from codefit.curate.step import UnittestJudges
     from codefit.suites.base import Suite
@@ -112,6 +113,20 @@ def _encoder(folder: Path | None) -> Any:
     return Encoder(folder)
 
 
+def _leak_settings(execution: str, doubtful: str, against: tuple[str, ...]) -> DecontaminateSettings:
+    from codefit.curate import DecontaminateSettings
+
+    if doubtful == "remove" and execution == "off":
+        raise InputError(
+            "only programs that run show what is in doubt",
+            where="--doubtful",
+            todo="leave out --execution off",
+        )
+    return DecontaminateSettings.model_validate(
+        {"execution_match": execution, "doubtful": doubtful, "against": against}
+    )
+
+
 def _told(live: Listener, stage: str) -> Any:
     return lambda done, total: live(Event(stage, "", done, total, "programs"))
 
@@ -151,8 +166,8 @@ def decontaminate(
 
     Writes hits.jsonl, kept.parquet, dropped.parquet, and review.jsonl: what a person should look at.
     """
-    from codefit.curate import DecontaminateSettings, review, write_rows
     from codefit.curate import decontaminate as separate
+    from codefit.curate import review, write_rows
     from codefit.curate.rows_io import write_dropped
     from codefit.sandbox import Sandbox
 
@@ -160,9 +175,7 @@ def decontaminate(
     embed = _encoder(embedding)
     loaded, found_suites = _read_rows(rows, strict, bad), _suites(against, strict, env, judging=unittests)
     suites = {name: suite.all_tasks for name, suite in found_suites.items()}
-    settings = DecontaminateSettings.model_validate(
-        {"execution_match": execution, "doubtful": doubtful, "against": tuple(suites)}
-    )
+    settings = _leak_settings(execution, doubtful, tuple(suites))
     if any(
         (out / name).exists() and (out / name).samefile(rows) for name in ("kept.parquet", "dropped.parquet")
     ):

@@ -143,7 +143,7 @@ def _figures(
     """Return the figures of each program under one load; None where a program gives another value.
 
     A busy machine only ever makes a time longer. So all are timed again, one after the other, until the two least
-    times of each agree.
+    times of each agree; None where they never do.
     """
     sources = (str(task.reference), *sources)
     rounds: list[list[tuple[float, float]]] = []
